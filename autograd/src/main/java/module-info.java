@@ -1,0 +1,4 @@
+/** Reverse-mode differentiation of what runs in tensor. */
+module org.deft4j.autograd {
+  requires transitive org.deft4j.tensor;
+}

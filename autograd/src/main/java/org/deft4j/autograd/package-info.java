@@ -1,0 +1,2 @@
+/** Reverse-mode differentiation of what runs in tensor. */
+package org.deft4j.autograd;

@@ -1,0 +1,6 @@
+/** The models, and how to sample and what to minimise. */
+module org.deft4j.diffusion {
+  requires transitive org.deft4j.nn;
+  requires transitive org.deft4j.weights;
+  requires java.desktop;
+}

@@ -1,0 +1,2 @@
+/** The models, and how to sample and what to minimise. */
+package org.deft4j.diffusion;

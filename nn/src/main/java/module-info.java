@@ -1,0 +1,4 @@
+/** Layers, losses, optimizers. */
+module org.deft4j.nn {
+  requires transitive org.deft4j.autograd;
+}

@@ -1,0 +1,2 @@
+/** Layers, losses, optimizers. */
+package org.deft4j.nn;

@@ -1,0 +1,122 @@
+package org.deft4j.tensor;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.deft4j.tensor.internal.CpuKernels;
+import org.deft4j.tensor.internal.Kernels;
+import org.deft4j.tensor.op.Binary;
+import org.deft4j.tensor.op.Contraction;
+import org.deft4j.tensor.op.InPlace;
+import org.deft4j.tensor.op.Indexing;
+import org.deft4j.tensor.op.Layout;
+import org.deft4j.tensor.op.Op;
+import org.deft4j.tensor.op.View;
+
+/**
+ * The one door: every operation on tensors passes {@link #run}. Shapes are checked and outputs allocated here, kernels
+ * fill them, and whoever listens (a tape, a profiler, a memory estimate) sees the operation with its inputs and outputs.
+ */
+public final class Dispatch {
+  private static final ThreadLocal<List<Listener>> LISTENERS = ThreadLocal.withInitial(ArrayList::new);
+
+  private Dispatch() {}
+
+  /** Told of each operation after it ran, on the thread that ran it. */
+  @FunctionalInterface
+  public interface Listener {
+    /** {@code op} computed {@code outputs} from {@code inputs}. */
+    void ran(Op op, Tensor[] inputs, Tensor[] outputs);
+  }
+
+  /** Adds a listener on this thread. */
+  public static void listen(Listener listener) {
+    LISTENERS.get().add(listener);
+  }
+
+  /** Removes it. */
+  public static void unlisten(Listener listener) {
+    LISTENERS.get().remove(listener);
+  }
+
+  /**
+   * Runs {@code op}.
+   *
+   * @return its outputs: first the result, then what its gradient will want (a norm's statistics, attention's
+   *     log-sum-exp)
+   * @throws TensorException if shapes or types do not fit, a tensor is closed, or memory is short
+   */
+  public static Tensor[] run(Op op, Tensor... inputs) {
+    Device device = inputs[0].device();
+    for (Tensor input : inputs) {
+      input.requireOpen(op.label());
+      if (input.device() != device) {
+        throw new ShapeException(op.label() + ": inputs are on different devices, " + inputs[0] + " and " + input);
+      }
+    }
+    Tensor[] outputs = op instanceof View view
+        ? new Tensor[] {ShapeRules.view(view, inputs[0])} : compute(op, device, inputs);
+    List<Listener> listeners = LISTENERS.get();
+    for (int i = 0; i < listeners.size(); i++) {
+      listeners.get(i).ran(op, inputs, outputs);
+    }
+    return outputs;
+  }
+
+  private static Tensor[] compute(Op op, Device device, Tensor[] inputs) {
+    List<ShapeRules.Spec> specs = ShapeRules.outputs(op, inputs);
+    Tensor[] outputs = new Tensor[specs.size()];
+    try {
+      for (int i = 0; i < outputs.length; i++) {
+        outputs[i] = Tensor.allocate(device, specs.get(i).dtype(), specs.get(i).shape(), op.label());
+      }
+      if (device == Device.CPU) {
+        execute(CpuKernels.get(), op, inputs, outputs);
+      }
+    } catch (RuntimeException | Error e) {
+      for (Tensor output : outputs) {
+        if (output != null) {
+          output.close();
+        }
+      }
+      throw e;
+    }
+    return outputs;
+  }
+
+  /** Runs the kernel; inputs that it wants in row-major order are copied first where they are not. */
+  private static void execute(Kernels kernels, Op op, Tensor[] inputs, Tensor[] outputs) {
+    if (takesAnyStrides(op)) {
+      kernels.run(op, inputs, outputs);
+      return;
+    }
+    try (Scope _ = Scope.open()) {
+      Tensor[] dense = inputs.clone();
+      for (int i = 0; i < dense.length; i++) {
+        if (!dense[i].isContiguous()) {
+          if (op instanceof InPlace && i == 0) {
+            throw new ShapeException(op.label() + ": the target " + dense[i] + " must be contiguous");
+          }
+          dense[i] = Tensor.allocate(Device.CPU, inputs[i].dtype(), inputs[i].shape(), op.label());
+          kernels.run(new Layout.Contiguous(), new Tensor[] {inputs[i]}, new Tensor[] {dense[i]});
+        }
+      }
+      kernels.run(op, dense, outputs);
+    }
+  }
+
+  /** Which kernels walk their inputs by stride; all others are given row-major inputs. */
+  private static boolean takesAnyStrides(Op op) {
+    return switch (op) {
+      case Binary ignored -> true;
+      case Layout ignored -> true;
+      case Contraction.MatMul ignored -> true;
+      case Contraction.Linear ignored -> true;
+      case Contraction.Attention ignored -> true;
+      case Contraction.AttentionGrad ignored -> true;
+      case Indexing.Where ignored -> true;
+      case InPlace.CopyInto ignored -> true;
+      case InPlace.Fill ignored -> true;
+      default -> false;
+    };
+  }
+}

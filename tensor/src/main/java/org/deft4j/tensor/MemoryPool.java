@@ -1,0 +1,166 @@
+package org.deft4j.tensor;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayDeque;
+import java.util.HashMap;
+import java.util.Map;
+
+/**
+ * The one owner of native memory: blocks in size classes, kept for reuse when a tensor lets go of them. A budget in
+ * bytes refuses before the operating system would. In the steady state of a training loop every request is served
+ * from a free list, so {@link #systemAllocations} stands still.
+ */
+public final class MemoryPool {
+  /** Every block starts at a multiple of this: the size of a cache line and of a 512-bit vector. */
+  public static final long ALIGNMENT = 64;
+
+  private static final MemoryPool CPU = new MemoryPool(defaultBudget());
+
+  private final Map<Long, ArrayDeque<Block>> free = new HashMap<>();
+  private long budget;
+  private long live;
+  private long reserved;
+  private long peakLive;
+  private long peakReserved;
+  private long systemAllocations;
+
+  /** A pool of its own, with a budget in bytes. */
+  public MemoryPool(long budgetBytes) {
+    this.budget = budgetBytes;
+  }
+
+  /** The pool of all CPU tensors. */
+  public static MemoryPool cpu() {
+    return CPU;
+  }
+
+  /** A block of memory on loan. */
+  static final class Block {
+    final Arena arena;
+    final MemorySegment segment;
+
+    Block(long bytes) {
+      this.arena = Arena.ofShared();
+      this.segment = arena.allocate(bytes, ALIGNMENT);
+    }
+  }
+
+  /**
+   * The size class of a request: the next value of the form {4, 5, 6, 7} x 2^k, at least 64; at most a quarter larger
+   * than asked.
+   */
+  static long sizeClass(long bytes) {
+    long size = Math.max(ALIGNMENT, bytes);
+    int shift = Math.max(0, 61 - Long.numberOfLeadingZeros(size - 1));
+    long step = 1L << shift;
+    return Math.max(ALIGNMENT, (size + step - 1) / step * step);
+  }
+
+  synchronized Block allocate(long bytes, String what) {
+    long size = sizeClass(bytes);
+    ArrayDeque<Block> blocks = free.get(size);
+    Block block = blocks == null ? null : blocks.pollLast();
+    if (block == null) {
+      if (reserved + size > budget) {
+        trim();
+      }
+      if (reserved + size > budget) {
+        throw new MemoryException(what + ": " + describe(bytes) + " more would exceed the memory budget of "
+            + describe(budget) + "; in use are " + describe(live)
+            + ". Use a smaller size, batch or rank, or raise the budget (-Ddeft4j.memory=BYTES)");
+      }
+      try {
+        block = new Block(size);
+      } catch (OutOfMemoryError e) {
+        throw new MemoryException(what + ": the system refused " + describe(size), e);
+      }
+      systemAllocations++;
+      reserved += size;
+      peakReserved = Math.max(peakReserved, reserved);
+    }
+    live += size;
+    peakLive = Math.max(peakLive, live);
+    return block;
+  }
+
+  synchronized void release(Block block) {
+    live -= block.segment.byteSize();
+    free.computeIfAbsent(block.segment.byteSize(), size -> new ArrayDeque<>()).addLast(block);
+  }
+
+  /** Gives every unused block back to the operating system. */
+  public synchronized void trim() {
+    for (ArrayDeque<Block> blocks : free.values()) {
+      for (Block block : blocks) {
+        reserved -= block.segment.byteSize();
+        block.arena.close();
+      }
+    }
+    free.clear();
+  }
+
+  /** Bytes that open tensors hold. */
+  public synchronized long liveBytes() {
+    return live;
+  }
+
+  /** The most bytes that open tensors have held at once since {@link #resetPeak}. */
+  public synchronized long peakLiveBytes() {
+    return peakLive;
+  }
+
+  /** Bytes taken from the operating system and not given back. */
+  public synchronized long reservedBytes() {
+    return reserved;
+  }
+
+  /** The most {@link #reservedBytes} since {@link #resetPeak}. */
+  public synchronized long peakReservedBytes() {
+    return peakReserved;
+  }
+
+  /** How often memory was asked of the operating system. */
+  public synchronized long systemAllocations() {
+    return systemAllocations;
+  }
+
+  /** Forgets the peaks. */
+  public synchronized void resetPeak() {
+    peakLive = live;
+    peakReserved = reserved;
+  }
+
+  /** The budget in bytes. */
+  public synchronized long budget() {
+    return budget;
+  }
+
+  /** Sets the budget in bytes; what is in use stays. */
+  public synchronized void setBudget(long bytes) {
+    if (bytes < 0) {
+      throw new IllegalArgumentException("budget of " + bytes + " bytes: must not be negative");
+    }
+    budget = bytes;
+  }
+
+  /** Bytes in a form for people: {@code 1.5 GiB}. */
+  public static String describe(long bytes) {
+    if (bytes < 1024) {
+      return bytes + " B";
+    }
+    int unit = Math.min(5, (63 - Long.numberOfLeadingZeros(bytes)) / 10);
+    return String.format(java.util.Locale.ROOT, "%.1f %ciB", bytes / (double) (1L << (10 * unit)),
+        " KMGTP".charAt(unit));
+  }
+
+  private static long defaultBudget() {
+    String given = System.getProperty("deft4j.memory");
+    if (given != null) {
+      return Long.parseLong(given);
+    }
+    var system = java.lang.management.ManagementFactory.getOperatingSystemMXBean();
+    return system instanceof com.sun.management.OperatingSystemMXBean os
+        ? os.getTotalMemorySize() / 10 * 9 : Long.MAX_VALUE;
+  }
+}

@@ -1,0 +1,51 @@
+package org.deft4j.tensor;
+
+import java.lang.foreign.MemorySegment;
+
+/** Memory shared by a tensor and its views; goes back to the pool when the last of them is closed. */
+final class Storage {
+  private final Device device;
+  private final long bytes;
+  private MemoryPool.Block block;
+  private int holders;
+
+  private Storage(Device device, long bytes, MemoryPool.Block block) {
+    this.device = device;
+    this.bytes = bytes;
+    this.block = block;
+  }
+
+  static Storage allocate(Device device, long bytes, String what) {
+    return switch (device) {
+      case CPU -> new Storage(device, bytes, MemoryPool.cpu().allocate(bytes, what));
+      case META -> new Storage(device, bytes, null);
+    };
+  }
+
+  Device device() {
+    return device;
+  }
+
+  long bytes() {
+    return bytes;
+  }
+
+  MemorySegment segment() {
+    if (block == null) {
+      throw new UnsupportedOperationException("a tensor on the meta device has a shape and no data");
+    }
+    return block.segment;
+  }
+
+  synchronized void hold() {
+    holders++;
+  }
+
+  synchronized void letGo() {
+    holders--;
+    if (holders == 0 && block != null) {
+      MemoryPool.cpu().release(block);
+      block = null;
+    }
+  }
+}

@@ -1,0 +1,16 @@
+package org.deft4j.tensor.internal;
+
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.Op;
+
+/**
+ * What a device computes. {@link ScalarKernels} is the plain implementation, documentation and oracle; {@link
+ * VectorKernels} takes over what it can do faster, with the same bits.
+ */
+public interface Kernels {
+  /**
+   * Fills {@code outputs}, which are contiguous, of the shapes and types that {@code ShapeRules} found, and hold
+   * arbitrary bytes before. Shapes and types have been checked; indices into tensors have not.
+   */
+  void run(Op op, Tensor[] inputs, Tensor[] outputs);
+}

@@ -1,0 +1,58 @@
+package org.deft4j.tensor.op;
+
+import org.deft4j.tensor.Shape;
+
+/**
+ * Sums of products. Each element of a product is one chain of fused multiply-adds, {@code acc = fma(a_k, b_k, acc)} with
+ * k ascending from {@code acc = 0}, the bias added last: however the work is tiled, the bits are the same. A weight may
+ * be F16 or BF16 where the other side is F32; it is converted as it is packed.
+ */
+public sealed interface Contraction extends Op {
+  /** {@code a [..., M, K], b [..., K, N] -> [..., M, N]}; leading dimensions broadcast; any strides. */
+  record MatMul() implements Contraction {}
+
+  /** {@code x [..., in], w [out, in], (b [out]) -> x w^T + b [..., out]}. */
+  record Linear() implements Contraction {}
+
+  /** How a convolution walks: stride, zero padding on the four sides, dilation, groups. */
+  record ConvSpec(int strideH, int strideW, int top, int bottom, int left, int right, int dilationH, int dilationW,
+      int groups) {
+    /** The same stride, and padding on all four sides. */
+    public static ConvSpec of(int stride, int padding) {
+      return new ConvSpec(stride, stride, padding, padding, padding, padding, 1, 1, 1);
+    }
+
+    /** Rows of the result for {@code height} input rows and a kernel of {@code kernelH}. */
+    public long outHeight(long height, long kernelH) {
+      return (height + top + bottom - dilationH * (kernelH - 1) - 1) / strideH + 1;
+    }
+
+    /** Columns of the result. */
+    public long outWidth(long width, long kernelW) {
+      return (width + left + right - dilationW * (kernelW - 1) - 1) / strideW + 1;
+    }
+  }
+
+  /**
+   * {@code x [N,C,H,W], w [O,C/groups,KH,KW], (b [O]) -> [N,O,OH,OW]}, the cross-correlation that deep learning calls
+   * convolution. The chain of products runs over (c, kh, kw) ascending; positions in the padding contribute a zero.
+   */
+  record Conv2d(ConvSpec spec) implements Contraction {}
+
+  /** {@code dy [N,O,OH,OW], w -> dx} of {@code input} shape; the chain runs over (o, kh, kw) ascending. */
+  record Conv2dInputGrad(ConvSpec spec, Shape input) implements Contraction {}
+
+  /** {@code dy, x -> dw} of {@code weight} shape; the chain runs over (n, oh, ow) ascending. */
+  record Conv2dWeightGrad(ConvSpec spec, Shape weight) implements Contraction {}
+
+  /**
+   * Scaled dot-product attention: {@code q [B,H,T,D], k [B,H,S,D], v [B,H,S,D], (mask)} to
+   * {@code o = softmax(scale * q k^T + mask) v [B,H,T,D]} and the log-sum-exp {@code [B,H,T]} of each row of scores. The
+   * mask broadcasts to [B,H,T,S]: BOOL (true = may look) or added. {@code causal}: position t sees s <= t. The scores are
+   * never stored as a whole.
+   */
+  record Attention(double scale, boolean causal) implements Contraction {}
+
+  /** {@code do, q, k, v, o, lse, (mask) -> dq, dk, dv}. */
+  record AttentionGrad(double scale, boolean causal) implements Contraction {}
+}

@@ -1,0 +1,30 @@
+package org.deft4j.tensor.op;
+
+/** Operations that change their first input (the optimizers' also their states) and yield nothing. Not recorded by a tape. */
+public sealed interface InPlace extends Op {
+  /** {@code target, source}: {@code target = source}, broadcast, converted to the target's type. */
+  record CopyInto() implements InPlace {}
+
+  /** {@code target = value}. */
+  record Fill(double value) implements InPlace {}
+
+  /** {@code target, x}: {@code target = fma(alpha, x, target)}; one shape. */
+  record AddScaledInto(double alpha) implements InPlace {}
+
+  /** {@code target *= factor}. */
+  record ScaleInto(double factor) implements InPlace {}
+
+  /**
+   * {@code p, g, m, v}: Adam (Kingma and Ba, algorithm 1) at {@code step} = 1, 2, ... with {@code p *= 1 - lr * weightDecay}
+   * first where {@code decoupled} (AdamW, Loshchilov and Hutter), else {@code g += weightDecay * p}:
+   * {@code m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; p -= lr/(1-b1^t) * m / (sqrt(v)/sqrt(1-b2^t) + eps)}.
+   */
+  record AdamUpdate(double lr, double beta1, double beta2, double eps, double weightDecay, boolean decoupled, long step)
+      implements InPlace {}
+
+  /**
+   * {@code p, g, (buffer)}: {@code g += weightDecay * p}; with momentum {@code buffer = momentum * buffer + g} (= g at the
+   * first step), {@code g = nesterov ? g + momentum * buffer : buffer}; {@code p -= lr * g}.
+   */
+  record SgdUpdate(double lr, double momentum, double weightDecay, boolean nesterov, boolean first) implements InPlace {}
+}

@@ -1,0 +1,2 @@
+/** The closed family of operations. */
+package org.deft4j.tensor.op;

@@ -1,0 +1,2 @@
+/** Names to tensors, from and to files. */
+package org.deft4j.weights;

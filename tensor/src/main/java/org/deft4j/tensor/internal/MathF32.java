@@ -70,9 +70,10 @@ final class MathF32 {
   /** The largest |x| whose multiple of pi/2 the three-part constant takes away; beyond, float64 does. */
   static final float TRIG_MAX = 1e5f;
   static final float TWO_OVER_PI = 0.63661975f;
-  static final float HALF_PI_1 = 0x1.921fb6p0f;
-  static final float HALF_PI_2 = -0x1.777a5cp-25f;
-  static final float HALF_PI_3 = -0x1.ee59dap-50f;
+  /** pi/2 in three parts, all positive: so a negative zero stays one. */
+  static final float HALF_PI_1 = 0x1.921fb4p0f;
+  static final float HALF_PI_2 = 0x1.4442d0p-24f;
+  static final float HALF_PI_3 = 0x1.84698ap-48f;
   /** {@code sin r = r (1 + z (S0 + S1 z + ...))}, z = r^2, for |r| at most pi/4; 1.7e-10. */
   static final float S0 = -0x1.555556p-3f;
   static final float S1 = 0x1.111174p-7f;
@@ -187,8 +188,7 @@ final class MathF32 {
   /** {@code 1 / (1 + e^-x)}, subnormal results included; 2 ulp. */
   static float sigmoid(float x) {
     float e = exp(-Math.abs(x));
-    float q = 1f / (1f + e);
-    return x >= 0f ? q : e * q;
+    return (x >= 0f ? 1f : e) / (1f + e);
   }
 
   /** {@code log(1 + e^x)}; 3 ulp. */

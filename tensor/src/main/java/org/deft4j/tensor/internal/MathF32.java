@@ -1,7 +1,7 @@
 package org.deft4j.tensor.internal;
 
 /**
- * Functions of float32, every one a fixed sequence of correctly rounded operations (+, *, fma, /), so that the vector kernels,
+ * Functions of float32, every one a fixed sequence of correctly rounded operations (+, *, fma, /), so that {@link MathVector},
  * which runs the same sequence in each lane, gives the same bits. The errors below are the largest found against
  * float64 over all exponents ({@code MathF32Test}), in units in the last place (ulp) of the result.
  *
@@ -70,9 +70,10 @@ final class MathF32 {
   /** The largest |x| whose multiple of pi/2 the three-part constant takes away; beyond, float64 does. */
   static final float TRIG_MAX = 1e5f;
   static final float TWO_OVER_PI = 0.63661975f;
-  static final float HALF_PI_1 = 0x1.921fb6p0f;
-  static final float HALF_PI_2 = -0x1.777a5cp-25f;
-  static final float HALF_PI_3 = -0x1.ee59dap-50f;
+  /** pi/2 in three parts, all positive: so a negative zero stays one. */
+  static final float HALF_PI_1 = 0x1.921fb4p0f;
+  static final float HALF_PI_2 = 0x1.4442d0p-24f;
+  static final float HALF_PI_3 = 0x1.84698ap-48f;
   /** {@code sin r = r (1 + z (S0 + S1 z + ...))}, z = r^2, for |r| at most pi/4; 1.7e-10. */
   static final float S0 = -0x1.555556p-3f;
   static final float S1 = 0x1.111174p-7f;
@@ -88,7 +89,7 @@ final class MathF32 {
 
   /** {@code e^x}, subnormal results included; 1 ulp. */
   static float exp(float x) {
-    float c = Math.min(Math.max(x, EXP_MIN), EXP_MAX);
+    float c = x < EXP_MIN ? EXP_MIN : x > EXP_MAX ? EXP_MAX : x;
     float t = Math.fma(c, LOG2_E, MAGIC);
     float p = expOfRemainder(c, t - MAGIC);
     // 2^n in two steps: n reaches from -150 to 128, beyond the exponents of float32.
@@ -158,7 +159,7 @@ final class MathF32 {
     p = Math.fma(p, z, T1);
     p = Math.fma(p, z, T0);
     float small = x * Math.fma(p, z, 1f);
-    float e = expInside(Math.min(a, TANH_ONE) * 2f);
+    float e = expInside((a > TANH_ONE ? TANH_ONE : a) * 2f);
     float large = 1f - 2f / (e + 1f);
     return a < TANH_SMALL ? small : x < 0f ? -large : large;
   }
@@ -173,7 +174,7 @@ final class MathF32 {
     p = Math.fma(p, z, F1);
     p = Math.fma(p, z, F0);
     float small = Math.fma(p, x, x);
-    float t = Math.min(a, ERF_ONE);
+    float t = a > ERF_ONE ? ERF_ONE : a;
     float q = Math.fma(G6, t, G5);
     q = Math.fma(q, t, G4);
     q = Math.fma(q, t, G3);
@@ -187,8 +188,7 @@ final class MathF32 {
   /** {@code 1 / (1 + e^-x)}, subnormal results included; 2 ulp. */
   static float sigmoid(float x) {
     float e = exp(-Math.abs(x));
-    float q = 1f / (1f + e);
-    return x >= 0f ? q : e * q;
+    return (x >= 0f ? 1f : e) / (1f + e);
   }
 
   /** {@code log(1 + e^x)}; 3 ulp. */

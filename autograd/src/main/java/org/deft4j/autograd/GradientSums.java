@@ -16,7 +16,10 @@ import org.deft4j.tensor.op.InPlace;
 final class GradientSums implements AutoCloseable {
   private final Map<Long, Tensor> sums = new HashMap<>();
 
-  /** Adds {@code gradient}, which the caller still owns, to that of {@code value}. */
+  /**
+   * Adds {@code gradient}, which the caller still owns, to that of {@code value}: in place where nobody else sees the sum's
+   * memory and no other tape wants to record the addition. The bits are the same.
+   */
   void add(String op, Value value, Tensor gradient) {
     if (gradient.dtype() != value.gradientType()) {
       throw new IllegalStateException(op + ": a rule gave a gradient " + gradient + " for " + value);
@@ -25,7 +28,7 @@ final class GradientSums implements AutoCloseable {
     Tensor sum = sums.get(value.id());
     if (sum == null) {
       sums.put(value.id(), term.share());
-    } else if (sum.isShared() || !sum.isContiguous()) {
+    } else if (sum.isShared() || !sum.isContiguous() || !Tape.recording().isEmpty()) {
       sums.put(value.id(), sum.add(term).share());
       sum.close();
     } else {

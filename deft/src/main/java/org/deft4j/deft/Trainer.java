@@ -6,9 +6,11 @@ import java.util.function.BooleanSupplier;
 import org.deft4j.autograd.Gradients;
 import org.deft4j.autograd.Tape;
 import org.deft4j.diffusion.UNet2DConditionModel;
+import org.deft4j.nn.AdamBetas;
 import org.deft4j.nn.AdamW;
 import org.deft4j.nn.GradientClip;
 import org.deft4j.nn.Losses;
+import org.deft4j.nn.Optimizer;
 import org.deft4j.nn.Schedule;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Dispatch;
@@ -68,11 +70,10 @@ public final class Trainer {
     adapter.setTraining(true);
     Schedule rate = options.schedule().equals("cosine") ? Schedule.cosine(options.warmup(), options.steps())
         : Schedule.constantWithWarmup(options.warmup());
-    try (AdamW optimizer = new AdamW(adapter.groups(options.projectionFactor(), options.weightDecay()),
-        options.learningRate(), 0.9, 0.999, 1e-8)) {
+    try (Optimizer optimizer = new AdamW(adapter.groups(options.projectionFactor(), options.weightDecay()),
+        options.learningRate(), rate, AdamBetas.USUAL)) {
       for (long number = 1; number <= options.steps(); number++) {
-        double learningRate = options.learningRate() * rate.factor(number - 1);
-        listener.done(step(number, learningRate, optimizer));
+        listener.done(step(number, optimizer));
         if (interrupted.getAsBoolean()) {
           return number;
         }
@@ -81,7 +82,7 @@ public final class Trainer {
     return options.steps();
   }
 
-  private Step step(long number, double learningRate, AdamW optimizer) {
+  private Step step(long number, Optimizer optimizer) {
     try (Scope _ = Scope.open()) {
       double loss = 0;
       Gradients sum = null;
@@ -92,12 +93,13 @@ public final class Trainer {
           sum = sum == null ? keep(scope, result.gradients()) : add(sum, result.gradients());
         }
       }
-      double norm = GradientClip.globalNorm(gradients(sum), options.clip());
+      double limit = options.clip() == 0 ? Double.POSITIVE_INFINITY : options.clip();
+      double norm = GradientClip.globalNorm(gradients(sum), limit);
       if (!Double.isFinite(norm)) {
         throw new NumericException("step " + number + ": the gradient is not finite though the loss, " + loss
             + ", is; lower the learning rate");
       }
-      optimizer.setLearningRate(learningRate);
+      double learningRate = optimizer.currentLearningRate();
       optimizer.step(sum);
       return new Step(number, loss, learningRate, norm);
     }

@@ -76,7 +76,7 @@ class AdapterSetTest {
     try (AdapterSet deft = create(AdapterConfig.deft(2), "to_q"); AdapterSet para = create(AdapterConfig.para(2), "to_q")) {
       List<ParameterGroup> groups = deft.groups(0.1, 0.01);
       assertEquals(List.of(1.0, 0.1), groups.stream().map(ParameterGroup::lrFactor).toList());
-      assertEquals(List.of(2L, 5L), groups.stream().map(g -> g.tensors().getFirst().size(0)).toList());
+      assertEquals(List.of(2L, 5L), groups.stream().map(g -> g.parameters().getFirst().size(0)).toList());
       assertEquals(List.of(1.0), para.groups(0.1, 0.01).stream().map(ParameterGroup::lrFactor).toList());
     }
   }

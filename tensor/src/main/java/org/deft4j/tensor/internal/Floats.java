@@ -11,6 +11,11 @@ record Floats(MemorySegment memory, long offset) {
     return new Floats(tensor.memory(), tensor.offset());
   }
 
+  /** Where element {@code index} lies in the memory. */
+  long byteAt(long index) {
+    return (offset + index) * Float.BYTES;
+  }
+
   float get(long index) {
     return memory.getAtIndex(ValueLayout.JAVA_FLOAT, offset + index);
   }

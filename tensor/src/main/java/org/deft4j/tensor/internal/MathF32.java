@@ -1,7 +1,7 @@
 package org.deft4j.tensor.internal;
 
 /**
- * Functions of float32, every one a fixed sequence of correctly rounded operations (+, *, fma, /), so that the vector kernels,
+ * Functions of float32, every one a fixed sequence of correctly rounded operations (+, *, fma, /), so that {@link MathVector},
  * which runs the same sequence in each lane, gives the same bits. The errors below are the largest found against
  * float64 over all exponents ({@code MathF32Test}), in units in the last place (ulp) of the result.
  *
@@ -89,7 +89,7 @@ final class MathF32 {
 
   /** {@code e^x}, subnormal results included; 1 ulp. */
   static float exp(float x) {
-    float c = Math.min(Math.max(x, EXP_MIN), EXP_MAX);
+    float c = x < EXP_MIN ? EXP_MIN : x > EXP_MAX ? EXP_MAX : x;
     float t = Math.fma(c, LOG2_E, MAGIC);
     float p = expOfRemainder(c, t - MAGIC);
     // 2^n in two steps: n reaches from -150 to 128, beyond the exponents of float32.
@@ -159,7 +159,7 @@ final class MathF32 {
     p = Math.fma(p, z, T1);
     p = Math.fma(p, z, T0);
     float small = x * Math.fma(p, z, 1f);
-    float e = expInside(Math.min(a, TANH_ONE) * 2f);
+    float e = expInside((a > TANH_ONE ? TANH_ONE : a) * 2f);
     float large = 1f - 2f / (e + 1f);
     return a < TANH_SMALL ? small : x < 0f ? -large : large;
   }
@@ -174,7 +174,7 @@ final class MathF32 {
     p = Math.fma(p, z, F1);
     p = Math.fma(p, z, F0);
     float small = Math.fma(p, x, x);
-    float t = Math.min(a, ERF_ONE);
+    float t = a > ERF_ONE ? ERF_ONE : a;
     float q = Math.fma(G6, t, G5);
     q = Math.fma(q, t, G4);
     q = Math.fma(q, t, G3);

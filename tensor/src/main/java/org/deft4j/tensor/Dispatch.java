@@ -55,11 +55,30 @@ public final class Dispatch {
     }
     Tensor[] outputs = op instanceof View view
         ? new Tensor[] {ShapeRules.view(view, inputs[0])} : compute(op, device, inputs);
+    if (op instanceof InPlace inPlace) {
+      markChanged(inPlace, inputs);
+    }
     List<Listener> listeners = LISTENERS.get();
     for (int i = 0; i < listeners.size(); i++) {
       listeners.get(i).ran(op, inputs, outputs);
     }
     return outputs;
+  }
+
+  private static void markChanged(InPlace op, Tensor[] inputs) {
+    inputs[0].changed();
+    switch (op) {
+      case InPlace.AdamUpdate ignored -> {
+        inputs[2].changed();
+        inputs[3].changed();
+      }
+      case InPlace.SgdUpdate ignored -> {
+        if (inputs.length == 3) {
+          inputs[2].changed();
+        }
+      }
+      case InPlace.CopyInto _, InPlace.Fill _, InPlace.AddScaledInto _, InPlace.ScaleInto _ -> {}
+    }
   }
 
   private static Tensor[] compute(Op op, Device device, Tensor[] inputs) {

@@ -58,6 +58,14 @@ public final class Scope implements AutoCloseable {
     return tensor;
   }
 
+  /** Gives {@code tensor}, which no scope owns, to the innermost one, or to the caller where there is none; returns it. */
+  public static Tensor adopt(Tensor tensor) {
+    if (tensor.scope() == null) {
+      tensor.adoptedBy(current());
+    }
+    return tensor;
+  }
+
   static Scope current() {
     return CURRENT.get();
   }

@@ -8,6 +8,7 @@ final class Storage {
   private final long bytes;
   private MemoryPool.Block block;
   private int holders;
+  private long version;
 
   private Storage(Device device, long bytes, MemoryPool.Block block) {
     this.device = device;
@@ -39,6 +40,18 @@ final class Storage {
 
   synchronized void hold() {
     holders++;
+  }
+
+  synchronized boolean isShared() {
+    return holders > 1;
+  }
+
+  synchronized long version() {
+    return version;
+  }
+
+  synchronized void changed() {
+    version++;
   }
 
   synchronized void letGo() {

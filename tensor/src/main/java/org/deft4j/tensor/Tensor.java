@@ -230,6 +230,20 @@ public final class Tensor implements AutoCloseable {
     return new Tensor(id, storage, dtype, shape, strides, offset).named(name);
   }
 
+  /** Whether another open tensor, a view or a handle, uses the same memory. */
+  public boolean isShared() {
+    return storage.isShared();
+  }
+
+  /** How many operations have worked in place on this memory: whoever keeps a handle can tell whether it still holds what it did. */
+  public long version() {
+    return storage.version();
+  }
+
+  void changed() {
+    storage.changed();
+  }
+
   Tensor view(Shape newShape, long[] newStrides, long newOffset) {
     return new Tensor(IDS.incrementAndGet(), storage, dtype, newShape, newStrides, newOffset).own();
   }

@@ -1,0 +1,49 @@
+package org.deft4j.autograd;
+
+import org.deft4j.tensor.Dispatch;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.Contraction;
+
+import static org.deft4j.autograd.Rule.keeping;
+import static org.deft4j.autograd.Saves.input;
+
+/** Sums of products: bilinear, so the gradient by one side needs only the other side. */
+final class ContractionRules {
+  private ContractionRules() {}
+
+  static Rule of(Contraction op) {
+    return switch (op) {
+      // y_mn = sum_k a_mk b_kn: da = dy b^T, db = a^T dy
+      case Contraction.MatMul() -> Rule.of(
+          keeping(input(1), b -> b.dy().matmul(b.input(1).t())),
+          keeping(input(0), b -> right(b.input(0), b.dy(), b.value(1).shape().rank())));
+      // y = x w^T + b: dx = dy w, dw = dy^T x, db = sum over rows of dy
+      case Contraction.Linear() -> Rule.of(
+          keeping(input(1), b -> rows(b.dy()).matmul(b.input(1)).reshape(b.shape(0).toArray())),
+          keeping(input(0), b -> rows(b.dy()).t().matmul(rows(b.input(0)))),
+          keeping(Backward::dy));
+      case Contraction.Conv2d(var spec) -> Rule.of(
+          keeping(input(1), b -> run(new Contraction.Conv2dInputGrad(spec, b.shape(0)), b.dy(), b.input(1))),
+          keeping(input(0), b -> run(new Contraction.Conv2dWeightGrad(spec, b.shape(1)), b.dy(), b.input(0))),
+          keeping(b -> b.dy().sum(0, 2, 3)));
+      case Contraction.Attention attention -> new AttentionRule(attention);
+      case Contraction.Conv2dInputGrad _ -> throw Rule.firstOrderOnly(op);
+      case Contraction.Conv2dWeightGrad _ -> throw Rule.firstOrderOnly(op);
+      case Contraction.AttentionGrad _ -> throw Rule.firstOrderOnly(op);
+    };
+  }
+
+  private static Tensor run(Contraction op, Tensor... inputs) {
+    return Dispatch.run(op, inputs)[0];
+  }
+
+  /** {@code a^T dy}; where b has no batch, the batch of a is more rows of the same sum. */
+  private static Tensor right(Tensor a, Tensor dy, int rankOfB) {
+    return rankOfB == 2 ? rows(a).t().matmul(rows(dy)) : a.t().matmul(dy);
+  }
+
+  /** [..., K] as [n, K]. */
+  private static Tensor rows(Tensor x) {
+    return x.rank() == 2 ? x : x.reshape(x.elementCount() / Math.max(1, x.size(-1)), x.size(-1));
+  }
+}

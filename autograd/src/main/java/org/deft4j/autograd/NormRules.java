@@ -1,0 +1,65 @@
+package org.deft4j.autograd;
+
+import java.util.Arrays;
+import java.util.function.Function;
+import java.util.stream.IntStream;
+import org.deft4j.tensor.Dispatch;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.Norm;
+
+import static org.deft4j.autograd.Rule.keeping;
+import static org.deft4j.autograd.Saves.input;
+import static org.deft4j.autograd.Saves.output;
+
+/**
+ * {@code y = w h + b} with {@code h = (x - mean) rstd}. The sums over what shares a statistic, of n elements, give
+ *
+ * <pre>
+ *   g = w dy     dx = rstd (g - mean(g) - h mean(g h))     dw = sum(dy h)     db = sum(dy)
+ * </pre>
+ *
+ * <p>and for the RMS norm, {@code h = x rrms}, {@code dx = rrms (g - h mean(g h))}. One kernel computes them all from x and the
+ * statistics; the output is not needed.
+ */
+final class NormRules {
+  private static final int BIAS = 2;
+
+  private NormRules() {}
+
+  static Rule of(Norm op, Needs needs) {
+    boolean onlyBias = !needs.anyBefore(BIAS);
+    return switch (op) {
+      case Norm.GroupNorm(var groups, var eps) -> onlyBias ? bias(NormRules::overChannels)
+          : Rule.together(input(0).and(input(1)).and(output(1)).and(output(2)), b -> Dispatch.run(
+              new Norm.GroupNormGrad(groups), b.dy(), b.input(0), b.output(1), b.output(2), b.input(1)));
+      case Norm.LayerNorm(var dims, var eps) -> onlyBias ? bias(Backward::dy)
+          : Rule.together(input(0).and(input(1)).and(output(1)).and(output(2)), b -> Dispatch.run(
+              new Norm.LayerNormGrad(dims), withWeight(b, b.dy(), b.input(0), b.output(1), b.output(2))));
+      case Norm.RmsNorm _ -> Rule.together(input(0).and(input(1)).and(output(1)), b -> Dispatch.run(
+          new Norm.RmsNormGrad(), withWeight(b, b.dy(), b.input(0), b.output(1))));
+      case Norm.GroupNormGrad _ -> throw Rule.firstOrderOnly(op);
+      case Norm.LayerNormGrad _ -> throw Rule.firstOrderOnly(op);
+      case Norm.RmsNormGrad _ -> throw Rule.firstOrderOnly(op);
+    };
+  }
+
+  /** Where x and w are frozen, db needs nothing but dy. */
+  private static Rule bias(Function<Backward, Tensor> gradient) {
+    Rule.Partial none = keeping(b -> null);
+    return Rule.of(none, none, keeping(gradient));
+  }
+
+  private static Tensor overChannels(Backward b) {
+    return b.dy().sum(IntStream.range(0, b.dy().rank()).filter(dim -> dim != 1).toArray());
+  }
+
+  /** The weight is input 1, where there is one. */
+  private static Tensor[] withWeight(Backward b, Tensor... first) {
+    if (b.inputs() == 1) {
+      return first;
+    }
+    Tensor[] all = Arrays.copyOf(first, first.length + 1);
+    all[first.length] = b.input(1);
+    return all;
+  }
+}

@@ -1,0 +1,17 @@
+package org.deft4j.autograd;
+
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Shape;
+import org.deft4j.tensor.Tensor;
+
+/** What a tape knows of a tensor without holding its memory. */
+record Value(long id, DType dtype, Shape shape) {
+  static Value of(Tensor tensor) {
+    return new Value(tensor.id(), tensor.dtype(), tensor.shape());
+  }
+
+  /** The type of its gradient: its own, but F32 for what is stored in fewer bits than arithmetic runs in. */
+  DType gradientType() {
+    return dtype.isComputable() ? dtype : DType.F32;
+  }
+}

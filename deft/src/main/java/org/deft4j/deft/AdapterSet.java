@@ -1,0 +1,159 @@
+package org.deft4j.deft;
+
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.deft4j.nn.Linear;
+import org.deft4j.nn.Module;
+import org.deft4j.nn.ParameterGroup;
+import org.deft4j.tensor.RandomSource;
+import org.deft4j.tensor.Tensor;
+
+/**
+ * One adapter of a whole model: a {@link LayerAdapter} for each adapted layer. Several sets may be attached to one model;
+ * each acts on the original product, and what they add is summed.
+ *
+ * <pre>{@code
+ * try (AdapterSet deft = AdapterSet.create(unet, AdapterConfig.deft(8), new TorchRandom(0))) {
+ *   deft.attach();                                    // the model now answers with the adapter
+ *   ... train deft.trainable() ...
+ *   PeftFolder.write(folder, deft);
+ * }
+ * }</pre>
+ */
+public final class AdapterSet implements AutoCloseable {
+  private final Module model;
+  private final AdapterConfig config;
+  private final Map<String, Linear> layers;
+  private final Map<String, LayerAdapter> adapters;
+  private final Map<String, Object> peftFields;
+  private boolean attached;
+
+  AdapterSet(Module model, AdapterConfig config, Map<String, Linear> layers, Map<String, LayerAdapter> adapters,
+      Map<String, Object> peftFields) {
+    this.model = model;
+    this.config = config;
+    this.layers = Map.copyOf(layers);
+    this.adapters = Collections.unmodifiableMap(new LinkedHashMap<>(adapters));
+    this.peftFields = Collections.unmodifiableMap(new LinkedHashMap<>(peftFields));
+  }
+
+  /**
+   * A new set with a starting value for every targeted layer of {@code model}, whose weights are loaded. Draws from
+   * {@code random} in the model's order of layers. Not attached yet.
+   *
+   * @throws InputException if a target matches nothing, or the method cannot start as asked
+   */
+  public static AdapterSet create(Module model, AdapterConfig config, RandomSource random) {
+    Map<String, Linear> layers = config.targets().select(model);
+    Map<String, LayerAdapter> adapters = new LinkedHashMap<>();
+    try {
+      layers.forEach((path, layer) -> adapters.put(path, AdapterStart.create(path, layer, config, random)));
+    } catch (RuntimeException e) {
+      adapters.values().forEach(LayerAdapter::close);
+      throw e;
+    }
+    return new AdapterSet(model, config, layers, adapters, Map.of());
+  }
+
+  /** The model it belongs to. */
+  public Module model() {
+    return model;
+  }
+
+  /** What it is. */
+  public AdapterConfig config() {
+    return config;
+  }
+
+  /** The adapter of each layer by the layer's path, in the model's order. */
+  public Map<String, LayerAdapter> adapters() {
+    return adapters;
+  }
+
+  /** The layer at {@code path}. */
+  Linear layer(String path) {
+    return layers.get(path);
+  }
+
+  /** Fields of {@code adapter_config.json} that this program gives no meaning to; kept for writing. */
+  Map<String, Object> peftFields() {
+    return peftFields;
+  }
+
+  /** Every trainable matrix, layer by layer. */
+  public List<Tensor> trainable() {
+    return adapters.values().stream().map(LayerAdapter::tensors).map(Map::values).flatMap(Collection::stream).toList();
+  }
+
+  /** How many numbers are trained. */
+  public long parameterCount() {
+    return trainable().stream().mapToLong(Tensor::elementCount).sum();
+  }
+
+  /**
+   * The trainable matrices for an optimizer. P of DEFT learns at {@code projectionFactor} times the rate of R (0.1 in the
+   * paper's code); PaRa's P, and LoRA's A and B, learn at the full rate.
+   */
+  public List<ParameterGroup> groups(double projectionFactor, double weightDecay) {
+    if (config.method() != Method.DEFT) {
+      return List.of(new ParameterGroup(config.method().label(), trainable(), 1, weightDecay));
+    }
+    return List.of(new ParameterGroup("R", named(DeftAdapter.R), 1, weightDecay),
+        new ParameterGroup("P", named(DeftAdapter.P), projectionFactor, weightDecay));
+  }
+
+  private List<Tensor> named(String key) {
+    List<Tensor> found = new ArrayList<>();
+    adapters.values().forEach(adapter -> found.add(adapter.tensors().get(key)));
+    return found;
+  }
+
+  /** Lets the model's layers answer with their adapters. */
+  public AdapterSet attach() {
+    if (!attached) {
+      adapters.forEach((path, adapter) -> layers.get(path).attach(adapter));
+      attached = true;
+    }
+    return this;
+  }
+
+  /** Lets the model's layers answer as they did before {@link #attach}. */
+  public AdapterSet detach() {
+    if (attached) {
+      adapters.forEach((path, adapter) -> layers.get(path).detach(adapter));
+      attached = false;
+    }
+    return this;
+  }
+
+  /** Whether the set is attached. */
+  public boolean isAttached() {
+    return attached;
+  }
+
+  /** Sets how strongly all adapters of the set act: 1 as trained, 0 not at all. */
+  public AdapterSet setStrength(double strength) {
+    if (!Double.isFinite(strength)) {
+      throw new InputException("adapter strength " + strength + ": a finite number is needed");
+    }
+    adapters.values().forEach(adapter -> adapter.setStrength(strength));
+    return this;
+  }
+
+  /** Whether the matrices may change between forward passes; see {@link LayerAdapter}. */
+  public AdapterSet setTraining(boolean training) {
+    adapters.values().forEach(adapter -> adapter.setTraining(training));
+    return this;
+  }
+
+  /** Detaches the set and frees its matrices. */
+  @Override
+  public void close() {
+    detach();
+    adapters.values().forEach(LayerAdapter::close);
+  }
+}

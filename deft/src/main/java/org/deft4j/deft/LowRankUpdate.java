@@ -1,0 +1,87 @@
+package org.deft4j.deft;
+
+import java.util.function.UnaryOperator;
+import org.deft4j.tensor.Tensor;
+
+/**
+ * The one kernel of every method: what an adapter adds to a layer {@code y0 = x W^T},
+ *
+ * <pre>{@code delta(x, y0) = s (x R^T) E^T - (y0 S) L^T          delta W = s E R - L (S^T W)}</pre>
+ *
+ * with {@code W [out, in]} frozen, {@code L, S, E [out, r]} and {@code R [r, in]}. PaRa has no E and R, LoRA no L and S.
+ * Where L is E the two thin products are subtracted first: {@code (s x R^T - y0 S) E^T}. Nothing of size out x out is
+ * formed, and the extra cost per row is at most {@code 2 r (in + 3 out)} operations.
+ *
+ * @param left L, null where nothing is removed
+ * @param right S, null where nothing is removed
+ * @param injection E, null where nothing is injected
+ * @param input R, null where nothing is injected
+ * @param scale s
+ */
+public record LowRankUpdate(Tensor left, Tensor right, Tensor injection, Tensor input, double scale) {
+  /** Removal and injection (DEFT). */
+  public static LowRankUpdate replace(Factors factors, Tensor input, double scale) {
+    return new LowRankUpdate(factors.left(), factors.right(), factors.injection(), input, scale);
+  }
+
+  /** Removal alone (PaRa). */
+  public static LowRankUpdate remove(Factors factors) {
+    return new LowRankUpdate(factors.left(), factors.right(), null, null, 1);
+  }
+
+  /** Addition alone (LoRA): {@code s B A}. */
+  public static LowRankUpdate add(Tensor b, Tensor a, double scale) {
+    return new LowRankUpdate(null, null, b, a, scale);
+  }
+
+  /** {@code strength * delta}, for {@code x [..., in]} and {@code y0 = x W^T [..., out]} without bias. */
+  public Tensor delta(Tensor x, Tensor y0, double strength) {
+    if (left == null) {
+      return scaled(x.linear(input), strength * scale).linear(injection);
+    }
+    Tensor removed = y0.linear(right.t());
+    if (input == null) {
+      return scaled(removed, -strength).linear(left);
+    }
+    Tensor injected = scaled(x.linear(input), strength * scale);
+    removed = scaled(removed, strength);
+    return left == injection ? injected.sub(removed).linear(left)
+        : injected.linear(injection).sub(removed.linear(left));
+  }
+
+  /** {@code strength * delta W} for {@code weight} [out, in], in the adapter's type. */
+  public Tensor weightDelta(Tensor weight, double strength) {
+    if (left == null) {
+      return injection.matmul(scaled(input, strength * scale));
+    }
+    Tensor removed = scaled(right.t().matmul(weight), strength);
+    if (input == null) {
+      return left.matmul(removed.neg());
+    }
+    Tensor injected = scaled(input, strength * scale);
+    return left == injection ? left.matmul(injected.sub(removed))
+        : injection.matmul(injected).sub(left.matmul(removed));
+  }
+
+  private static Tensor scaled(Tensor x, double factor) {
+    return factor == 1 ? x : x.mul(factor);
+  }
+
+  /** With handles of its own on the same values, owned by no scope; equal factors stay one object. */
+  LowRankUpdate shared() {
+    UnaryOperator<Tensor> share = t -> t == null ? null : t.share();
+    Tensor l = share.apply(left);
+    Tensor s = right == left ? l : share.apply(right);
+    Tensor e = injection == left ? l : share.apply(injection);
+    return new LowRankUpdate(l, s, e, share.apply(input), scale);
+  }
+
+  /** Closes the handles that {@link #shared} made. */
+  void closeShared() {
+    for (Tensor t : new Tensor[] {left, right, injection, input}) {
+      if (t != null) {
+        t.close();
+      }
+    }
+  }
+}

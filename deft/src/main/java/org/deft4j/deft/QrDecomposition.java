@@ -1,0 +1,53 @@
+package org.deft4j.deft;
+
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Device;
+import org.deft4j.tensor.Dispatch;
+import org.deft4j.tensor.NumericException;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.Decompose;
+
+/**
+ * {@code P = Q T}, Q [out, r] with orthonormal columns, {@code M = Q Q^T}, injected through Q: an orthogonal projector, and
+ * PEFT's {@code qr}. Factored and differentiated in float64, with the column signs of LAPACK's Householder reflections
+ * ({@code T_jj = -sign(pivot) * norm}), on which adapters trained elsewhere depend.
+ */
+public record QrDecomposition() implements Decomposition {
+  private static final double EPSILON = Math.ulp(1.0);
+
+  @Override
+  public String method() {
+    return "qr";
+  }
+
+  /**
+   * {@inheritDoc}
+   *
+   * @throws NumericException if the columns of P are linearly dependent to the last bit of float64: Q and its gradient
+   *     are undefined there
+   */
+  @Override
+  public Factors factors(Tensor p, String layer) {
+    Tensor[] qt = Dispatch.run(new Decompose.Qr(), p.cast(DType.F64));
+    if (p.device() != Device.META) {
+      requireFullRank(qt[1], p.size(0), layer);
+    }
+    return Factors.symmetric(qt[0].cast(p.dtype()));
+  }
+
+  private static void requireFullRank(Tensor t, long rows, String layer) {
+    int r = Math.toIntExact(t.size(0));
+    double[] values = t.toDoubles();
+    double largest = 0;
+    for (int j = 0; j < r; j++) {
+      largest = Math.max(largest, Math.abs(values[j * r + j]));
+    }
+    for (int j = 0; j < r; j++) {
+      if (!(Math.abs(values[j * r + j]) > rows * EPSILON * largest)) {
+        throw new NumericException("qr: P of " + layer + " [" + rows + ", " + r + "] has lost rank at column " + j
+            + " (|T_jj| = " + Math.abs(values[j * r + j]) + ", largest " + largest
+            + "), so its orthonormal basis is undefined; lower the learning rate of P, or start from another seed");
+      }
+    }
+  }
+}

@@ -1,0 +1,153 @@
+package org.deft4j.deft;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
+import org.deft4j.nn.Linear;
+import org.deft4j.nn.Module;
+
+/**
+ * Which linear layers of a model are adapted, by PEFT's rules for {@code target_modules} and {@code exclude_modules}.
+ *
+ * @param include what is adapted
+ * @param exclude what of it is not; matches nothing where empty
+ */
+public record Targets(Rule include, Rule exclude) {
+  /** The projections of every attention layer of a diffusers UNet. */
+  public static final Targets ATTENTION = suffixes(List.of("to_q", "to_k", "to_v", "to_out.0"));
+
+  /** A set of layer paths. */
+  public sealed interface Rule {
+    /** Whether the layer at {@code path} belongs to it. */
+    boolean matches(String path);
+  }
+
+  /** Paths that are one of {@code names} or end in a dot and one of them. */
+  public record Suffixes(List<String> names) implements Rule {
+    @Override
+    public boolean matches(String path) {
+      return names.stream().anyMatch(name -> endsWith(path, name));
+    }
+
+    static boolean endsWith(String path, String name) {
+      return path.equals(name) || path.endsWith("." + name);
+    }
+  }
+
+  /** Paths that match a regular expression as a whole. */
+  public record Expression(Pattern pattern) implements Rule {
+    @Override
+    public boolean matches(String path) {
+      return pattern.matcher(path).matches();
+    }
+  }
+
+  /** Every path. */
+  public record All() implements Rule {
+    @Override
+    public boolean matches(String path) {
+      return true;
+    }
+  }
+
+  /** Layers by the end of their path. */
+  public static Targets suffixes(List<String> names) {
+    return new Targets(new Suffixes(List.copyOf(names)), new Suffixes(List.of()));
+  }
+
+  /** These, less what {@code rule} matches. */
+  public Targets without(Rule rule) {
+    return new Targets(include, rule);
+  }
+
+  /**
+   * A rule in PEFT's notation: a list of suffixes, {@code "all-linear"}, or a regular expression; null matches nothing.
+   *
+   * @throws InputException for anything else
+   */
+  static Rule rule(String key, Object value) {
+    return switch (value) {
+      case null -> new Suffixes(List.of());
+      case List<?> list when list.stream().allMatch(String.class::isInstance) ->
+          new Suffixes(list.stream().map(String.class::cast).toList());
+      case String text when text.equals("all-linear") -> new All();
+      case String text -> {
+        try {
+          yield new Expression(Pattern.compile(text));
+        } catch (PatternSyntaxException e) {
+          throw new InputException(key + ": '" + text + "' is not a regular expression: " + e.getDescription(), e);
+        }
+      }
+      default -> throw new InputException(key + ": expected a list of names or a regular expression, found " + value);
+    };
+  }
+
+  /** {@code rule} in PEFT's notation. */
+  static Object notation(Rule rule) {
+    return switch (rule) {
+      case Suffixes(var names) -> names.isEmpty() ? null : names;
+      case Expression(var pattern) -> pattern.pattern();
+      case All() -> "all-linear";
+    };
+  }
+
+  /**
+   * The layers of {@code model} that are adapted, by path, in the model's order.
+   *
+   * @throws InputException listing the suffixes that match no linear layer, each with the nearest names; or if nothing
+   *     matches
+   */
+  public Map<String, Linear> select(Module model) {
+    Map<String, Linear> linear = linearLayers(model);
+    if (include instanceof Suffixes(var names)) {
+      requireEachMatches(names, linear.keySet());
+    }
+    Map<String, Linear> selected = new LinkedHashMap<>();
+    linear.forEach((path, layer) -> {
+      if (include.matches(path) && !exclude.matches(path)) {
+        selected.put(path, layer);
+      }
+    });
+    if (selected.isEmpty()) {
+      throw new InputException("targets " + notation(include) + " match none of the model's " + linear.size()
+          + " linear layers");
+    }
+    return selected;
+  }
+
+  static Map<String, Linear> linearLayers(Module model) {
+    Map<String, Linear> linear = new LinkedHashMap<>();
+    model.modules().forEach((path, module) -> {
+      if (module instanceof Linear layer) {
+        linear.put(path, layer);
+      }
+    });
+    return linear;
+  }
+
+  private static void requireEachMatches(List<String> names, Set<String> paths) {
+    List<String> problems = new ArrayList<>();
+    for (String name : names) {
+      if (paths.stream().noneMatch(path -> Suffixes.endsWith(path, name))) {
+        problems.add("target '" + name + "' matches no linear layer of the model; the nearest are "
+            + String.join(", ", Nearest.names(name, endings(paths, name), 3)));
+      }
+    }
+    if (!problems.isEmpty()) {
+      throw new InputException(problems);
+    }
+  }
+
+  /** The ends of all paths that have as many parts as {@code name}. */
+  private static List<String> endings(Set<String> paths, String name) {
+    int parts = name.split("\\.", -1).length;
+    return paths.stream().map(path -> {
+      String[] all = path.split("\\.", -1);
+      return String.join(".", List.of(all).subList(Math.max(0, all.length - parts), all.length));
+    }).distinct().toList();
+  }
+}

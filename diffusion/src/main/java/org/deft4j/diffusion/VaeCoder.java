@@ -1,0 +1,122 @@
+package org.deft4j.diffusion;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.deft4j.nn.Conv2d;
+import org.deft4j.nn.GroupNorm;
+import org.deft4j.nn.Module;
+import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Tensor;
+
+/** Encoder or decoder of {@link AutoencoderKL}: convolution, blocks, norm, SiLU, convolution. */
+final class VaeCoder extends Module {
+  private static final double EPS = 1e-6;
+
+  /** Resnets and perhaps a change of size. */
+  private static final class Block extends Module {
+    private final List<ResnetBlock2D> resnets = new ArrayList<>();
+    private Downsample2D downsampler;
+    private Upsample2D upsampler;
+
+    Block(VaeConfig config, int count, long in, long out) {
+      for (int i = 0; i < count; i++) {
+        resnets.add(child("resnets." + i, new ResnetBlock2D(i == 0 ? in : out, out, 0, config.groups(), EPS)));
+      }
+    }
+
+    Tensor forward(Tensor x) {
+      return Scope.run(() -> {
+        Tensor h = x;
+        for (ResnetBlock2D resnet : resnets) {
+          h = resnet.forward(h, null);
+        }
+        if (downsampler != null) {
+          h = downsampler.forward(h);
+        }
+        return upsampler == null ? h : upsampler.forward(h, 2 * h.size(2), 2 * h.size(3));
+      });
+    }
+  }
+
+  /** Resnet, attention, resnet at the smallest size. */
+  private static final class Middle extends Module {
+    private final ResnetBlock2D first;
+    private final VaeAttention attention;
+    private final ResnetBlock2D second;
+
+    Middle(VaeConfig config, long channels) {
+      attention = config.midAttention() ? child("attentions.0", new VaeAttention(channels, config.groups(), EPS)) : null;
+      first = child("resnets.0", new ResnetBlock2D(channels, channels, 0, config.groups(), EPS));
+      second = child("resnets.1", new ResnetBlock2D(channels, channels, 0, config.groups(), EPS));
+    }
+
+    Tensor forward(Tensor x) {
+      return observed(Scope.run(() -> {
+        Tensor h = first.forward(x, null);
+        return second.forward(attention == null ? h : attention.forward(h), null);
+      }));
+    }
+  }
+
+  private final Conv2d convIn;
+  private final List<Block> blocks = new ArrayList<>();
+  private final Middle middle;
+  private final GroupNorm normOut;
+  private final Conv2d convOut;
+  private final boolean encodes;
+
+  private VaeCoder(VaeConfig config, boolean encodes, long in, long first, long last, long out) {
+    this.encodes = encodes;
+    convIn = child("conv_in", new Conv2d(in, first, 3, 1, 1));
+    for (int i = 0; i < config.channels().size(); i++) {
+      blocks.add(child((encodes ? "down_blocks." : "up_blocks.") + i, encodes ? down(config, i) : up(config, i)));
+    }
+    middle = child("mid_block", new Middle(config, config.channels().getLast()));
+    normOut = child("conv_norm_out", new GroupNorm(config.groups(), last, EPS));
+    convOut = child("conv_out", new Conv2d(last, out, 3, 1, 1));
+  }
+
+  /** [N,3,H,W] to twice the latent's channels (mean and log-variance) at an eighth of the size. */
+  static VaeCoder encoder(VaeConfig config) {
+    long first = config.channels().getFirst();
+    long last = config.channels().getLast();
+    return new VaeCoder(config, true, config.inChannels(), first, last, 2L * config.latentChannels());
+  }
+
+  /** The latent to [N,3,H,W]. */
+  static VaeCoder decoder(VaeConfig config) {
+    long first = config.channels().getFirst();
+    long last = config.channels().getLast();
+    return new VaeCoder(config, false, config.latentChannels(), last, first, config.outChannels());
+  }
+
+  private static Block down(VaeConfig config, int i) {
+    List<Integer> channels = config.channels();
+    Block block = new Block(config, config.layersPerBlock(), channels.get(Math.max(0, i - 1)), channels.get(i));
+    if (i < channels.size() - 1) {
+      block.downsampler = block.child("downsamplers.0", new Downsample2D(channels.get(i), 0));
+    }
+    return block;
+  }
+
+  private static Block up(VaeConfig config, int i) {
+    List<Integer> channels = config.channels().reversed();
+    Block block = new Block(config, config.layersPerBlock() + 1, channels.get(Math.max(0, i - 1)), channels.get(i));
+    if (i < channels.size() - 1) {
+      block.upsampler = block.child("upsamplers.0", new Upsample2D(channels.get(i)));
+    }
+    return block;
+  }
+
+  Tensor forward(Tensor x) {
+    return observed(Scope.run(() -> {
+      Tensor h = convIn.forward(x);
+      h = encodes ? h : middle.forward(h);
+      for (Block block : blocks) {
+        h = block.forward(h);
+      }
+      h = encodes ? middle.forward(h) : h;
+      return convOut.forward(normOut.forward(h).silu());
+    }));
+  }
+}

@@ -1,0 +1,99 @@
+package org.deft4j.tensor.internal;
+
+import org.deft4j.tensor.NumericException;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.Decompose;
+import org.ejml.data.DMatrixRMaj;
+import org.ejml.dense.row.CommonOps_DDRM;
+import org.ejml.dense.row.factory.DecompositionFactory_DDRM;
+
+/** Matrix decompositions by EJML in float64, matrix by matrix of a batch. */
+final class Decompositions {
+  private Decompositions() {}
+
+  static void run(Decompose op, Tensor x, Tensor[] out) {
+    int m = Math.toIntExact(x.size(-2));
+    int n = Math.toIntExact(x.size(-1));
+    long batch = m == 0 || n == 0 ? 0 : x.elementCount() / ((long) m * n);
+    Access from = Access.of(x);
+    for (long i = 0; i < batch; i++) {
+      DMatrixRMaj matrix = new DMatrixRMaj(m, n);
+      for (int e = 0; e < m * n; e++) {
+        double value = from.get(i * m * n + e);
+        if (!Double.isFinite(value)) {
+          throw new NumericException(op.label() + ": " + x + " holds " + value + " at row " + e / n + ", column " + e % n);
+        }
+        matrix.data[e] = value;
+      }
+      switch (op) {
+        case Decompose.Qr() -> qr(matrix, i, out);
+        case Decompose.Svd() -> svd(matrix, i, out);
+        case Decompose.Cholesky() -> cholesky(matrix, i, out[0]);
+        case Decompose.Inverse() -> inverse(matrix, i, out[0]);
+      }
+    }
+  }
+
+  private static void store(DMatrixRMaj matrix, long i, Tensor out) {
+    Access to = Access.of(out);
+    long size = matrix.getNumElements();
+    for (int e = 0; e < size; e++) {
+      to.set(i * size + e, matrix.data[e]);
+    }
+  }
+
+  /** EJML's Householder reflections have LAPACK's signs: the diagonal of R gets the sign opposite to the pivot's. */
+  private static void qr(DMatrixRMaj matrix, long i, Tensor[] out) {
+    var qr = DecompositionFactory_DDRM.qr(matrix.numRows, matrix.numCols);
+    if (!qr.decompose(matrix)) {
+      throw new NumericException("qr: the decomposition of a " + matrix.numRows + " x " + matrix.numCols
+          + " matrix did not converge");
+    }
+    store(qr.getQ(null, true), i, out[0]);
+    store(qr.getR(null, true), i, out[1]);
+  }
+
+  private static void svd(DMatrixRMaj matrix, long i, Tensor[] out) {
+    var svd = DecompositionFactory_DDRM.svd(matrix.numRows, matrix.numCols, true, true, true);
+    if (!svd.decompose(matrix)) {
+      throw new NumericException("svd: the decomposition of a " + matrix.numRows + " x " + matrix.numCols
+          + " matrix did not converge");
+    }
+    DMatrixRMaj u = svd.getU(null, false);
+    DMatrixRMaj v = svd.getV(null, false);
+    int k = Math.min(matrix.numRows, matrix.numCols);
+    double[] values = svd.getSingularValues();
+    Integer[] order = new Integer[k];
+    java.util.Arrays.setAll(order, j -> j);
+    java.util.Arrays.sort(order, (a, b) -> Double.compare(values[b], values[a]));
+    Access singular = Access.of(out[1]);
+    Access left = Access.of(out[0]);
+    Access right = Access.of(out[2]);
+    for (int j = 0; j < k; j++) {
+      singular.set(i * k + j, values[order[j]]);
+      for (int r = 0; r < matrix.numRows; r++) {
+        left.set((i * matrix.numRows + r) * k + j, u.get(r, order[j]));
+      }
+      for (int r = 0; r < matrix.numCols; r++) {
+        right.set((i * matrix.numCols + r) * k + j, v.get(r, order[j]));
+      }
+    }
+  }
+
+  private static void cholesky(DMatrixRMaj matrix, long i, Tensor out) {
+    var cholesky = DecompositionFactory_DDRM.chol(matrix.numRows, true);
+    if (!cholesky.decompose(matrix)) {
+      throw new NumericException("cholesky: the " + matrix.numRows + " x " + matrix.numRows
+          + " matrix is not positive definite");
+    }
+    store(cholesky.getT(null), i, out);
+  }
+
+  private static void inverse(DMatrixRMaj matrix, long i, Tensor out) {
+    DMatrixRMaj inverse = new DMatrixRMaj(matrix.numRows, matrix.numRows);
+    if (!CommonOps_DDRM.invert(matrix, inverse)) {
+      throw new NumericException("inverse: the " + matrix.numRows + " x " + matrix.numRows + " matrix is singular");
+    }
+    store(inverse, i, out);
+  }
+}

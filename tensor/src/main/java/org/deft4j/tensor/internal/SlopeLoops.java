@@ -1,0 +1,184 @@
+package org.deft4j.tensor.internal;
+
+import jdk.incubator.vector.FloatVector;
+import org.deft4j.tensor.op.Unary;
+
+import static jdk.incubator.vector.VectorOperators.GT;
+import static jdk.incubator.vector.VectorOperators.LE;
+import static org.deft4j.tensor.internal.FloatFunctions.QUICK;
+import static org.deft4j.tensor.internal.FloatFunctions.TWO_OVER_SQRT_PI;
+import static org.deft4j.tensor.internal.MathVector.splat;
+
+/** {@code dy f'(x)}, one loop for each {@link Unary} (see {@link UnaryLoops}): a is dy, b is x. */
+final class SlopeLoops {
+  private SlopeLoops() {}
+
+  /** Whether there is a loop for the derivative of {@code op}; the constant ones are not worth one. */
+  static boolean has(Unary op) {
+    return switch (op) {
+      case Unary.Neg() -> false;
+      case Unary.Sign() -> false;
+      case Unary.Affine ignored -> false;
+      case Unary.Power ignored -> false;
+      default -> true;
+    };
+  }
+
+  /** Computes the whole vectors of {@code s}. */
+  static void run(Unary op, Span s) {
+    switch (op) {
+      case Unary.Exp() -> exp(s);
+      case Unary.Log() -> log(s);
+      case Unary.Sqrt() -> sqrt(s);
+      case Unary.Rsqrt() -> rsqrt(s);
+      case Unary.Reciprocal() -> reciprocal(s);
+      case Unary.Square() -> square(s);
+      case Unary.Tanh() -> tanh(s);
+      case Unary.Erf() -> erf(s);
+      case Unary.Sigmoid() -> sigmoid(s);
+      case Unary.Silu() -> silu(s);
+      case Unary.Gelu() -> gelu(s);
+      case Unary.GeluTanh() -> geluTanh(s);
+      case Unary.QuickGelu() -> quickGelu(s);
+      case Unary.Softplus() -> softplus(s);
+      case Unary.Abs() -> abs(s);
+      case Unary.Sin() -> sin(s);
+      case Unary.Cos() -> cos(s);
+      case Unary.Relu() -> leakyRelu(s, 0f);
+      case Unary.LeakyRelu(var slope) -> leakyRelu(s, (float) slope);
+      case Unary.Clamp(var low, var high) -> clamp(s, (float) low, (float) high);
+      default -> throw new IllegalStateException(op.label());
+    }
+  }
+
+  private static void exp(Span s) {
+    for (int i = 0; i < s.vectors(); i++) {
+      s.put(i, s.a(i).mul(MathVector.exp(s.b(i))));
+    }
+  }
+
+  private static void log(Span s) {
+    for (int i = 0; i < s.vectors(); i++) {
+      s.put(i, s.a(i).mul(splat(1f).div(s.b(i))));
+    }
+  }
+
+  private static void sqrt(Span s) {
+    for (int i = 0; i < s.vectors(); i++) {
+      FloatVector x = s.b(i);
+      s.put(i, s.a(i).mul(splat(0.5f).div(x.sqrt())));
+    }
+  }
+
+  private static void rsqrt(Span s) {
+    for (int i = 0; i < s.vectors(); i++) {
+      FloatVector x = s.b(i);
+      s.put(i, s.a(i).mul(splat(-0.5f).div(x.mul(x.sqrt()))));
+    }
+  }
+
+  private static void reciprocal(Span s) {
+    for (int i = 0; i < s.vectors(); i++) {
+      FloatVector x = s.b(i);
+      s.put(i, s.a(i).mul(splat(-1f).div(x.mul(x))));
+    }
+  }
+
+  private static void square(Span s) {
+    for (int i = 0; i < s.vectors(); i++) {
+      FloatVector x = s.b(i);
+      s.put(i, s.a(i).mul(x.mul(2f)));
+    }
+  }
+
+  private static void tanh(Span s) {
+    for (int i = 0; i < s.vectors(); i++) {
+      s.put(i, s.a(i).mul(VectorFunctions.tanhSlope(s.b(i))));
+    }
+  }
+
+  private static void erf(Span s) {
+    for (int i = 0; i < s.vectors(); i++) {
+      FloatVector x = s.b(i);
+      s.put(i, s.a(i).mul(MathVector.exp(x.mul(x).neg()).mul(TWO_OVER_SQRT_PI)));
+    }
+  }
+
+  private static void sigmoid(Span s) {
+    for (int i = 0; i < s.vectors(); i++) {
+      s.put(i, s.a(i).mul(VectorFunctions.sigmoidSlope(s.b(i))));
+    }
+  }
+
+  private static void silu(Span s) {
+    for (int i = 0; i < s.vectors(); i++) {
+      s.put(i, s.a(i).mul(VectorFunctions.swishSlope(s.b(i))));
+    }
+  }
+
+  private static void gelu(Span s) {
+    for (int i = 0; i < s.vectors(); i++) {
+      s.put(i, s.a(i).mul(VectorFunctions.geluSlope(s.b(i))));
+    }
+  }
+
+  private static void geluTanh(Span s) {
+    for (int i = 0; i < s.vectors(); i++) {
+      s.put(i, s.a(i).mul(VectorFunctions.geluTanhSlope(s.b(i))));
+    }
+  }
+
+  private static void quickGelu(Span s) {
+    for (int i = 0; i < s.vectors(); i++) {
+      FloatVector x = s.b(i);
+      s.put(i, s.a(i).mul(VectorFunctions.swishSlope(x.mul(QUICK))));
+    }
+  }
+
+  private static void softplus(Span s) {
+    for (int i = 0; i < s.vectors(); i++) {
+      s.put(i, s.a(i).mul(MathVector.sigmoid(s.b(i))));
+    }
+  }
+
+  private static void abs(Span s) {
+    for (int i = 0; i < s.vectors(); i++) {
+      s.put(i, s.a(i).mul(VectorFunctions.sign(s.b(i))));
+    }
+  }
+
+  private static void sin(Span s) {
+    for (int i = 0; i < s.vectors(); i++) {
+      FloatVector x = s.b(i);
+      if (MathVector.canTurn(x).allTrue()) {
+        s.put(i, s.a(i).mul(MathVector.cos(x)));
+      } else {
+        s.scalarProduct(i, MathF32::cos);
+      }
+    }
+  }
+
+  private static void cos(Span s) {
+    for (int i = 0; i < s.vectors(); i++) {
+      FloatVector x = s.b(i);
+      if (MathVector.canTurn(x).allTrue()) {
+        s.put(i, s.a(i).mul(MathVector.sin(x).neg()));
+      } else {
+        s.scalarProduct(i, v -> -MathF32.sin(v));
+      }
+    }
+  }
+
+  private static void leakyRelu(Span s, float slope) {
+    for (int i = 0; i < s.vectors(); i++) {
+      s.put(i, s.a(i).mul(splat(slope).blend(splat(1f), s.b(i).compare(GT, 0f))));
+    }
+  }
+
+  private static void clamp(Span s, float low, float high) {
+    for (int i = 0; i < s.vectors(); i++) {
+      FloatVector x = s.b(i);
+      s.put(i, s.a(i).mul(splat(0f).blend(splat(1f), splat(low).compare(LE, x).and(x.compare(LE, high)))));
+    }
+  }
+}

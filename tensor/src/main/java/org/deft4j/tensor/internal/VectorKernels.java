@@ -1,0 +1,37 @@
+package org.deft4j.tensor.internal;
+
+import jdk.incubator.vector.FloatVector;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.Binary;
+import org.deft4j.tensor.op.Op;
+import org.deft4j.tensor.op.Unary;
+
+/**
+ * The kernels of {@code jdk.incubator.vector}: each family takes what it can do faster, with the bits of {@link
+ * ScalarKernels}, which does the rest.
+ */
+final class VectorKernels implements Kernels {
+  private final Kernels plain = new ScalarKernels();
+
+  /** The width of the vectors in use. */
+  static int bits() {
+    return Simd.FLOATS.vectorBitSize();
+  }
+
+  /** The width that the processor does best. */
+  static int preferredBits() {
+    return FloatVector.SPECIES_PREFERRED.vectorBitSize();
+  }
+
+  @Override
+  public void run(Op op, Tensor[] in, Tensor[] out) {
+    boolean done = switch (op) {
+      case Unary unary -> VectorElementwise.run(unary, in, out);
+      case Binary binary -> VectorElementwise.run(binary, in, out);
+      default -> false;
+    };
+    if (!done) {
+      plain.run(op, in, out);
+    }
+  }
+}

@@ -1,0 +1,29 @@
+package org.deft4j.weights;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+
+/** Files that only Python's pickle can read, which runs whatever program they hold: never read here. */
+final class Pickles {
+  private static final List<String> ENDINGS = List.of(".ckpt", ".pt", ".pth", ".bin", ".pkl");
+  private static final String REMEDY = "Python pickles can run programs and are never read; convert it to safetensors";
+
+  private Pickles() {}
+
+  /** Whether the name is that of a pickle. */
+  static boolean isPickle(Path path) {
+    String name = String.valueOf(path.getFileName()).toLowerCase(Locale.ROOT);
+    return ENDINGS.stream().anyMatch(name::endsWith);
+  }
+
+  /** What to add to an error about {@code path}: nothing, or what to do with a pickle. */
+  static String hint(Path path) {
+    return isPickle(path) ? ". " + REMEDY : "";
+  }
+
+  /** The refusal of a pickle as a model. */
+  static FormatException refuse(Path path) {
+    return FormatException.of(path, REMEDY);
+  }
+}

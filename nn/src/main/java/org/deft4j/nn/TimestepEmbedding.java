@@ -8,10 +8,10 @@ import org.deft4j.tensor.Tensor;
 public final class TimestepEmbedding extends Module {
   private static final double MAX_PERIOD = 10_000;
   private static final double LN_2 = 0.6931471805599453;
-  private static final float LN_2_HIGH = 0.69314575195f;
-  private static final float LN_2_LOW = 1.4286067653e-6f;
-  private static final float[] EXP = {1.98527617612853646e-4f, 1.39304355252534151e-3f, 8.33336077630519866e-3f,
-      4.16664853692054749e-2f, 0.166666671633720398f, 0.5f};
+  private static final float LN_2_HIGH = 0.69314575f;
+  private static final float LN_2_LOW = 1.4286068e-06f;
+  private static final float[] EXP = {0.00019852762f, 0.0013930436f, 0.008333361f,
+      0.041666485f, 0.16666667f, 0.5f};
 
   private final Linear linear1;
   private final Linear linear2;

@@ -227,6 +227,17 @@ class TapeTest {
   }
 
   @Test
+  void emptyTensorsHaveEmptyGradients() {
+    Tensor x = Tensor.of(new double[0], 0, 3);
+    Tensor row = vector(1, 2, 3);
+    try (Tape tape = Tape.watch(x, row)) {
+      Gradients gradients = tape.gradients(x.mul(row).add(row).exp().sum());
+      assertEquals(x.shape(), gradients.of(x).shape());
+      assertArrayEquals(new double[] {0, 0, 0}, gradients.of(row).toDoubles());
+    }
+  }
+
+  @Test
   void runsOnTheMetaDevice() {
     Tensor x = Tensor.empty(Device.META, DType.F32, Shape.of(2, 3));
     Tensor w = Tensor.empty(Device.META, DType.F32, Shape.of(4, 3));

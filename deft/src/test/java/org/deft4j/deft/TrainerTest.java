@@ -4,7 +4,6 @@ import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.function.BooleanSupplier;
 import org.deft4j.diffusion.UNet2DConditionModel;
 import org.deft4j.tensor.MemoryPool;
 import org.deft4j.tensor.NumericException;
@@ -20,8 +19,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** The training loop on the smallest model: what it learns, that it repeats itself to the bit, where it stops. */
 class TrainerTest {
-  private static final BooleanSupplier NEVER = () -> false;
-
   /** A run's losses and the bytes it ends with. */
   private record Result(List<Trainer.Step> steps, byte[] bytes, long systemAllocationsAfter20) {}
 
@@ -37,7 +34,7 @@ class TrainerTest {
         if (step.number() == 20) {
           allocations[0] = MemoryPool.cpu().systemAllocations();
         }
-      }, NEVER);
+      }, () -> false);
       return new Result(steps, bytes(set), allocations[0]);
     } finally {
       examples.forEach(TrainingExample::close);
@@ -149,7 +146,7 @@ class TrainerTest {
         set.layer(first.layer()).attach((x, y0) -> y0.zerosLike());
       }
       Trainer trainer = new Trainer(unet, TinyUnet.schedule(), examples, set, TrainingOptions.steps(3), random);
-      E error = assertThrows(type, () -> trainer.run(step -> {}, NEVER));
+      E error = assertThrows(type, () -> trainer.run(step -> {}, () -> false));
       if (!complete) {
         LayerAdapter first = set.adapters().values().iterator().next();
         set.layer(first.layer()).attach(first);

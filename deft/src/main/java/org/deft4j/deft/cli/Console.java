@@ -1,6 +1,8 @@
 package org.deft4j.deft.cli;
 
+import java.io.OutputStream;
 import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Locale;
 
@@ -29,6 +31,11 @@ final class Console {
   /** The process's own, a terminal where the launcher says so. */
   static Console standard(boolean json) {
     return new Console(System.out, System.err, json, Boolean.getBoolean("deft4j.terminal"));
+  }
+
+  /** One that says nothing on standard output: for the parts of a longer work. */
+  Console messagesOnly() {
+    return new Console(new PrintStream(OutputStream.nullOutputStream(), false, StandardCharsets.UTF_8), err, true, terminal);
   }
 
   /** A line of the result for people; nothing with {@code --json}. */

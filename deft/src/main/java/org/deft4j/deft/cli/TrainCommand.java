@@ -22,8 +22,9 @@ final class TrainCommand extends Subcommand {
       description = "Take options from a JSON file, {\"rank\": 8, ...}; those given here win.")
   Path config;
 
-  @Option(names = "--model", paramLabel = "PATH", description = "The model: a diffusers folder, or a single-file checkpoint.")
-  Path model;
+  @Option(names = "--model", paramLabel = "PATH",
+      description = "A diffusers folder, a single-file checkpoint, or org/name in the Hugging Face cache.")
+  String model;
 
   @Option(names = "--data", paramLabel = "FOLDER",
       description = "Pictures to train on; the caption of 01.jpg is in 01.txt beside it, or else --prompt.")

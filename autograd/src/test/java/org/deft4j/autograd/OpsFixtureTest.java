@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 import java.util.function.UnaryOperator;
+import org.deft4j.autograd.testing.OpCase;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Contraction.ConvSpec;
@@ -218,7 +219,7 @@ class OpsFixtureTest {
 
   private static Tensor attention(OpCase c) {
     Tensor q = c.in("q");
-    double scale = c.attributes().get("scale") instanceof Number given ? given.doubleValue() : 1 / Math.sqrt(q.size(-1));
+    double scale = c.attributes().get("scale") instanceof Number given ? given.doubleValue() : 1 / Math.sqrt((double) q.size(-1));
     return c.has("mask") ? q.attention(c.in("k"), c.in("v"), c.in("mask"), scale)
         : q.attention(c.in("k"), c.in("v"), scale, c.attributes().bool("is_causal", false));
   }

@@ -4,6 +4,7 @@ module org.deft4j.deft {
   requires info.picocli;
   requires org.knowm.xchart;
   requires java.desktop;
+  requires java.logging;
   requires jdk.unsupported;
 
   exports org.deft4j.deft;

@@ -34,8 +34,8 @@ record TinyModel(Path folder) {
     return Stream.of("text_encoder", "text_encoder_2").filter(part -> Files.isDirectory(folder.resolve(part))).toList();
   }
 
-  ClipTextEncoder textEncoder(String part) {
-    return load(part, new ClipTextEncoder(ClipTextConfig.from(config(part))), null);
+  ClipTextEncoder textEncoder(String part, DType... casts) {
+    return load(part, new ClipTextEncoder(ClipTextConfig.from(config(part))), casts);
   }
 
   UNet2DConditionModel unet(DType... casts) {
@@ -52,7 +52,7 @@ record TinyModel(Path folder) {
       model.parameters().forEach((name, parameter) -> {
         try (Scope _ = Scope.open()) {
           Tensor value = source.load(name);
-          for (DType cast : casts == null ? new DType[0] : casts) {
+          for (DType cast : casts) {
             value = value.cast(cast);
           }
           parameter.set(value);

@@ -18,7 +18,7 @@ import picocli.CommandLine.Option;
 /** {@code deft demo}. */
 @Command(name = "demo", sortOptions = false, usageHelpWidth = 110,
     description = "The whole path on what the repository ships: adapts a small model to six pictures with DEFT, PaRa and LoRA,"
-        + " makes pictures before and after, and writes a report.%n",
+        + " makes pictures before and after, and writes a report.",
     footer = {"", "Example: deft demo"})
 final class DemoCommand extends Subcommand {
   private static final String SHIPPED = "deft/src/demo";

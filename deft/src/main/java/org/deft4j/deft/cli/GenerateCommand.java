@@ -9,7 +9,7 @@ import picocli.CommandLine.Option;
 
 /** {@code deft generate}. */
 @Command(name = "generate", sortOptions = false, usageHelpWidth = 110,
-    description = "Makes pictures from text, as PNG with the settings written into them.%n",
+    description = "Makes pictures from text, as PNG with the settings written into them.",
     footer = {"", "Example: deft generate --model models/sdxl --adapter runs/dog --prompt \"a photo of sks dog on the beach\" \\",
         "           --steps 30 --seed 0 --out beach.png"})
 final class GenerateCommand extends Subcommand {

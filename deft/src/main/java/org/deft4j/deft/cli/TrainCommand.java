@@ -14,7 +14,7 @@ import picocli.CommandLine.Option;
 
 /** {@code deft train}. */
 @Command(name = "train", sortOptions = false, usageHelpWidth = 110,
-    description = "Trains an adapter of a model on a folder of pictures, and writes it as PEFT does.%n",
+    description = "Trains an adapter of a model on a folder of pictures, and writes it as PEFT does.",
     footer = {"", "Example: deft train --model models/sdxl --data photos/dog --prompt \"a photo of sks dog\" --method deft \\",
         "           --rank 8 --steps 500 --out runs/dog"})
 final class TrainCommand extends Subcommand {

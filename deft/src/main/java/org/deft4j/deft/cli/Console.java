@@ -68,8 +68,9 @@ final class Console {
   void progress(String what, long done, long total, String detail, Duration elapsed) {
     double seconds = elapsed.toNanos() / 1e9;
     double perStep = seconds / Math.max(1, done);
-    String text = String.format(Locale.ROOT, "%s %d/%d  %s%s/step  %s left", what, done, total,
-        detail.isEmpty() ? "" : detail + "  ", duration(perStep), duration(perStep * (total - done)));
+    String text = String.format(Locale.ROOT, "%s %d/%d  %s%s each  %s", what, done, total,
+        detail.isEmpty() ? "" : detail + "  ", duration(perStep),
+        done < total ? duration(perStep * (total - done)) + " left" : duration(seconds) + " in all");
     if (terminal) {
       int filled = (int) (BAR * done / Math.max(1, total));
       err.print("\r[" + "#".repeat(filled) + ".".repeat(BAR - filled) + "] " + text + "\u001b[K");

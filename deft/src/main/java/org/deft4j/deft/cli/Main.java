@@ -79,10 +79,14 @@ public final class Main {
 
   private static List<String> problems(ParseResult parsed) {
     List<String> problems = new ArrayList<>();
+    boolean afterUnknownOption = false;
     for (Exception error : parsed.errors()) {
       if (error instanceof UnmatchedArgumentException unmatched) {
         for (String argument : unmatched.getUnmatched()) {
-          problems.add(unknown(parsed, argument));
+          if (!afterUnknownOption || argument.startsWith("-")) {
+            problems.add(unknown(parsed, argument));
+          }
+          afterUnknownOption = argument.startsWith("-") && !argument.contains("=");
         }
       } else {
         problems.add(error.getMessage());

@@ -72,9 +72,10 @@ final class TrainingRun {
       requireSize(model, side);
       List<TrainingPicture> pictures = given == null ? PictureFolder.read(data, prompt, side) : given;
       TorchRandom random = new TorchRandom(seed);
+      long encoding = System.nanoTime();
       try (AdapterSet adapter = AdapterSet.create(model.unet(), config, random);
           TrainingSet examples = TrainingSet.encode(model, pictures,
-              done -> console.progress("encoding pictures", done, pictures.size(), "", since(started)))) {
+              done -> console.progress("encoding pictures", done, pictures.size(), "", since(encoding)))) {
         console.message(String.format(Locale.ROOT, "training %,d parameters in %d layers on %d pictures of %d x %d",
             adapter.parameterCount(), adapter.adapters().size(), pictures.size(), side, side));
         long done = train(console, model, examples, adapter.attach(), random, interruption);

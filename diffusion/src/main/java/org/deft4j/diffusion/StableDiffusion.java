@@ -164,22 +164,20 @@ public final class StableDiffusion implements AutoCloseable {
    * by side, pooled text from the second.
    */
   public Conditioning encode(String prompt) {
-    try (Scope scope = Scope.open()) {
-      Tensor ids = tokenizer.tokens(prompt).toTensor();
-      Conditioning result = isXl ? encode(ids, tokenizer2.tokens(prompt).toTensor())
-          : new Conditioning(textEncoder.forward(ids).lastHiddenState(), null);
-      scope.keep(result.context());
-      if (result.pooled() != null) {
-        scope.keep(result.pooled());
-      }
-      return result;
-    }
+    return encode(tokenizer.tokens(prompt).toTensor(), isXl ? tokenizer2.tokens(prompt).toTensor() : null);
   }
 
-  private Conditioning encode(Tensor ids, Tensor ids2) {
-    ClipTextEncoder.Output first = textEncoder.forward(ids);
-    ClipTextEncoder.Output second = textEncoder2.forward(ids2);
-    return new Conditioning(Tensor.concat(2, first.penultimate(), second.penultimate()), second.pooled());
+  /** The same for token ids [N,S] of the first and, for SDXL, the second encoder. */
+  Conditioning encode(Tensor ids, Tensor ids2) {
+    try (Scope scope = Scope.open()) {
+      ClipTextEncoder.Output first = textEncoder.forward(ids);
+      if (!isXl) {
+        return new Conditioning(scope.keep(first.lastHiddenState()), null);
+      }
+      ClipTextEncoder.Output second = textEncoder2.forward(ids2);
+      return new Conditioning(scope.keep(Tensor.concat(2, first.penultimate(), second.penultimate())),
+          scope.keep(second.pooled()));
+    }
   }
 
   /**

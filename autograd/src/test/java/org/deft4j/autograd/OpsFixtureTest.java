@@ -6,13 +6,16 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 import java.util.function.UnaryOperator;
+import org.deft4j.autograd.testing.OpCase;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Contraction.ConvSpec;
 import org.deft4j.tensor.op.Decompose;
 import org.deft4j.tensor.op.Spatial;
+import org.deft4j.tensor.testing.LeakCheck;
 import org.deft4j.weights.JsonObject;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -20,6 +23,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 
 /** Values and gradients of every golden operation against PyTorch's; those of {@link OpCase#OF_NN} are tested there. */
+@ExtendWith(LeakCheck.class)
 class OpsFixtureTest {
   private static final Map<String, Function<OpCase, Tensor[]>> OPERATIONS = new LinkedHashMap<>();
 
@@ -218,7 +222,7 @@ class OpsFixtureTest {
 
   private static Tensor attention(OpCase c) {
     Tensor q = c.in("q");
-    double scale = c.attributes().get("scale") instanceof Number given ? given.doubleValue() : 1 / Math.sqrt(q.size(-1));
+    double scale = c.attributes().get("scale") instanceof Number given ? given.doubleValue() : 1 / Math.sqrt((double) q.size(-1));
     return c.has("mask") ? q.attention(c.in("k"), c.in("v"), c.in("mask"), scale)
         : q.attention(c.in("k"), c.in("v"), scale, c.attributes().bool("is_causal", false));
   }

@@ -1,5 +1,7 @@
 package org.deft4j.deft;
 
+import java.util.Arrays;
+import java.util.List;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Tensor;
 
@@ -9,7 +11,12 @@ import org.deft4j.tensor.Tensor;
  * @param alphasCumprod a, the share of the signal that is left at each t
  * @param velocity whether the model predicts {@code sqrt(a_t) noise - sqrt(1 - a_t) x_0} instead of the noise
  */
-public record NoiseSchedule(double[] alphasCumprod, boolean velocity) {
+public record NoiseSchedule(List<Double> alphasCumprod, boolean velocity) {
+  /** Copies the list. */
+  public NoiseSchedule {
+    alphasCumprod = List.copyOf(alphasCumprod);
+  }
+
   /** {@code x_t} for {@code x0} [N, ...] at {@code timesteps} [N]. */
   Tensor noisy(Tensor x0, Tensor noise, Tensor timesteps) {
     return x0.mul(signal(x0, timesteps)).add(noise.mul(noise(x0, timesteps)));
@@ -33,11 +40,11 @@ public record NoiseSchedule(double[] alphasCumprod, boolean velocity) {
     long[] t = timesteps.toLongs();
     double[] values = new double[t.length];
     for (int i = 0; i < t.length; i++) {
-      double a = alphasCumprod[Math.toIntExact(t[i])];
+      double a = alphasCumprod.get(Math.toIntExact(t[i]));
       values[i] = Math.sqrt(complement ? 1 - a : a);
     }
     long[] sizes = new long[x.rank()];
-    java.util.Arrays.fill(sizes, 1);
+    Arrays.fill(sizes, 1);
     sizes[0] = t.length;
     return Tensor.of(values, sizes).cast(x.dtype() == DType.F64 ? DType.F64 : DType.F32);
   }

@@ -3,6 +3,7 @@ package org.deft4j.deft;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.BooleanSupplier;
+import java.util.function.Function;
 import org.deft4j.autograd.Gradients;
 import org.deft4j.autograd.Tape;
 import org.deft4j.diffusion.UNet2DConditionModel;
@@ -128,7 +129,7 @@ public final class Trainer {
     Tensor mean = stack(batch, TrainingExample::mean);
     Tensor x0 = mean.add(stack(batch, TrainingExample::deviation).mul(random.normal(DType.F32, sizes(mean))));
     Tensor noise = random.normal(DType.F32, sizes(mean));
-    Tensor timesteps = random.integers(0, schedule.alphasCumprod().length, batch.size());
+    Tensor timesteps = random.integers(0, schedule.alphasCumprod().size(), batch.size());
     UNet2DConditionModel.Added added = batch.getFirst().pooled() == null ? null
         : new UNet2DConditionModel.Added(stack(batch, TrainingExample::pooled), stack(batch, TrainingExample::timeIds));
     Tensor prediction = unet.forward(schedule.noisy(x0, noise, timesteps), timesteps.cast(DType.F32),
@@ -149,7 +150,7 @@ public final class Trainer {
     return batch;
   }
 
-  private static Tensor stack(List<TrainingExample> batch, java.util.function.Function<TrainingExample, Tensor> part) {
+  private static Tensor stack(List<TrainingExample> batch, Function<TrainingExample, Tensor> part) {
     return batch.size() == 1 ? part.apply(batch.getFirst()) : Tensor.concat(0, batch.stream().map(part).toList());
   }
 

@@ -5,7 +5,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.function.Function;
 import org.deft4j.autograd.GradCheck;
-import org.deft4j.autograd.OpCase;
+import org.deft4j.autograd.testing.OpCase;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.ShapeException;
 import org.deft4j.tensor.Tensor;

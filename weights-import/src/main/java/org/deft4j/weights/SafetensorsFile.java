@@ -63,18 +63,18 @@ public final class SafetensorsFile implements WeightSource {
   private static long headerLength(Path path, FileChannel channel, long size) throws IOException {
     if (size < SafetensorsHeader.PREFIX) {
       throw FormatException.of(path, "is not a safetensors file: it has " + size + " bytes, at least 8 are needed"
-          + Pickles.hint(path));
+          + Pickles.hint(path, 0));
     }
     ByteBuffer prefix = ByteBuffer.allocate(SafetensorsHeader.PREFIX).order(ByteOrder.LITTLE_ENDIAN);
     readFully(path, channel, 0, prefix, null);
     long length = prefix.getLong(0);
     if (length < 0 || length > SafetensorsHeader.MAX_BYTES) {
       throw FormatException.at(path, 0, "is not a safetensors file: a header of " + Long.toUnsignedString(length)
-          + " bytes, at most " + SafetensorsHeader.MAX_BYTES + " are accepted" + Pickles.hint(path), null);
+          + " bytes, at most " + SafetensorsHeader.MAX_BYTES + " are accepted" + Pickles.hint(path, length), null);
     }
     if (length > size - SafetensorsHeader.PREFIX) {
       throw FormatException.at(path, 0, "a header of " + length + " bytes does not fit the file of " + size
-          + " bytes; it is cut off, or not a safetensors file" + Pickles.hint(path), null);
+          + " bytes; it is cut off, or not a safetensors file" + Pickles.hint(path, 0), null);
     }
     return length;
   }
@@ -140,20 +140,34 @@ public final class SafetensorsFile implements WeightSource {
   @Override
   public Tensor load(String name) {
     TensorEntry entry = entry(name);
-    Tensor tensor = Tensor.empty(Device.CPU, dtype(name), entry.shape()).named(name);
+    return read(name, entry.shape(), entry.begin());
+  }
+
+  /** Rows {@code start} to {@code stop} (exclusive) of the first dimension, read alone. */
+  Tensor loadRows(String name, long start, long stop) {
+    TensorEntry entry = entry(name);
+    Shape part = entry.shape().with(0, stop - start);
+    long rowBytes = part.sub(1, part.rank()).elementCount() * dtype(name).bytes();
+    return read(name, part, entry.begin() + start * rowBytes);
+  }
+
+  private Tensor read(String name, Shape shape, long begin) {
+    Tensor tensor = Tensor.empty(Device.CPU, dtype(name), shape).named(name);
+    boolean done = false;
     try {
       MemorySegment bytes = tensor.bytes();
-      for (long done = 0; done < entry.byteCount(); done += CHUNK) {
-        ByteBuffer chunk = bytes.asSlice(done, Math.min(CHUNK, entry.byteCount() - done)).asByteBuffer();
-        readFully(path, channel, dataStart + entry.begin() + done, chunk, name);
+      for (long at = 0; at < bytes.byteSize(); at += CHUNK) {
+        ByteBuffer chunk = bytes.asSlice(at, Math.min(CHUNK, bytes.byteSize() - at)).asByteBuffer();
+        readFully(path, channel, dataStart + begin + at, chunk, name);
       }
+      done = true;
       return tensor;
     } catch (IOException e) {
-      tensor.close();
       throw FormatException.unreadable(path, e);
-    } catch (RuntimeException e) {
-      tensor.close();
-      throw e;
+    } finally {
+      if (!done) {
+        tensor.close();
+      }
     }
   }
 

@@ -3,6 +3,7 @@ package org.deft4j.tensor.internal;
 import jdk.incubator.vector.FloatVector;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Binary;
+import org.deft4j.tensor.op.Fused;
 import org.deft4j.tensor.op.Op;
 import org.deft4j.tensor.op.Unary;
 
@@ -28,6 +29,7 @@ final class VectorKernels implements Kernels {
     boolean done = switch (op) {
       case Unary unary -> VectorElementwise.run(unary, in, out);
       case Binary binary -> VectorElementwise.run(binary, in, out);
+      case Fused fused -> VectorFused.run(fused, in, out);
       default -> false;
     };
     if (!done) {

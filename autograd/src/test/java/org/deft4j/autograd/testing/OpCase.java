@@ -1,15 +1,19 @@
-package org.deft4j.autograd;
+package org.deft4j.autograd.testing;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Function;
+import org.deft4j.autograd.Gradients;
+import org.deft4j.autograd.Tape;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
+import org.deft4j.weights.SafetensorsFile;
 import org.deft4j.weights.testing.Fixtures;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -23,15 +27,18 @@ public final class OpCase {
   private static final double LEAST_TOLERANCE = 2e-6;
   private static final double ERRORS_ALLOWED = 20;
 
-  private final Path folder;
+  /** Open until the tests end: its header has a thousand entries. */
+  private static final Map<Path, SafetensorsFile> FILES = new HashMap<>();
+
   private final String name;
   private final JsonObject description;
-  private Map<String, Tensor> golden;
+  private final SafetensorsFile golden;
+  private Map<String, Tensor> loaded;
 
-  private OpCase(Path folder, String name, JsonObject description) {
-    this.folder = folder;
+  private OpCase(String name, JsonObject description, SafetensorsFile golden) {
     this.name = name;
     this.description = description;
+    this.golden = golden;
   }
 
   /** All cases of all folders of this kind. */
@@ -39,8 +46,9 @@ public final class OpCase {
     List<OpCase> cases = new ArrayList<>();
     for (Path folder : Fixtures.folders("ops")) {
       JsonObject descriptions = Json.read(folder.resolve("ops.json"));
+      SafetensorsFile golden = FILES.computeIfAbsent(folder.resolve("ops.safetensors"), SafetensorsFile::open);
       for (String name : descriptions.keys()) {
-        cases.add(new OpCase(folder, name, descriptions.requireObject(name)));
+        cases.add(new OpCase(name, descriptions.requireObject(name), golden));
       }
     }
     return cases;
@@ -63,7 +71,7 @@ public final class OpCase {
 
   /** Whether there is an input of this name. */
   public boolean has(String input) {
-    return golden.containsKey(name + "/in." + input);
+    return golden.names().contains(name + "/in." + input);
   }
 
   /** An input. */
@@ -87,19 +95,15 @@ public final class OpCase {
   }
 
   private Tensor get(String part) {
-    Tensor tensor = golden.get(name + "/" + part);
-    if (tensor == null) {
-      throw new IllegalArgumentException(folder + ": there is no tensor " + name + "/" + part);
-    }
-    return tensor;
+    return loaded.computeIfAbsent(name + "/" + part, golden::load);
   }
 
   /** Checks that {@code function} gives the golden outputs, in their order, and their gradients by every input. */
   public void check(Function<OpCase, Tensor[]> function) {
     try (Scope _ = Scope.open()) {
-      golden = Fixtures.golden(folder.resolve("ops.safetensors"));
+      loaded = new HashMap<>();
       List<String> differentiable = description.requireStrings("inputs").stream()
-          .filter(input -> golden.containsKey(name + "/grad." + input)).toList();
+          .filter(input -> golden.names().contains(name + "/grad." + input)).toList();
       if (differentiable.isEmpty()) {
         compareOutputs(function.apply(this));
         return;
@@ -112,8 +116,6 @@ public final class OpCase {
           compare("grad." + input, gradients.of(in(input)));
         }
       }
-    } finally {
-      golden = null;
     }
   }
 
@@ -136,7 +138,7 @@ public final class OpCase {
     List<Tensor> flat = new ArrayList<>();
     List<Tensor> flatGradients = new ArrayList<>();
     for (int i = 0; i < outputs.length; i++) {
-      if (golden.containsKey(name + "/grad_out" + names.get(i))) {
+      if (golden.names().contains(name + "/grad_out" + names.get(i))) {
         if (outputs.length == 1) {
           return tape.gradients(outputs[i], get("grad_out" + names.get(i)));
         }

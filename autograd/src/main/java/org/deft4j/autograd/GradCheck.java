@@ -37,6 +37,9 @@ public final class GradCheck {
    * @throws AssertionError if a gradient is wrong, saying which element of which input, and both values
    */
   public static void check(Function<Tensor[], Tensor> f, Tensor... inputs) {
+    if (Arrays.stream(inputs).noneMatch(GradCheck::isChecked)) {
+      throw new IllegalArgumentException("gradient check: at least one input must be F64, found " + Arrays.toString(inputs));
+    }
     double[] upstream = upstream(f, inputs);
     double[][] expected = numeric(f, upstream, inputs);
     double[][] first = analytic(Rules::of, f, upstream, false, inputs);

@@ -16,16 +16,19 @@ import org.deft4j.tensor.op.InPlace;
 final class GradientSums implements AutoCloseable {
   private final Map<Long, Tensor> sums = new HashMap<>();
 
-  /** Adds {@code gradient}, which the caller still owns, to that of {@code value}. */
-  void add(String op, Value value, Tensor gradient) {
+  /**
+   * Adds {@code gradient}, which the caller still owns, to that of {@code value}: in place where nobody else sees the sum's
+   * memory and no other tape wants to record the addition. The bits are the same.
+   */
+  void add(Object from, Value value, Tensor gradient) {
     if (gradient.dtype() != value.gradientType()) {
-      throw new IllegalStateException(op + ": a rule gave a gradient " + gradient + " for " + value);
+      throw new IllegalStateException(from + ": a rule gave a gradient " + gradient + " for " + value);
     }
     Tensor term = undoBroadcast(gradient, value.shape());
     Tensor sum = sums.get(value.id());
     if (sum == null) {
       sums.put(value.id(), term.share());
-    } else if (sum.isShared() || !sum.isContiguous()) {
+    } else if (sum.isShared() || !sum.isContiguous() || !Tape.recording().isEmpty()) {
       sums.put(value.id(), sum.add(term).share());
       sum.close();
     } else {

@@ -25,14 +25,16 @@ import org.deft4j.tensor.Tensor;
  * }</pre>
  */
 public final class AdapterSet implements AutoCloseable {
+  private final Module model;
   private final AdapterConfig config;
   private final Map<String, Linear> layers;
   private final Map<String, LayerAdapter> adapters;
   private final Map<String, Object> peftFields;
   private boolean attached;
 
-  AdapterSet(AdapterConfig config, Map<String, Linear> layers, Map<String, LayerAdapter> adapters,
+  AdapterSet(Module model, AdapterConfig config, Map<String, Linear> layers, Map<String, LayerAdapter> adapters,
       Map<String, Object> peftFields) {
+    this.model = model;
     this.config = config;
     this.layers = Map.copyOf(layers);
     this.adapters = Collections.unmodifiableMap(new LinkedHashMap<>(adapters));
@@ -54,7 +56,12 @@ public final class AdapterSet implements AutoCloseable {
       adapters.values().forEach(LayerAdapter::close);
       throw e;
     }
-    return new AdapterSet(config, layers, adapters, Map.of());
+    return new AdapterSet(model, config, layers, adapters, Map.of());
+  }
+
+  /** The model it belongs to. */
+  public Module model() {
+    return model;
   }
 
   /** What it is. */

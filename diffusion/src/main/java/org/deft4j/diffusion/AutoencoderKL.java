@@ -34,6 +34,11 @@ public final class AutoencoderKL extends Module {
     return config;
   }
 
+  /** The distribution of the picture's latents. */
+  public Posterior encode(Tensor picture) {
+    return Posterior.of(moments(picture));
+  }
+
   /** Mean and log-variance, side by side: [N,2L,H/8,W/8]. */
   public Tensor moments(Tensor picture) {
     return Scope.run(() -> {

@@ -9,29 +9,50 @@ import javax.imageio.ImageReader;
 final class Webp {
   private static final int FIRST_CHUNK = 12;
   private static final int CHUNK_HEADER = 8;
+  private static final int FRAME_HEADER = 16;
   private static final int PROFILE_FLAG = 0x20;
 
   private Webp() {}
 
   static Picture read(PictureFile original) throws IOException {
+    if (original.bytes().length < 30 || 8 + original.u32le(4) > original.bytes().length) {
+      throw original.damaged("its header promises more bytes than the file has");
+    }
     PictureFile file = withoutProfile(original);
     boolean extended = file.at(FIRST_CHUNK, "VP8X");
-    int frame = extended ? find(file, "ANMF") : -1;
+    int frame = extended ? find(file, FIRST_CHUNK, "ANMF") : -1;
     if (extended) {
       file.requireSize(1L + u24(file, 24), 1L + u24(file, 27));
     }
+    requireStreamSize(file, frame < 0 ? FIRST_CHUNK : frame + FRAME_HEADER);
     ImageReader reader = new WebPImageReaderSpi().createReaderInstance(null);
     try {
-      reader.setInput(file.stream(), false, true);
+      reader.setInput(new PaddedInput(file.bytes()), false, true);
       file.requireSize(reader.getWidth(0), reader.getHeight(0));
       Picture picture = Rasters.toPicture(reader.read(0));
       if (frame >= 0) {
         picture = onCanvas(file, picture, 2 * u24(file, frame), 2 * u24(file, frame + 3));
       }
-      int exif = extended ? find(file, "EXIF") : -1;
+      int exif = extended ? find(file, FIRST_CHUNK, "EXIF") : -1;
       return exif < 0 ? picture : Exif.orientation(content(file, exif)).apply(picture);
     } finally {
       reader.dispose();
+    }
+  }
+
+  /** Checks the size that the compressed data itself claims, which need not be that of the file's header. */
+  private static void requireStreamSize(PictureFile file, int firstChunk) {
+    int lossy = find(file, firstChunk, "VP8 ");
+    int lossless = find(file, firstChunk, "VP8L");
+    if (lossy < 0 && lossless < 0) {
+      throw file.damaged("it has no picture data");
+    }
+    if (lossy >= 0) {
+      file.requireSize(file.u16le(lossy + 6) & 0x3fff, file.u16le(lossy + 8) & 0x3fff);
+    }
+    if (lossless >= 0) {
+      long bits = file.u32le(lossless + 1);
+      file.requireSize((bits & 0x3fff) + 1, (bits >> 14 & 0x3fff) + 1);
     }
   }
 
@@ -50,9 +71,9 @@ final class Webp {
     return file.u16le(at) | file.u8(at + 2) << 16;
   }
 
-  /** Where the content of the first chunk of that name begins, or -1. */
-  private static int find(PictureFile file, String name) {
-    long at = FIRST_CHUNK;
+  /** Where the content of the first chunk of that name begins, looking from the chunk at {@code start}; or -1. */
+  private static int find(PictureFile file, int start, String name) {
+    long at = start;
     while (at + CHUNK_HEADER <= file.bytes().length) {
       long length = file.u32le((int) at + 4);
       if (file.at((int) at, name)) {

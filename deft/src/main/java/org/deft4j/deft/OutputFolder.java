@@ -1,0 +1,108 @@
+package org.deft4j.deft;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Stream;
+
+/**
+ * A folder that appears whole or not at all: files are written to a hidden one beside it, which takes its name at the
+ * end. An earlier run's folder of that name is replaced then, and anything else is refused at the start.
+ */
+public final class OutputFolder implements AutoCloseable {
+  private final Path target;
+  private final Path staging;
+
+  private OutputFolder(Path target, Path staging) {
+    this.target = target;
+    this.staging = staging;
+  }
+
+  /**
+   * Refuses a target that cannot be written or would overwrite something other than an earlier run; creates nothing.
+   *
+   * @param names of the files that a run leaves in its folder
+   * @throws InputException if so
+   */
+  public static void require(Path target, Set<String> names) {
+    Path absolute = target.toAbsolutePath().normalize();
+    if (Files.exists(absolute)) {
+      if (!Files.isDirectory(absolute)) {
+        throw new InputException("output " + target + " is a file; a folder is written");
+      }
+      foreign(absolute, names).ifPresent(name -> {
+        throw new InputException("output " + target + " exists and holds " + name
+            + ", which is not from an earlier run; give another --out, or move it away");
+      });
+    }
+    Path existing = absolute;
+    while (existing != null && !Files.exists(existing)) {
+      existing = existing.getParent();
+    }
+    if (existing == null || !Files.isDirectory(existing) || !Files.isWritable(existing)) {
+      throw new InputException("output " + target + " cannot be made: " + existing + " is not a folder one may write to");
+    }
+  }
+
+  private static Optional<String> foreign(Path folder, Set<String> names) {
+    try (Stream<Path> files = Files.list(folder)) {
+      return files.map(file -> file.getFileName().toString()).filter(name -> !names.contains(name)).sorted().findFirst();
+    } catch (IOException e) {
+      throw new InputException("output " + folder + " cannot be read: " + e.getMessage(), e);
+    }
+  }
+
+  /** Starts writing. */
+  public static OutputFolder open(Path target) throws IOException {
+    Path absolute = target.toAbsolutePath().normalize();
+    Files.createDirectories(absolute.getParent());
+    Path staging = absolute.resolveSibling("." + absolute.getFileName() + "." + ProcessHandle.current().pid() + ".part");
+    delete(staging);
+    return new OutputFolder(absolute, Files.createDirectory(staging));
+  }
+
+  /** Where to write the files. */
+  public Path path() {
+    return staging;
+  }
+
+  /** Puts the folder in its place. */
+  public void publish() throws IOException {
+    Path old = target.resolveSibling("." + target.getFileName() + "." + ProcessHandle.current().pid() + ".old");
+    boolean replaces = Files.exists(target);
+    if (replaces) {
+      Files.move(target, old, StandardCopyOption.ATOMIC_MOVE);
+    }
+    Files.move(staging, target, StandardCopyOption.ATOMIC_MOVE);
+    if (replaces) {
+      delete(old);
+    }
+  }
+
+  /** Removes what was not published. */
+  @Override
+  public void close() throws IOException {
+    delete(staging);
+  }
+
+  private static void delete(Path folder) throws IOException {
+    if (!Files.exists(folder)) {
+      return;
+    }
+    List<Path> all;
+    try (Stream<Path> walk = Files.walk(folder)) {
+      all = walk.sorted(Comparator.reverseOrder()).toList();
+    } catch (UncheckedIOException e) {
+      throw e.getCause();
+    }
+    for (Path path : all) {
+      Files.delete(path);
+    }
+  }
+}

@@ -1,0 +1,38 @@
+package org.deft4j.deft.cli;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+
+/** Checks that several commands make. */
+final class Checks {
+  /** Pixels of a picture are taken by eights: the autoencoders of SD 1.5 and SDXL make one latent of 8 x 8. */
+  private static final int GRAIN = 8;
+
+  private Checks() {}
+
+  /** A model is given and there. */
+  static void model(List<String> problems, Path model) {
+    if (model == null) {
+      problems.add("--model is missing: a diffusers folder or a single-file checkpoint");
+    } else if (!Files.exists(model)) {
+      problems.add("--model: " + model + " does not exist");
+    }
+  }
+
+  /** A number of pixels is a positive multiple of 8. */
+  static void size(List<String> problems, String option, int pixels) {
+    if (pixels < GRAIN || pixels % GRAIN != 0) {
+      int below = Math.max(GRAIN, pixels / GRAIN * GRAIN);
+      problems.add(option + " " + pixels + ": a positive multiple of " + GRAIN + " is needed, such as " + below
+          + (pixels > GRAIN ? " or " + (below + GRAIN) : ""));
+    }
+  }
+
+  /** A number is at least {@code least}. */
+  static void atLeast(List<String> problems, String option, long value, long least) {
+    if (value < least) {
+      problems.add(option + " " + value + ": at least " + least + " is needed");
+    }
+  }
+}

@@ -1,0 +1,110 @@
+package org.deft4j.deft.cli;
+
+import java.io.PrintStream;
+import java.util.ArrayList;
+import java.util.List;
+import org.deft4j.deft.InputException;
+import org.deft4j.deft.Nearest;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParseResult;
+import picocli.CommandLine.UnmatchedArgumentException;
+
+/** The program {@code deft}. */
+@Command(name = "deft", sortOptions = false, usageHelpWidth = 110,
+    description = "Adapts diffusion models (SD 1.5, SDXL) with DEFT, PaRa or LoRA, and makes pictures with them.%n",
+    subcommands = {DemoCommand.class, TrainCommand.class, GenerateCommand.class, InspectCommand.class},
+    footer = {"", "Example: deft demo", "Exit status: 0 done, 1 failed while running, 2 a mistake in what was given,",
+        "3 not enough memory, 130 interrupted after saving."})
+public final class Main {
+  @Option(names = {"-h", "--help"}, usageHelp = true, description = "Print this help.")
+  private boolean help;
+
+  private Main() {}
+
+  /** Runs the command and ends the process with its exit status. */
+  public static void main(String[] args) throws Throwable {
+    StandardError.restore();
+    System.exit(run(args));
+  }
+
+  /** Runs the command; returns its exit status. */
+  static int run(String... args) {
+    CommandLine line = new CommandLine(new Main());
+    line.setCaseInsensitiveEnumValuesAllowed(true);
+    try {
+      prepare(line, args);
+      ParseResult parsed = line.parseArgs(args);
+      if (CommandLine.printHelpIfRequested(parsed)) {
+        return ExitStatus.OK;
+      }
+      return run(line, parsed);
+    } catch (Throwable error) {
+      return fail(error, System.err);
+    }
+  }
+
+  private static void prepare(CommandLine line, String[] args) {
+    for (CommandLine each : line.getSubcommands().values()) {
+      each.getCommandSpec().parser().collectErrors(true);
+    }
+    line.getCommandSpec().parser().collectErrors(true);
+    if (args.length > 0 && args[0].equals("train")) {
+      CommandLine train = line.getSubcommands().get("train");
+      train.setDefaultValueProvider(ConfigFile.given(args, train.getCommandSpec()));
+    }
+  }
+
+  private static int run(CommandLine line, ParseResult parsed) throws Exception {
+    List<String> problems = problems(parsed);
+    if (!parsed.hasSubcommand()) {
+      if (problems.isEmpty()) {
+        line.usage(System.err);
+        return ExitStatus.MISTAKE;
+      }
+      throw new InputException(problems);
+    }
+    Subcommand command = (Subcommand) parsed.subcommand().commandSpec().userObject();
+    problems.addAll(problems(parsed.subcommand()));
+    command.requireNoProblems(problems);
+    return command.call();
+  }
+
+  private static List<String> problems(ParseResult parsed) {
+    List<String> problems = new ArrayList<>();
+    for (Exception error : parsed.errors()) {
+      if (error instanceof UnmatchedArgumentException unmatched) {
+        for (String argument : unmatched.getUnmatched()) {
+          problems.add(unknown(parsed, argument));
+        }
+      } else {
+        problems.add(error.getMessage());
+      }
+    }
+    return problems;
+  }
+
+  private static String unknown(ParseResult parsed, String argument) {
+    String command = parsed.commandSpec().qualifiedName();
+    if (argument.startsWith("-")) {
+      String name = argument.replaceFirst("=.*", "");
+      return "unknown option " + name + Nearest.hint(name, parsed.commandSpec().optionsMap().keySet()) + " See " + command
+          + " --help.";
+    }
+    return "unknown " + (parsed.commandSpec().subcommands().isEmpty() ? "argument" : "command") + " '" + argument + "'"
+        + Nearest.hint(argument, parsed.commandSpec().subcommands().keySet()) + " See " + command + " --help.";
+  }
+
+  /** Tells what is wrong, one line each; the whole story where it is a defect of ours. */
+  private static int fail(Throwable error, PrintStream err) {
+    int status = ExitStatus.of(error);
+    for (String sentence : ExitStatus.sentences(error)) {
+      err.println("deft: " + sentence);
+    }
+    if (status == ExitStatus.FAILED) {
+      error.printStackTrace(err);
+    }
+    return status;
+  }
+}

@@ -1,0 +1,139 @@
+package org.deft4j.deft.cli;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.deft4j.deft.AdapterConfig;
+import org.deft4j.deft.Decomposition;
+import org.deft4j.deft.Method;
+import org.deft4j.deft.OutputFolder;
+import org.deft4j.deft.Targets;
+import org.deft4j.deft.TrainingOptions;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** {@code deft train}. */
+@Command(name = "train", sortOptions = false, usageHelpWidth = 110,
+    description = "Trains an adapter of a model on a folder of pictures, and writes it as PEFT does.%n",
+    footer = {"", "Example: deft train --model models/sdxl --data photos/dog --prompt \"a photo of sks dog\" --method deft \\",
+        "           --rank 8 --steps 500 --out runs/dog"})
+final class TrainCommand extends Subcommand {
+  @Option(names = "--config", paramLabel = "FILE",
+      description = "Take options from a JSON file, {\"rank\": 8, ...}; those given here win.")
+  Path config;
+
+  @Option(names = "--model", paramLabel = "PATH", description = "The model: a diffusers folder, or a single-file checkpoint.")
+  Path model;
+
+  @Option(names = "--data", paramLabel = "FOLDER",
+      description = "Pictures to train on; the caption of 01.jpg is in 01.txt beside it, or else --prompt.")
+  Path data;
+
+  @Option(names = "--prompt", paramLabel = "TEXT", description = "The caption of pictures that have none of their own.")
+  String prompt;
+
+  @Option(names = "--method", paramLabel = "NAME", description = "deft (default), para or lora.")
+  String method = "deft";
+
+  @Option(names = "--decomposition", paramLabel = "NAME",
+      description = "How P becomes a projection: relaxed (default for deft), relu, qr (default for para).")
+  String decomposition;
+
+  @Option(names = "--rank", paramLabel = "R", description = "Width of the adapter's matrices; default ${DEFAULT-VALUE}.")
+  int rank = 4;
+
+  @Option(names = "--alpha", paramLabel = "A", description = "Scale what is injected by A / R; default: by 1.")
+  Double alpha;
+
+  @Option(names = "--init", paramLabel = "START",
+      description = "identity (default): start as the model is, as PEFT does; random: as the DEFT authors do.")
+  String init = "identity";
+
+  @Option(names = "--targets", split = ",", paramLabel = "SUFFIX",
+      description = "The layers to adapt, by the ends of their names; default ${DEFAULT-VALUE}.")
+  List<String> targets = List.of("to_q", "to_k", "to_v", "to_out.0");
+
+  @Option(names = "--steps", paramLabel = "N", description = "Optimizer steps; default ${DEFAULT-VALUE}.")
+  long steps = 500;
+
+  @Option(names = "--lr", paramLabel = "RATE", description = "Learning rate; default ${DEFAULT-VALUE}.")
+  double lr = 1e-4;
+
+  @Option(names = "--projection-lr", paramLabel = "FACTOR",
+      description = "DEFT's P learns at this times the learning rate; default ${DEFAULT-VALUE}.")
+  double projectionLr = 0.1;
+
+  @Option(names = "--weight-decay", paramLabel = "W", description = "AdamW's weight decay; default ${DEFAULT-VALUE}.")
+  double weightDecay = 1e-4;
+
+  @Option(names = "--clip", paramLabel = "NORM", description = "Largest gradient norm, 0 for any; default ${DEFAULT-VALUE}.")
+  double clip = 1;
+
+  @Option(names = "--schedule", paramLabel = "NAME", description = "Of the learning rate: constant (default) or cosine.")
+  String schedule = "constant";
+
+  @Option(names = "--warmup", paramLabel = "N", description = "Steps over which the learning rate rises; default 0.")
+  long warmup;
+
+  @Option(names = "--batch", paramLabel = "N", description = "Pictures in a forward pass; default ${DEFAULT-VALUE}.")
+  int batch = 1;
+
+  @Option(names = "--accumulate", paramLabel = "N", description = "Forward passes in a step; default ${DEFAULT-VALUE}.")
+  int accumulate = 1;
+
+  @Option(names = "--checkpointing", description = "Use less memory and more time: recompute on the way back.")
+  boolean checkpointing;
+
+  @Option(names = "--size", paramLabel = "PIXELS",
+      description = "Side of the square that pictures are brought to, a multiple of 8; default: the model's.")
+  Integer size;
+
+  @Option(names = "--seed", paramLabel = "N", description = "Where random numbers start; default: drawn, and printed.")
+  Long seed;
+
+  @Option(names = "--out", paramLabel = "FOLDER", description = "Where the adapter goes.")
+  Path out;
+
+  @Override
+  void check(List<String> problems) {
+    Checks.model(problems, model);
+    if (data == null) {
+      problems.add("--data is missing: a folder of pictures");
+    } else if (!Files.isDirectory(data)) {
+      problems.add("--data: " + data + (Files.exists(data) ? " is not a folder" : " does not exist"));
+    }
+    if (size != null) {
+      Checks.size(problems, "--size", size);
+    }
+    if (!List.of("identity", "random").contains(init)) {
+      problems.add("--init: '" + init + "' is unknown; there are identity, random");
+    }
+    collect(problems, this::adapterConfig);
+    collect(problems, this::options);
+    if (out == null) {
+      problems.add("--out is missing: the folder that the adapter goes to");
+    } else {
+      collect(problems, () -> OutputFolder.require(out, TrainingRun.FILES));
+    }
+  }
+
+  private AdapterConfig adapterConfig() {
+    Method family = Method.named(method);
+    AdapterConfig base = AdapterConfig.of(family, rank).withAlpha(alpha).with(Targets.suffixes(targets))
+        .withIdentityStart(init.equals("identity"));
+    return decomposition == null ? base : base.with(Decomposition.named(decomposition));
+  }
+
+  private TrainingOptions options() {
+    return new TrainingOptions(steps, lr, projectionLr, weightDecay, clip, schedule, warmup, batch, accumulate,
+        checkpointing);
+  }
+
+  @Override
+  int run(Console console) throws Exception {
+    long start = CommonOptions.seed(seed, console);
+    TrainingRun run = new TrainingRun(model, data, prompt, size, adapterConfig(), options(), start, out);
+    return run.run(console, Interruption.install(() -> console.message(
+        "interrupted: finishing this step and saving; once more ends at once")));
+  }
+}

@@ -1,0 +1,102 @@
+package org.deft4j.deft;
+
+import java.util.List;
+import org.deft4j.nn.ParameterGroup;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.MemoryPool;
+import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.TorchRandom;
+import org.junit.jupiter.api.Test;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+/** Which layers are adapted, what they start with, and what is trained. */
+class AdapterSetTest {
+  private final TwoLayers model = new TwoLayers(6, 5, DType.BF16, 1);
+
+  private AdapterSet create(AdapterConfig config, String... suffixes) {
+    return AdapterSet.create(model, config.with(Targets.suffixes(List.of(suffixes))), new TorchRandom(0));
+  }
+
+  @Test
+  void suffixesChooseLayers() {
+    try (AdapterSet one = create(AdapterConfig.deft(2), "to_q"); AdapterSet both = create(AdapterConfig.deft(2), "to_q", "ff")) {
+      assertEquals(List.of("attn.to_q"), List.copyOf(one.adapters().keySet()));
+      assertEquals(List.of("attn.to_q", "ff"), List.copyOf(both.adapters().keySet()));
+      assertEquals(2 * (6 + 5) + 2 * (5 + 6), both.parameterCount());
+    }
+  }
+
+  @Test
+  void aSuffixThatMatchesNothingIsNamedWithItsNeighbours() {
+    InputException error = assertThrows(InputException.class, () -> create(AdapterConfig.deft(2), "to_qq", "ff", "q"));
+    assertEquals(2, error.problems().size());
+    assertTrue(error.problems().getFirst().contains("'to_qq'") && error.problems().getFirst().contains("to_q"),
+        error.getMessage());
+    assertTrue(error.problems().get(1).contains("'q'"), "the end of a name part is no suffix");
+  }
+
+  @Test
+  void theRankIsCappedAtTheWidthOfTheLayer() {
+    try (AdapterSet set = create(AdapterConfig.deft(8).withAlpha(10.0), "to_q")) {
+      LayerAdapter adapter = set.adapters().get("attn.to_q");
+      assertEquals(5, adapter.rank());
+      assertEquals(2.0, adapter.update().scale());
+    }
+  }
+
+  @Test
+  void adaptersAreFloat32AndStartAsTheMethodSays() {
+    try (Scope _ = Scope.open(); AdapterSet deft = create(AdapterConfig.deft(2), "to_q");
+        AdapterSet random = create(AdapterConfig.deft(2).withIdentityStart(false), "to_q");
+        AdapterSet lora = create(AdapterConfig.lora(2), "to_q"); AdapterSet para = create(AdapterConfig.para(2), "to_q")) {
+      Tensor weight = model.query.weight().value();
+      assertEquals(0, Dense.of(delta(deft, weight)).largest());
+      assertTrue(Dense.of(delta(random, weight)).largest() > 1e-5);
+      assertEquals(0, Dense.of(delta(lora, weight)).largest());
+      assertTrue(Dense.of(delta(para, weight)).largest() > 1e-5);
+      for (AdapterSet set : List.of(deft, random, lora, para)) {
+        set.trainable().forEach(tensor -> assertEquals(DType.F32, tensor.dtype()));
+      }
+      assertArrayEquals(deft.trainable().getFirst().toFloats(), random.trainable().getFirst().toFloats(),
+          "one seed draws one P");
+    }
+  }
+
+  private static Tensor delta(AdapterSet set, Tensor weight) {
+    return set.adapters().get("attn.to_q").weightDelta(weight);
+  }
+
+  @Test
+  void theProjectionLearnsMoreSlowlyThanTheInjection() {
+    try (AdapterSet deft = create(AdapterConfig.deft(2), "to_q"); AdapterSet para = create(AdapterConfig.para(2), "to_q")) {
+      List<ParameterGroup> groups = deft.groups(0.1, 0.01);
+      assertEquals(List.of(1.0, 0.1), groups.stream().map(ParameterGroup::lrFactor).toList());
+      assertEquals(List.of(2L, 5L), groups.stream().map(g -> g.parameters().getFirst().size(0)).toList());
+      assertEquals(List.of(1.0), para.groups(0.1, 0.01).stream().map(ParameterGroup::lrFactor).toList());
+    }
+  }
+
+  @Test
+  void allProblemsOfAConfigurationAreListed() {
+    InputException error = assertThrows(InputException.class,
+        () -> new AdapterConfig(Method.DEFT, null, 0, -1.0, Targets.ATTENTION, true, 1));
+    assertEquals(3, error.problems().size(), error.getMessage());
+    assertTrue(assertThrows(InputException.class, () -> Method.named("deftt")).getMessage().contains("did you mean 'deft'"));
+    assertTrue(assertThrows(InputException.class, () -> Decomposition.named("rleu")).getMessage().contains("'relu'"));
+  }
+
+  @Test
+  void closingGivesEveryByteBack() {
+    long before = MemoryPool.cpu().liveBytes();
+    try (Scope _ = Scope.open(); AdapterSet set = create(AdapterConfig.deft(2).with(new QrDecomposition()), "to_q")) {
+      set.attach().setTraining(false);
+      model.forward(Dense.normal(1, 3, 6).tensor(DType.F32));
+    }
+    assertEquals(before, MemoryPool.cpu().liveBytes());
+  }
+}

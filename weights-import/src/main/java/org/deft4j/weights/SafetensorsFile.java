@@ -1,0 +1,183 @@
+package org.deft4j.weights;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Map;
+import java.util.Set;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Device;
+import org.deft4j.tensor.Shape;
+import org.deft4j.tensor.Tensor;
+
+/**
+ * A safetensors file: eight bytes of header length N (little-endian), N bytes of JSON {@code {name: {dtype, shape,
+ * data_offsets}}}, and the tensors' bytes. The header is checked whole when the file is opened; a tensor is read, never
+ * mapped, straight into its memory when it is asked for, from whatever byte it starts at.
+ */
+public final class SafetensorsFile implements WeightSource {
+  /** Bytes that one read asks of the system. */
+  private static final long CHUNK = 8L << 20;
+
+  private final Path path;
+  private final FileChannel channel;
+  private final SafetensorsHeader header;
+  private final long dataStart;
+
+  private SafetensorsFile(Path path, FileChannel channel, SafetensorsHeader header, long dataStart) {
+    this.path = path;
+    this.channel = channel;
+    this.header = header;
+    this.dataStart = dataStart;
+  }
+
+  /** Opens a file and checks its header. */
+  public static SafetensorsFile open(Path path) {
+    FileChannel channel = null;
+    boolean opened = false;
+    try {
+      channel = FileChannel.open(path, StandardOpenOption.READ);
+      long size = channel.size();
+      long length = headerLength(path, channel, size);
+      byte[] json = new byte[(int) length];
+      readFully(path, channel, SafetensorsHeader.PREFIX, ByteBuffer.wrap(json), null);
+      long dataStart = SafetensorsHeader.PREFIX + length;
+      SafetensorsHeader header = SafetensorsHeader.parse(path, json, size - dataStart);
+      opened = true;
+      return new SafetensorsFile(path, channel, header, dataStart);
+    } catch (IOException e) {
+      throw FormatException.unreadable(path, e);
+    } finally {
+      if (!opened) {
+        closeQuietly(channel);
+      }
+    }
+  }
+
+  /** The length of the header, which is checked against the limit and the file before anything of its size is allocated. */
+  private static long headerLength(Path path, FileChannel channel, long size) throws IOException {
+    if (size < SafetensorsHeader.PREFIX) {
+      throw FormatException.of(path, "is not a safetensors file: it has " + size + " bytes, at least 8 are needed"
+          + Pickles.hint(path, 0));
+    }
+    ByteBuffer prefix = ByteBuffer.allocate(SafetensorsHeader.PREFIX).order(ByteOrder.LITTLE_ENDIAN);
+    readFully(path, channel, 0, prefix, null);
+    long length = prefix.getLong(0);
+    if (length < 0 || length > SafetensorsHeader.MAX_BYTES) {
+      throw FormatException.at(path, 0, "is not a safetensors file: a header of " + Long.toUnsignedString(length)
+          + " bytes, at most " + SafetensorsHeader.MAX_BYTES + " are accepted" + Pickles.hint(path, length), null);
+    }
+    if (length > size - SafetensorsHeader.PREFIX) {
+      throw FormatException.at(path, 0, "a header of " + length + " bytes does not fit the file of " + size
+          + " bytes; it is cut off, or not a safetensors file" + Pickles.hint(path, 0), null);
+    }
+    return length;
+  }
+
+  private static void closeQuietly(FileChannel channel) {
+    try {
+      if (channel != null) {
+        channel.close();
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static void readFully(Path path, FileChannel channel, long from, ByteBuffer into, String tensor)
+      throws IOException {
+    long at = from;
+    while (into.hasRemaining()) {
+      int count = channel.read(into, at);
+      if (count < 0) {
+        throw FormatException.tensor(path, at, tensor, "the file ends here; it was cut off while it was read");
+      }
+      at += count;
+    }
+  }
+
+  @Override
+  public String source() {
+    return path.toString();
+  }
+
+  @Override
+  public Set<String> names() {
+    return header.entries().keySet();
+  }
+
+  /** What the header says of every tensor, in the order of the data. */
+  public Map<String, TensorEntry> entries() {
+    return header.entries();
+  }
+
+  private TensorEntry entry(String name) {
+    TensorEntry entry = header.entries().get(name);
+    if (entry == null) {
+      String nearest = Text.nearest(name, names());
+      throw FormatException.of(path, "has no tensor " + Text.quote(name)
+          + (nearest == null ? "; it is empty" : "; the nearest name is " + Text.quote(nearest)));
+    }
+    return entry;
+  }
+
+  @Override
+  public DType dtype(String name) {
+    return entry(name).type().dtype().orElseThrow(() -> FormatException.tensor(path, FormatException.NO_OFFSET, name,
+        "its element type " + entry(name).type() + " cannot be computed with; convert the file to F32, F16 or BF16"));
+  }
+
+  @Override
+  public Shape shape(String name) {
+    return entry(name).shape();
+  }
+
+  @Override
+  public Tensor load(String name) {
+    TensorEntry entry = entry(name);
+    return read(name, entry.shape(), entry.begin());
+  }
+
+  /** Rows {@code start} to {@code stop} (exclusive) of the first dimension, read alone. */
+  Tensor loadRows(String name, long start, long stop) {
+    TensorEntry entry = entry(name);
+    Shape part = entry.shape().with(0, stop - start);
+    long rowBytes = part.sub(1, part.rank()).elementCount() * dtype(name).bytes();
+    return read(name, part, entry.begin() + start * rowBytes);
+  }
+
+  private Tensor read(String name, Shape shape, long begin) {
+    Tensor tensor = Tensor.empty(Device.CPU, dtype(name), shape).named(name);
+    boolean done = false;
+    try {
+      MemorySegment bytes = tensor.bytes();
+      for (long at = 0; at < bytes.byteSize(); at += CHUNK) {
+        ByteBuffer chunk = bytes.asSlice(at, Math.min(CHUNK, bytes.byteSize() - at)).asByteBuffer();
+        readFully(path, channel, dataStart + begin + at, chunk, name);
+      }
+      done = true;
+      return tensor;
+    } catch (IOException e) {
+      throw FormatException.unreadable(path, e);
+    } finally {
+      if (!done) {
+        tensor.close();
+      }
+    }
+  }
+
+  @Override
+  public Map<String, String> metadata() {
+    return header.metadata();
+  }
+
+  @Override
+  public void close() {
+    closeQuietly(channel);
+  }
+}

@@ -1,0 +1,139 @@
+package org.deft4j.weights;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Tensor;
+
+/**
+ * Writes safetensors files as the reference implementation does, byte for byte: tensors ordered by element type, the widest
+ * first, and then by name; the header compact and padded with spaces to a multiple of 8. (Of several metadata entries the
+ * reference implementation leaves the order open; here it is the map's.) The file appears whole or not at all.
+ */
+public final class SafetensorsWriter {
+  private static final String METADATA = "__metadata__";
+  /** Bytes that one write hands to the system. */
+  private static final long CHUNK = 8L << 20;
+
+  private SafetensorsWriter() {}
+
+  /** Makes or replaces a file; the tensors' memory is written as it is, and copied only where it is not contiguous. */
+  public static void write(Path path, Map<String, Tensor> tensors, Map<String, String> metadata) {
+    List<Map.Entry<String, Tensor>> ordered = tensors.entrySet().stream()
+        .map(entry -> Map.entry(entry.getKey(), entry.getValue()))
+        .sorted(Comparator.<Map.Entry<String, Tensor>, StoredType>comparing(entry -> type(entry.getValue())).reversed()
+            .thenComparing(Map.Entry::getKey, Text::compareCodePoints))
+        .toList();
+    ByteBuffer header = header(path, ordered, metadata);
+    Path folder = path.toAbsolutePath().getParent();
+    try {
+      if (!Files.isDirectory(folder)) {
+        throw new NoSuchFileException(folder.toString(), null, "there is no such folder to write " + path.getFileName() + " to");
+      }
+      AtomicFile.write(path, channel -> {
+        writeFully(channel, header);
+        for (Map.Entry<String, Tensor> entry : ordered) {
+          writeTensor(channel, entry.getValue());
+        }
+      });
+    } catch (IOException e) {
+      throw new UncheckedIOException(path + ": cannot be written: " + e.getMessage(), e);
+    }
+  }
+
+  private static StoredType type(Tensor tensor) {
+    return StoredType.of(tensor.dtype());
+  }
+
+  private static ByteBuffer header(Path path, List<Map.Entry<String, Tensor>> tensors, Map<String, String> metadata) {
+    StringBuilder json = new StringBuilder("{");
+    if (!metadata.isEmpty()) {
+      json.append('"').append(METADATA).append("\":").append(metadata.entrySet().stream()
+          .map(entry -> string(entry.getKey()) + ":" + string(entry.getValue()))
+          .collect(Collectors.joining(",", "{", "}")));
+    }
+    long end = 0;
+    for (Map.Entry<String, Tensor> entry : tensors) {
+      if (entry.getKey().equals(METADATA)) {
+        throw new IllegalArgumentException(path + ": a tensor cannot be named " + METADATA + ", the format reserves it");
+      }
+      Tensor tensor = entry.getValue();
+      long begin = end;
+      end = Math.addExact(end, tensor.elementCount() * tensor.dtype().bytes());
+      String shape = Arrays.stream(tensor.shape().toArray()).mapToObj(Long::toString)
+          .collect(Collectors.joining(",", "[", "]"));
+      json.append(json.length() > 1 ? "," : "").append(string(entry.getKey())).append(":{\"dtype\":\"").append(type(tensor))
+          .append("\",\"shape\":").append(shape).append(",\"data_offsets\":[").append(begin).append(',').append(end)
+          .append("]}");
+    }
+    return framed(path, json.append('}'));
+  }
+
+  /** The length, the header, and spaces up to a multiple of 8. */
+  private static ByteBuffer framed(Path path, StringBuilder json) {
+    ByteBuffer text;
+    try {
+      text = StandardCharsets.UTF_8.newEncoder().encode(java.nio.CharBuffer.wrap(json));
+    } catch (CharacterCodingException e) {
+      throw new IllegalArgumentException(path + ": a name has half of a surrogate pair and no UTF-8 form", e);
+    }
+    int length = (text.remaining() + 7) / 8 * 8;
+    if (length > SafetensorsHeader.MAX_BYTES) {
+      throw new IllegalArgumentException(path + ": the names make a header of " + length + " bytes, at most "
+          + SafetensorsHeader.MAX_BYTES + " are allowed");
+    }
+    ByteBuffer bytes = ByteBuffer.allocate(SafetensorsHeader.PREFIX + length).order(ByteOrder.LITTLE_ENDIAN);
+    bytes.putLong(length).put(text);
+    while (bytes.hasRemaining()) {
+      bytes.put((byte) ' ');
+    }
+    return bytes.flip();
+  }
+
+  /** A JSON string with the escapes of serde_json: short ones where they exist, four hexadecimal digits below space. */
+  private static String string(String text) {
+    StringBuilder json = new StringBuilder("\"");
+    for (int i = 0; i < text.length(); i++) {
+      char c = text.charAt(i);
+      switch (c) {
+        case '"', '\\' -> json.append('\\').append(c);
+        case '\b' -> json.append("\\b");
+        case '\t' -> json.append("\\t");
+        case '\n' -> json.append("\\n");
+        case '\f' -> json.append("\\f");
+        case '\r' -> json.append("\\r");
+        default -> json.append(c < ' ' ? String.format("\\u%04x", (int) c) : String.valueOf(c));
+      }
+    }
+    return json.append('"').toString();
+  }
+
+  private static void writeTensor(FileChannel channel, Tensor tensor) throws IOException {
+    try (Scope _ = Scope.open()) {
+      MemorySegment bytes = tensor.contiguous().bytes();
+      for (long done = 0; done < bytes.byteSize(); done += CHUNK) {
+        writeFully(channel, bytes.asSlice(done, Math.min(CHUNK, bytes.byteSize() - done)).asByteBuffer());
+      }
+    }
+  }
+
+  private static void writeFully(FileChannel channel, ByteBuffer bytes) throws IOException {
+    while (bytes.hasRemaining()) {
+      channel.write(bytes);
+    }
+  }
+}

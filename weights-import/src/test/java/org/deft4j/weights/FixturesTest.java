@@ -1,0 +1,73 @@
+package org.deft4j.weights;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.weights.testing.Fixtures;
+import org.junit.jupiter.api.Test;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+/** The golden data is found, readable, and compared strictly. */
+class FixturesTest {
+  @Test
+  void everyKindIsFound() {
+    for (String kind : List.of("sd", "sdxl", "ops", "rng", "schedulers", "images", "tokenizer", "adapters", "manifests")) {
+      assertFalse(Fixtures.folders(kind).isEmpty(), kind);
+    }
+    assertThrows(AssertionError.class, () -> Fixtures.folders("nothing"));
+  }
+
+  @Test
+  void everySafetensorsFileOpensAndEveryTensorLoads() throws IOException {
+    try (Stream<Path> all = Files.walk(Fixtures.root())) {
+      List<Path> files = all.filter(file -> file.toString().endsWith(".safetensors")).toList();
+      assertFalse(files.isEmpty());
+      for (Path file : files) {
+        try (Scope _ = Scope.open()) {
+          Map<String, Tensor> tensors = Fixtures.golden(file);
+          assertFalse(tensors.isEmpty(), file.toString());
+        }
+      }
+    }
+  }
+
+  @Test
+  void everyJsonFileReads() throws IOException {
+    try (Stream<Path> all = Files.walk(Fixtures.root())) {
+      List<Path> files = all.filter(file -> file.toString().endsWith(".json")).toList();
+      assertFalse(files.isEmpty());
+      files.forEach(Json::readValue);
+    }
+  }
+
+  @Test
+  void comparisonNamesTheWorstElementAndIsNotFooledByNaNOrInfinity() {
+    try (Scope _ = Scope.open()) {
+      Tensor expected = Tensor.of(new double[] {1, -4, 2});
+      Fixtures.closeTo("x", Tensor.of(new double[] {1.1, -4, 2}), expected, 0.11);
+      Fixtures.relativelyCloseTo("x", Tensor.of(new double[] {1.1, -4, 2}), expected, 0.026);
+      AssertionError error = assertThrows(AssertionError.class,
+          () -> Fixtures.relativelyCloseTo("weight", Tensor.of(new double[] {1.1, -4, 2.5}), expected, 0.02));
+      assertEquals("weight [3]: 2 of 3 elements differ by more than rel 0.0200; the worst, at 2, is 2.5, expected 2.0, rel 0.125",
+          error.getMessage());
+      for (double bad : new double[] {Double.NaN, Double.POSITIVE_INFINITY}) {
+        Tensor wrong = Tensor.of(new double[] {1, bad, 2});
+        assertThrows(AssertionError.class, () -> Fixtures.closeTo("x", wrong, expected, 1e30));
+        assertThrows(AssertionError.class, () -> Fixtures.relativelyCloseTo("x", wrong, expected, 1e30));
+        assertThrows(AssertionError.class, () -> Fixtures.relativelyCloseTo("x", expected, wrong, 1e30));
+        Fixtures.equal("x", wrong, wrong);
+      }
+      assertTrue(assertThrows(AssertionError.class,
+          () -> Fixtures.closeTo("x", Tensor.of(new double[] {1, 2}), expected, 1)).getMessage().contains("shape [2]"));
+    }
+  }
+}

@@ -1,0 +1,162 @@
+package org.deft4j.weights.testing;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.stream.Stream;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.weights.Json;
+import org.deft4j.weights.SafetensorsFile;
+
+/**
+ * The golden data that the tests read. Folders are found by what they are, not by their names, so that another set of the
+ * same layout can be given with {@code -Ddeft4j.fixtures=FOLDER}.
+ */
+public final class Fixtures {
+  /** What a folder of each kind contains, where it has no {@code fixture.json} that names the kind. */
+  private static final Map<String, List<String>> SIGNS = Map.of(
+      "ops", List.of("ops.json", "ops.safetensors"),
+      "rng", List.of("rng.json", "rng.safetensors"),
+      "schedulers", List.of("tables.json", "steps.json", "steps.safetensors"),
+      "images", List.of("cases.json", "decoded.safetensors"),
+      "tokenizer", List.of("cases.json", "clip/vocab.json", "clip/merges.txt"),
+      "adapters", List.of("fixture.json", "deft", "lora"),
+      "manifests", List.of("configs", "unet.json", "vae.json"));
+  private static final int DEPTH = 3;
+
+  private Fixtures() {}
+
+  /** The repository's root folder. */
+  public static Path repository() {
+    String given = System.getProperty("deft4j.root", "");
+    if (!given.isEmpty()) {
+      return Path.of(given);
+    }
+    Path folder = Path.of("").toAbsolutePath();
+    while (folder != null && !Files.exists(folder.resolve("weights-import/pom.xml"))) {
+      folder = folder.getParent();
+    }
+    return Objects.requireNonNull(folder, "run the tests inside the repository, or set -Ddeft4j.root");
+  }
+
+  /** The folder of all golden data: {@code -Ddeft4j.fixtures}, or {@code shared/fixtures} beside the repository, or its copy. */
+  public static Path root() {
+    String given = System.getProperty("deft4j.fixtures", "");
+    if (!given.isEmpty()) {
+      return Path.of(given);
+    }
+    Path shared = repository().resolve("../shared/fixtures").normalize();
+    return Files.isDirectory(shared) ? shared : repository().resolve("weights-import/src/test/fixtures");
+  }
+
+  /** Every folder of a kind: {@code sd}, {@code sdxl}, or one of those with signs; fails where there is none. */
+  public static List<Path> folders(String kind) {
+    try (Stream<Path> all = Files.walk(root(), DEPTH)) {
+      List<Path> found = all.filter(Files::isDirectory).filter(folder -> is(folder, kind)).sorted().toList();
+      if (found.isEmpty()) {
+        throw new AssertionError("no fixture folder of kind '" + kind + "' under " + root());
+      }
+      return found;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** The one folder of a kind; fails where there is none, or more than one. */
+  public static Path folder(String kind) {
+    List<Path> found = folders(kind);
+    if (found.size() != 1) {
+      throw new AssertionError("one fixture folder of kind '" + kind + "' is needed, found " + found);
+    }
+    return found.getFirst();
+  }
+
+  private static boolean is(Path folder, String kind) {
+    List<String> signs = SIGNS.get(kind);
+    if (signs != null) {
+      return signs.stream().allMatch(sign -> Files.exists(folder.resolve(sign)));
+    }
+    Path description = folder.resolve("fixture.json");
+    return Files.exists(description) && kind.equals(Json.read(description).get("kind"));
+  }
+
+  /** Every tensor of a safetensors file, in its order; they belong to the innermost scope. */
+  public static Map<String, Tensor> golden(Path file) {
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
+    try (SafetensorsFile source = SafetensorsFile.open(file)) {
+      for (String name : source.names()) {
+        tensors.put(name, source.load(name));
+      }
+    }
+    return tensors;
+  }
+
+  /** Asserts equal shapes and {@code max|actual - expected| <= limit}. */
+  public static void closeTo(String name, Tensor actual, Tensor expected, double limit) {
+    compare(name, actual, expected, limit, "abs", 1);
+  }
+
+  /** Asserts equal shapes and {@code max|actual - expected| <= limit * max|expected|}. */
+  public static void relativelyCloseTo(String name, Tensor actual, Tensor expected, double limit) {
+    double scale = 0;
+    for (double value : expected.toDoubles()) {
+      scale = Double.isFinite(value) ? Math.max(scale, Math.abs(value)) : scale;
+    }
+    compare(name, actual, expected, limit, "rel", scale);
+  }
+
+  /** Asserts equal shapes and equal values, NaN equal to NaN, 0 equal to -0. */
+  public static void equal(String name, Tensor actual, Tensor expected) {
+    compare(name, actual, expected, 0, "abs", 1);
+  }
+
+  /** The largest {@code |actual - expected| / max|expected|}; for printing. */
+  public static double relativeError(Tensor actual, Tensor expected) {
+    double[] a = actual.toDoubles();
+    double[] b = expected.toDoubles();
+    double worst = 0;
+    double scale = 0;
+    for (int i = 0; i < b.length; i++) {
+      worst = Math.max(worst, Math.abs(a[i] - b[i]));
+      scale = Math.max(scale, Math.abs(b[i]));
+    }
+    return worst == 0 ? 0 : worst / scale;
+  }
+
+  private static void compare(String name, Tensor actual, Tensor expected, double limit, String kind, double scale) {
+    if (!actual.shape().equals(expected.shape())) {
+      throw new AssertionError(name + ": shape " + actual.shape() + ", expected " + expected.shape());
+    }
+    double[] a = actual.toDoubles();
+    double[] b = expected.toDoubles();
+    double worst = -1;
+    int at = 0;
+    int beyond = 0;
+    for (int i = 0; i < a.length; i++) {
+      double error = difference(a[i], b[i]);
+      beyond += error > limit * scale ? 1 : 0;
+      if (error > worst) {
+        worst = error;
+        at = i;
+      }
+    }
+    if (beyond > 0) {
+      throw new AssertionError(String.format("%s %s: %d of %d elements differ by more than %s %.3g; the worst, at %d, is %s, "
+          + "expected %s, %s %.3g", name, expected.shape(), beyond, a.length, kind, limit, at, a[at], b[at], kind,
+          worst / scale));
+    }
+  }
+
+  /** Infinite where only one is NaN, or infinities differ. */
+  private static double difference(double a, double b) {
+    if (Double.isNaN(a) || Double.isNaN(b)) {
+      return Double.isNaN(a) && Double.isNaN(b) ? 0 : Double.POSITIVE_INFINITY;
+    }
+    return a == b ? 0 : Math.abs(a - b);
+  }
+}

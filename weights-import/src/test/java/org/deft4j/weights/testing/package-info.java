@@ -1,0 +1,2 @@
+/** What the tests of all modules share: golden data, and comparing with it. */
+package org.deft4j.weights.testing;

@@ -132,7 +132,7 @@ final class Product {
 
     private void packShared(long first, long end, float[] packed) {
       Panels side = leftShared ? left : right;
-      try (Buffer room = Buffer.of(WIDTH * DEPTH)) {
+      try (Buffer room = Buffer.of((long) WIDTH * DEPTH)) {
         for (long i = first; i < end; i++) {
           long panel = from + i % (to - from);
           long k = k0 + i / (to - from) * DEPTH;
@@ -148,8 +148,8 @@ final class Product {
     final Piece piece;
     final float[] shared;
     final Buffer own = Buffer.of(GROUP);
-    final Buffer room = Buffer.of(WIDTH * DEPTH);
-    final Buffer tile = Buffer.of((RegisterTile.WIDE + 1) * WIDTH);
+    final Buffer room = Buffer.of((long) WIDTH * DEPTH);
+    final Buffer tile = Buffer.of((RegisterTile.WIDE + 1L) * WIDTH);
 
     Worker(Piece piece, float[] shared) {
       this.piece = piece;

@@ -3,6 +3,7 @@ package org.deft4j.tensor.internal;
 import jdk.incubator.vector.FloatVector;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Binary;
+import org.deft4j.tensor.op.Contraction;
 import org.deft4j.tensor.op.Fused;
 import org.deft4j.tensor.op.Op;
 import org.deft4j.tensor.op.Unary;
@@ -30,6 +31,8 @@ final class VectorKernels implements Kernels {
       case Unary unary -> VectorElementwise.run(unary, in, out);
       case Binary binary -> VectorElementwise.run(binary, in, out);
       case Fused fused -> VectorFused.run(fused, in, out);
+      case Contraction.MatMul product -> VectorProducts.run(product, in, out);
+      case Contraction.Linear product -> VectorProducts.run(product, in, out);
       default -> false;
     };
     if (!done) {

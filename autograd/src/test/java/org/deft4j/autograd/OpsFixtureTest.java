@@ -12,8 +12,10 @@ import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Contraction.ConvSpec;
 import org.deft4j.tensor.op.Decompose;
 import org.deft4j.tensor.op.Spatial;
+import org.deft4j.tensor.testing.LeakCheck;
 import org.deft4j.weights.JsonObject;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -21,6 +23,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 
 /** Values and gradients of every golden operation against PyTorch's; those of {@link OpCase#OF_NN} are tested there. */
+@ExtendWith(LeakCheck.class)
 class OpsFixtureTest {
   private static final Map<String, Function<OpCase, Tensor[]>> OPERATIONS = new LinkedHashMap<>();
 

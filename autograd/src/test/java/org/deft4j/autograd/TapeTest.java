@@ -14,9 +14,11 @@ import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Contraction;
 import org.deft4j.tensor.op.InPlace;
 import org.deft4j.tensor.op.Norm;
+import org.deft4j.tensor.testing.LeakCheck;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.function.Executable;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
@@ -26,20 +28,18 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** What the tape promises, apart from the numbers. */
+@ExtendWith(LeakCheck.class)
 class TapeTest {
   private Scope scope;
-  private long before;
 
   @BeforeEach
   void open() {
-    before = MemoryPool.cpu().liveBytes();
     scope = Scope.open();
   }
 
   @AfterEach
   void close() {
     scope.close();
-    assertEquals(before, MemoryPool.cpu().liveBytes(), "bytes that are still held");
   }
 
   private static Tensor vector(double... values) {

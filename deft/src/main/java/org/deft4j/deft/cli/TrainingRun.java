@@ -63,21 +63,23 @@ final class TrainingRun {
   /** Trains and writes; returns the exit status. */
   int run(Console console, Interruption interruption) throws IOException {
     long started = System.nanoTime();
+    List<TrainingPicture> given = size == null ? null : PictureFolder.read(data, prompt, size);
     try (StableDiffusion model = Models.load(modelPath)) {
       int side = size == null ? model.defaultSize() : size;
       requireSize(model, side);
-      List<TrainingPicture> pictures = PictureFolder.read(data, prompt, side);
+      List<TrainingPicture> pictures = given == null ? PictureFolder.read(data, prompt, side) : given;
       TorchRandom random = new TorchRandom(seed);
       try (AdapterSet adapter = AdapterSet.create(model.unet(), config, random);
           TrainingSet examples = TrainingSet.encode(model, pictures,
-              done -> console.progress("encoding pictures", done, pictures.size(), "", since(started)));
-          OutputFolder folder = OutputFolder.open(out)) {
+              done -> console.progress("encoding pictures", done, pictures.size(), "", since(started)))) {
         console.message(String.format(Locale.ROOT, "training %,d parameters in %d layers on %d pictures of %d x %d",
             adapter.parameterCount(), adapter.adapters().size(), pictures.size(), side, side));
         LossLog log = new LossLog();
         long done = train(console, model, examples, adapter.attach(), random, log, interruption);
-        write(console, folder, model, adapter, log, side, pictures.size());
-        folder.publish();
+        try (OutputFolder folder = OutputFolder.open(out)) {
+          write(console, folder, model, adapter, log, side, pictures.size());
+          folder.publish();
+        }
         report(console, log, done, since(started));
         return done < options.steps() ? ExitStatus.INTERRUPTED : ExitStatus.OK;
       }

@@ -12,7 +12,7 @@ final class VectorProducts {
   /** Below so many multiplications the plain loops are as fast, and do not wait for the compiler. */
   private static final long SMALL = 1 << 11;
   /** From here on the threads share each of a few products instead of taking one each. */
-  private static final long LARGE = 1 << 20;
+  static final long LARGE = 1 << 20;
   /** Results with fewer columns are computed transposed, if they have more rows: the vectors lie along the longer side. */
   private static final int THIN = RegisterTile.WIDTH / 2;
 

@@ -23,7 +23,7 @@ final class VectorFused {
       case Fused.Geglu() -> geglu(out[0].size(-1), Floats.of(in[0]), Floats.of(out[0]), out[0].elementCount());
       case Fused.GegluGrad() -> gegluGrad(in[0].size(-1), Floats.of(in[0]), Floats.of(in[1]), Floats.of(out[0]),
           in[0].elementCount());
-      case Fused.ActivationGrad(var function) -> activationGrad(VectorElementwise.plain(function), in, out);
+      case Fused.ActivationGrad(var function) -> activationGrad(FloatFunctions.plain(function), in, out);
       case Fused.SoftmaxGrad(var dim) -> softmaxGrad(Slab.of(out[0].shape(), dim), in, out);
     };
   }

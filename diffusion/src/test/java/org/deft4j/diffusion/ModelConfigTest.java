@@ -92,7 +92,8 @@ class ModelConfigTest {
     assertTrue(refusal("unet", with(config, "norm_num_groups", 7)).contains("norm_num_groups"));
     assertTrue(refusal("unet", with(config, "attention_head_dim", 7)).contains("number of attention heads"));
     assertTrue(refusal("unet", with(config, "attention_head_dim", List.of(2))).contains("attention_head_dim: [2]"));
-    assertTrue(refusal("unet", with(config, "transformer_layers_per_block", List.of(1))).contains("transformer_layers_per_block"));
+    assertTrue(refusal("unet", with(config, "transformer_layers_per_block", List.of(1)))
+        .contains("transformer_layers_per_block"));
   }
 
   @Test
@@ -119,7 +120,8 @@ class ModelConfigTest {
     JsonObject config = with(TinyModel.all().getFirst().config("vae"), "use_quant_conv", false, "use_post_quant_conv", false,
         "mid_block_add_attention", false);
     try (AutoencoderKL vae = new AutoencoderKL(VaeConfig.from(config))) {
-      assertTrue(vae.parameters().keySet().stream().noneMatch(name -> name.contains("quant_conv") || name.contains("attentions")));
+      assertTrue(vae.parameters().keySet().stream()
+          .noneMatch(name -> name.contains("quant_conv") || name.contains("attentions")));
       assertTrue(vae.parameters().containsKey("encoder.mid_block.resnets.1.conv2.weight"));
     }
   }

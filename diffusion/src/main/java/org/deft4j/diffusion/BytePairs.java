@@ -118,7 +118,7 @@ final class BytePairs {
     private void push(int i) {
       long merge = mergeAt(i);
       if (merge >= 0) {
-        heap.add(merge & 0xffff_ffff_0000_0000L | i);
+        heap.add((merge & 0xffff_ffff_0000_0000L) | i);
       }
     }
 

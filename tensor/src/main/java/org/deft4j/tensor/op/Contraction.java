@@ -50,7 +50,10 @@ public sealed interface Contraction extends Op {
    */
   record Conv2d(ConvSpec spec) implements Contraction {}
 
-  /** {@code dy [N,O,OH,OW], w -> dx} of {@code input} shape; the chain runs over (o, kh, kw) ascending. */
+  /**
+   * {@code dy [N,O,OH,OW], w -> dx} of {@code input} shape; the chain runs over (o, kh, kw) ascending. Taps that
+   * fall between the positions of a strided dy do not exist; those beyond its border contribute a zero.
+   */
   record Conv2dInputGrad(ConvSpec spec, Shape input) implements Contraction {}
 
   /** {@code dy, x -> dw} of {@code weight} shape; the chain runs over (n, oh, ow) ascending. */

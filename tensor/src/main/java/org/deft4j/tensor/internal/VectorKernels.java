@@ -3,6 +3,7 @@ package org.deft4j.tensor.internal;
 import jdk.incubator.vector.FloatVector;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Binary;
+import org.deft4j.tensor.op.Contraction;
 import org.deft4j.tensor.op.Fused;
 import org.deft4j.tensor.op.InPlace;
 import org.deft4j.tensor.op.Norm;
@@ -36,6 +37,11 @@ final class VectorKernels implements Kernels {
       case Norm norm -> VectorNorms.run(norm, in, out);
       case InPlace update -> VectorUpdates.run(update, in);
       case Fused fused -> VectorFused.run(fused, in, out);
+      case Contraction.MatMul product -> VectorProducts.run(product, in, out);
+      case Contraction.Linear product -> VectorProducts.run(product, in, out);
+      case Contraction.Conv2d convolution -> VectorConvolution.run(convolution, in, out);
+      case Contraction.Conv2dInputGrad convolution -> VectorConvolution.run(convolution, in, out);
+      case Contraction.Conv2dWeightGrad convolution -> VectorConvolution.run(convolution, in, out);
       default -> false;
     };
     if (!done) {

@@ -7,5 +7,6 @@ module org.deft4j.diffusion {
   requires com.twelvemonkeys.imageio.jpeg;
   requires com.twelvemonkeys.imageio.webp;
 
+  exports org.deft4j.diffusion;
   exports org.deft4j.diffusion.image;
 }

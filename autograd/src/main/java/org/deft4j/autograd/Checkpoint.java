@@ -95,9 +95,7 @@ public final class Checkpoint {
 
     @Override
     public void close() {
-      for (Saved input : inputs) {
-        input.close();
-      }
+      Saved.closeAll(inputs);
     }
   }
 }

@@ -20,9 +20,9 @@ final class GradientSums implements AutoCloseable {
    * Adds {@code gradient}, which the caller still owns, to that of {@code value}: in place where nobody else sees the sum's
    * memory and no other tape wants to record the addition. The bits are the same.
    */
-  void add(String op, Value value, Tensor gradient) {
+  void add(Object from, Value value, Tensor gradient) {
     if (gradient.dtype() != value.gradientType()) {
-      throw new IllegalStateException(op + ": a rule gave a gradient " + gradient + " for " + value);
+      throw new IllegalStateException(from + ": a rule gave a gradient " + gradient + " for " + value);
     }
     Tensor term = undoBroadcast(gradient, value.shape());
     Tensor sum = sums.get(value.id());

@@ -52,32 +52,24 @@ final class OpStep implements Step {
         Tensor[] gradients = rule.gradients(new Pass(dy));
         for (int i = 0; i < inputs.length; i++) {
           if (needs.has(i)) {
-            sums.add(op.label(), inputs[i], gradients[i]);
+            sums.add(op, inputs[i], gradients[i]);
           }
         }
       }
     } finally {
-      closeAll(dy);
+      for (Tensor gradient : dy) {
+        if (gradient != null) {
+          gradient.close();
+        }
+      }
       close();
     }
   }
 
   @Override
   public void close() {
-    closeAll(savedInputs);
-    closeAll(savedOutputs);
-  }
-
-  private static void closeAll(AutoCloseable[] handles) {
-    for (int i = 0; i < handles.length; i++) {
-      switch (handles[i]) {
-        case null -> {}
-        case Saved saved -> saved.close();
-        case Tensor tensor -> tensor.close();
-        default -> throw new IllegalStateException("not a handle: " + handles[i]);
-      }
-      handles[i] = null;
-    }
+    Saved.closeAll(savedInputs);
+    Saved.closeAll(savedOutputs);
   }
 
   /** What the rule sees. */

@@ -3,7 +3,7 @@ package org.deft4j.autograd;
 import org.deft4j.tensor.Tensor;
 
 /** A handle on a tensor that a step will need, and the version of its memory when it was recorded. */
-record Saved(Tensor handle, long version) implements AutoCloseable {
+record Saved(Tensor handle, long version) {
   static Saved of(Tensor tensor) {
     return new Saved(tensor.share(), tensor.version());
   }
@@ -18,8 +18,12 @@ record Saved(Tensor handle, long version) implements AutoCloseable {
     return handle;
   }
 
-  @Override
-  public void close() {
-    handle.close();
+  /** Lets go of all that are there. */
+  static void closeAll(Saved[] all) {
+    for (Saved saved : all) {
+      if (saved != null) {
+        saved.handle.close();
+      }
+    }
   }
 }

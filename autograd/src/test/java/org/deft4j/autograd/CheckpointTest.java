@@ -7,9 +7,11 @@ import java.util.stream.IntStream;
 import org.deft4j.tensor.MemoryPool;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.testing.LeakCheck;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -19,12 +21,12 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** A checkpointed block gives the same bits and holds less. */
+@ExtendWith(LeakCheck.class)
 class CheckpointTest {
   private static final int WIDTH = 16;
   private static final int BLOCKS = 8;
 
   private Scope scope;
-  private long before;
   private Tensor x;
   private List<Tensor> weights;
 
@@ -37,7 +39,6 @@ class CheckpointTest {
 
   @BeforeEach
   void open() {
-    before = MemoryPool.cpu().liveBytes();
     scope = Scope.open();
     SplittableRandom random = new SplittableRandom(1);
     x = matrix(random, 64);
@@ -55,7 +56,6 @@ class CheckpointTest {
   @AfterEach
   void close() {
     scope.close();
-    assertEquals(before, MemoryPool.cpu().liveBytes(), "bytes that are still held");
   }
 
   /** A network in which the first weight is used in every block, outside them, and the input several times. */

@@ -8,7 +8,9 @@ import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Decompose;
 import org.deft4j.tensor.op.InPlace;
+import org.deft4j.tensor.testing.LeakCheck;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -16,6 +18,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** Gradients where a function has no derivative, as torch defines them, and where there is none to define. */
+@ExtendWith(LeakCheck.class)
 class ConventionsTest {
   private static double[] gradient(Function<Tensor, Tensor> f, double... values) {
     try (Scope _ = Scope.open()) {

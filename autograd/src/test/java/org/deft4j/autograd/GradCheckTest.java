@@ -3,15 +3,18 @@ package org.deft4j.autograd;
 import java.util.function.Function;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.testing.LeakCheck;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** What the check says and leaves behind; that it notices wrong rules is {@code MutationTest}'s part. */
+@ExtendWith(LeakCheck.class)
 class GradCheckTest {
   private Scope scope;
 

@@ -15,6 +15,8 @@ import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Op;
 import org.deft4j.tensor.op.Unary;
+import org.deft4j.tensor.testing.LeakCheck;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -27,6 +29,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
  * sign, a missing term, a missing factor, a wrong axis and an added constant are tried on each gradient that a rule
  * gives, and a wrong value on each tensor that it kept.
  */
+@ExtendWith(LeakCheck.class)
 class MutationTest {
   private static final Map<String, UnaryOperator<Tensor>> WRONG_GRADIENTS = new LinkedHashMap<>();
 

@@ -7,7 +7,9 @@ import org.deft4j.tensor.MemoryPool;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.InPlace;
+import org.deft4j.tensor.testing.LeakCheck;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -17,6 +19,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** What holds for every operation, over all samples. */
+@ExtendWith(LeakCheck.class)
 class OpSamplesTest {
   @Test
   void everyOperationHasSamples() {

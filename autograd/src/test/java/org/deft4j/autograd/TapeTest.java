@@ -14,9 +14,11 @@ import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Contraction;
 import org.deft4j.tensor.op.InPlace;
 import org.deft4j.tensor.op.Norm;
+import org.deft4j.tensor.testing.LeakCheck;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.function.Executable;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
@@ -26,20 +28,18 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** What the tape promises, apart from the numbers. */
+@ExtendWith(LeakCheck.class)
 class TapeTest {
   private Scope scope;
-  private long before;
 
   @BeforeEach
   void open() {
-    before = MemoryPool.cpu().liveBytes();
     scope = Scope.open();
   }
 
   @AfterEach
   void close() {
     scope.close();
-    assertEquals(before, MemoryPool.cpu().liveBytes(), "bytes that are still held");
   }
 
   private static Tensor vector(double... values) {
@@ -223,6 +223,17 @@ class TapeTest {
       assertArrayEquals(new double[] {-3.5, 13, -3.5, 13}, gradients.of(x).toDoubles());
       assertEquals(DType.F32, gradients.of(half).dtype());
       assertArrayEquals(new double[] {2.5 + 5.5, 3 + 5}, gradients.of(half).toDoubles());
+    }
+  }
+
+  @Test
+  void emptyTensorsHaveEmptyGradients() {
+    Tensor x = Tensor.of(new double[0], 0, 3);
+    Tensor row = vector(1, 2, 3);
+    try (Tape tape = Tape.watch(x, row)) {
+      Gradients gradients = tape.gradients(x.mul(row).add(row).exp().sum());
+      assertEquals(x.shape(), gradients.of(x).shape());
+      assertArrayEquals(new double[] {0, 0, 0}, gradients.of(row).toDoubles());
     }
   }
 

@@ -34,6 +34,11 @@ public final class AutoencoderKL extends Module {
     return config;
   }
 
+  /** The distribution of the picture's latents. */
+  public Posterior encode(Tensor picture) {
+    return Posterior.of(moments(picture));
+  }
+
   /** Mean and log-variance, side by side: [N,2L,H/8,W/8]. */
   public Tensor moments(Tensor picture) {
     return Scope.run(() -> {
@@ -63,6 +68,11 @@ public final class AutoencoderKL extends Module {
     public static Posterior of(Tensor moments) {
       var halves = moments.chunk(1, 2);
       return new Posterior(halves.get(0), halves.get(1).clamp(LOG_VARIANCE_MIN, LOG_VARIANCE_MAX));
+    }
+
+    /** The likeliest latent: the mean. */
+    public Tensor mode() {
+      return mean;
     }
 
     /** {@code e^(logvar / 2)}. */

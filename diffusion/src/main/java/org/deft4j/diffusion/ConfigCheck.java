@@ -17,19 +17,23 @@ final class ConfigCheck {
 
   /** Where the key is given, its value must be this one. */
   void is(String key, Object value) {
-    if (json.has(key)) {
-      Object found = json.get(key);
-      boolean same = found instanceof Number a && value instanceof Number b ? a.doubleValue() == b.doubleValue()
-          : Objects.equals(found, value);
-      that(same, key + ": " + found + " is not supported; " + value + " is");
+    if (json.keys().contains(key)) {
+      that(same(json.get(key), value), key + ": " + json.get(key) + " is not supported; " + value + " is");
     }
   }
 
   /** Where the key is given, its value must be this one or null. */
-  void oneOf(String key, Object value) {
-    if (json.get(key) != null) {
+  void isOrNull(String key, Object value) {
+    if (json.has(key)) {
       is(key, value);
     }
+  }
+
+  private static boolean same(Object found, Object value) {
+    if (found instanceof Number a && value instanceof Number b) {
+      return a.doubleValue() == b.doubleValue();
+    }
+    return Objects.equals(found, value);
   }
 
   /** The key must be absent, null or false. */
@@ -38,12 +42,19 @@ final class ConfigCheck {
     that(found == null || Boolean.FALSE.equals(found), key + ": " + found + " is not supported; null is");
   }
 
+  /** {@code problem} is one unless {@code condition} holds. */
   void that(boolean condition, String problem) {
     if (!condition) {
       problems.add(problem);
     }
   }
 
+  /** Where a number is wanted, it must be a multiple of {@code divisor}, which {@code by} names. */
+  void isMultiple(String key, int number, String by, int divisor) {
+    that(divisor > 0 && number % divisor == 0, key + ": " + number + " is not a multiple of " + divisor + ", the " + by);
+  }
+
+  /** Refuses all that was found, in one sentence. */
   void throwIfAny() {
     if (!problems.isEmpty()) {
       throw new FormatException(json.source() + ": " + String.join("; ", problems));

@@ -112,44 +112,47 @@ public final class UNet2DConditionModel extends Module {
    * The prediction [N,out,H,W].
    *
    * @param sample noisy latent [N,in,H,W]
-   * @param timesteps [N], in the sample's type
+   * @param timesteps [N], or one for all; of any type
    * @param context encoded text [N,S,D]
    * @param added the added conditions, or null where the model has none
    */
   public Tensor forward(Tensor sample, Tensor timesteps, Tensor context, Added added) {
     return observed(Scope.run(() -> {
-      Tensor temb = embedTime(timesteps, added).cast(sample.dtype());
+      Tensor temb = embedTime(timesteps, sample, added);
+      UNetLevel.Conditions conditions = new UNetLevel.Conditions(temb, context, checkpointing);
       List<Tensor> skips = new ArrayList<>();
       Tensor h = convIn.forward(sample);
       skips.add(h);
       for (UNetLevel block : downBlocks) {
-        h = block.down(h, temb, context, skips, checkpointing);
+        h = block.down(h, conditions, skips);
       }
-      h = midBlock.middle(h, temb, context, checkpointing);
+      h = midBlock.middle(h, conditions);
       for (UNetLevel block : upBlocks) {
-        h = block.up(h, temb, context, skips, checkpointing);
+        h = block.up(h, conditions, skips);
       }
       return convOut.forward(normOut.forward(h).silu());
     }));
   }
 
   /** {@code MLP(sinusoid(t))}, and for SDXL {@code + MLP(concat(pooled, sinusoid(each time id)))}; [N, 4 x channels]. */
-  private Tensor embedTime(Tensor timesteps, Added added) {
+  private Tensor embedTime(Tensor timesteps, Tensor sample, Added added) {
     if ((added == null) != (addEmbedding == null)) {
       throw new IllegalArgumentException("unet: pooled text and time ids are " + (added == null ? "needed" : "not used")
           + " by this model");
     }
-    Tensor temb = timeEmbedding.forward(sinusoid(timesteps, config.channels().getFirst()));
+    long n = sample.size(0);
+    Tensor times = timesteps.elementCount() == 1 ? timesteps.reshape(1).expand(n) : timesteps;
+    Tensor temb = timeEmbedding.forward(sinusoid("time_proj", times, config.channels().getFirst(), sample.dtype()));
     if (added == null) {
       return temb;
     }
-    Tensor ids = sinusoid(added.timeIds().reshape(-1), config.additionTimeDim());
-    Tensor all = Tensor.concat(1, added.pooled(), ids.reshape(added.timeIds().size(0), -1));
+    Tensor ids = sinusoid("add_time_proj", added.timeIds().reshape(-1), config.additionTimeDim(), sample.dtype());
+    Tensor all = Tensor.concat(1, added.pooled(), ids.reshape(n, -1));
     return temb.add(addEmbedding.forward(all));
   }
 
-  private Tensor sinusoid(Tensor values, int width) {
-    DType type = values.dtype() == DType.F64 ? DType.F64 : DType.F32;
-    return TimestepEmbedding.sinusoidal(values.cast(type), width, config.flipSinToCos(), config.frequencyShift());
+  private Tensor sinusoid(String name, Tensor values, int width, DType type) {
+    return observed(name,
+        TimestepEmbedding.sinusoidal(values, width, config.flipSinToCos(), config.frequencyShift()).cast(type));
   }
 }

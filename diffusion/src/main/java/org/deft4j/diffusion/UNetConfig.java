@@ -33,7 +33,7 @@ public record UNetConfig(int inChannels, int outChannels, List<Integer> channels
     }
     for (String key : List.of("center_input_sample", "dual_cross_attention", "only_cross_attention",
         "resnet_skip_time_act", "class_embeddings_concat")) {
-      check.is(key, false);
+      check.isOrNull(key, false);
     }
     check.is("act_fn", "silu");
     check.is("attention_type", "default");
@@ -45,7 +45,7 @@ public record UNetConfig(int inChannels, int outChannels, List<Integer> channels
     check.is("downsample_padding", 1);
     check.is("mid_block_scale_factor", 1);
     check.is("resnet_out_scale_factor", 1);
-    check.oneOf("addition_embed_type", "text_time");
+    check.isOrNull("addition_embed_type", "text_time");
     List<Integer> channels = json.requireInts("block_out_channels");
     int levels = channels.size();
     boolean added = "text_time".equals(json.string("addition_embed_type", null));
@@ -53,10 +53,23 @@ public record UNetConfig(int inChannels, int outChannels, List<Integer> channels
     List<Boolean> up = attention(check, json, "up_block_types", "UpBlock2D", "CrossAttnUpBlock2D", levels);
     List<Integer> heads = json.has("num_attention_heads") ? perLevel(json, "num_attention_heads", levels, 8)
         : perLevel(json, "attention_head_dim", levels, 8);
+    List<Integer> layers = perLevel(json, "transformer_layers_per_block", levels, 1);
+    int groups = json.integer("norm_num_groups", 32);
+    for (int i = 0; i < levels; i++) {
+      check.isMultiple("block_out_channels", channels.get(i), "norm_num_groups", groups);
+    }
+    check.throwIfAny();
+    check.that(heads.size() == levels, "attention_head_dim: " + heads + " for " + levels + " block_out_channels");
+    check.that(layers.size() == levels, "transformer_layers_per_block: " + layers + " for " + levels + " block_out_channels");
+    for (int i = 0; i < Math.min(levels, heads.size()); i++) {
+      if (i == levels - 1 || down.get(i) || up.get(levels - 1 - i)) {
+        check.isMultiple("block_out_channels", channels.get(i), "number of attention heads", heads.get(i));
+      }
+    }
     check.throwIfAny();
     return new UNetConfig(json.integer("in_channels", 4), json.integer("out_channels", 4), channels, down, up,
-        json.integer("layers_per_block", 2), perLevel(json, "transformer_layers_per_block", levels, 1), heads,
-        json.requireInteger("cross_attention_dim"), json.integer("norm_num_groups", 32), json.number("norm_eps", 1e-5),
+        json.integer("layers_per_block", 2), layers, heads,
+        json.requireInteger("cross_attention_dim"), groups, json.number("norm_eps", 1e-5),
         json.bool("use_linear_projection", false), json.bool("flip_sin_to_cos", true), json.number("freq_shift", 0),
         added ? json.requireInteger("addition_time_embed_dim") : 0,
         added ? json.requireInteger("projection_class_embeddings_input_dim") : 0, json.integer("sample_size", 64));

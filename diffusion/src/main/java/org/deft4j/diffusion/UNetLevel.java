@@ -4,7 +4,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.BinaryOperator;
 import org.deft4j.autograd.Checkpoint;
+import org.deft4j.nn.Downsample2D;
 import org.deft4j.nn.Module;
+import org.deft4j.nn.Upsample2D;
+import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 
 /**
@@ -13,12 +16,14 @@ import org.deft4j.tensor.Tensor;
  * how these are wired.
  */
 final class UNetLevel extends Module {
-  final List<ResnetBlock2D> resnets = new ArrayList<>();
-  final List<Transformer2DModel> attentions = new ArrayList<>();
+  private final List<ResnetBlock2D> resnets = new ArrayList<>();
+  private final List<Transformer2DModel> attentions = new ArrayList<>();
   private Downsample2D downsampler;
   private Upsample2D upsampler;
 
-  /** Adds a resnet; 0 attention heads means that no attention follows. */
+  /** What every block is given beside its input. */
+  record Conditions(Tensor temb, Tensor context, boolean checkpoint) {}
+
   void addResnet(UNetConfig config, long in, long out) {
     resnets.add(child("resnets." + resnets.size(),
         new ResnetBlock2D(in, out, config.timeChannels(), config.groups(), config.eps())));
@@ -30,7 +35,7 @@ final class UNetLevel extends Module {
   }
 
   void addDownsampler(long channels) {
-    downsampler = child("downsamplers.0", new Downsample2D(channels, 1));
+    downsampler = child("downsamplers.0", new Downsample2D(channels, true));
   }
 
   void addUpsampler(long channels) {
@@ -38,11 +43,12 @@ final class UNetLevel extends Module {
   }
 
   /** The way down: every hidden state on it is pushed onto {@code skips}. */
-  Tensor down(Tensor x, Tensor temb, Tensor context, List<Tensor> skips, boolean checkpoint) {
+  Tensor down(Tensor x, Conditions conditions, List<Tensor> skips) {
     Tensor h = x;
     for (int i = 0; i < resnets.size(); i++) {
-      h = run(checkpoint, resnets.get(i)::forward, h, temb);
-      h = attentions.isEmpty() ? h : run(checkpoint, attentions.get(i)::forward, h, context);
+      Tensor in = h;
+      int layer = i;
+      h = Scope.run(() -> attend(layer, resnet(layer, in, conditions), conditions));
       skips.add(h);
     }
     if (downsampler != null) {
@@ -53,30 +59,37 @@ final class UNetLevel extends Module {
   }
 
   /** The middle: resnet, then attention and resnet in turn. */
-  Tensor middle(Tensor x, Tensor temb, Tensor context, boolean checkpoint) {
-    Tensor h = run(checkpoint, resnets.getFirst()::forward, x, temb);
-    for (int i = 1; i < resnets.size(); i++) {
-      h = run(checkpoint, attentions.get(i - 1)::forward, h, context);
-      h = run(checkpoint, resnets.get(i)::forward, h, temb);
-    }
-    return h;
+  Tensor middle(Tensor x, Conditions conditions) {
+    return observed(Scope.run(() -> {
+      Tensor h = resnet(0, x, conditions);
+      for (int i = 1; i < resnets.size(); i++) {
+        h = resnet(i, attend(i - 1, h, conditions), conditions);
+      }
+      return h;
+    }));
   }
 
   /** The way up: each resnet takes the newest skip, concatenated after the current tensor. */
-  Tensor up(Tensor x, Tensor temb, Tensor context, List<Tensor> skips, boolean checkpoint) {
-    Tensor h = x;
-    for (int i = 0; i < resnets.size(); i++) {
-      h = run(checkpoint, resnets.get(i)::forward, Tensor.concat(1, h, skips.removeLast()), temb);
-      h = attentions.isEmpty() ? h : run(checkpoint, attentions.get(i)::forward, h, context);
-    }
-    if (upsampler != null) {
-      Tensor next = skips.getLast();
-      h = upsampler.forward(h, next.size(2), next.size(3));
-    }
-    return h;
+  Tensor up(Tensor x, Conditions conditions, List<Tensor> skips) {
+    return Scope.run(() -> {
+      Tensor h = x;
+      for (int i = 0; i < resnets.size(); i++) {
+        h = attend(i, resnet(i, Tensor.concat(1, h, skips.removeLast()), conditions), conditions);
+      }
+      return upsampler == null ? h : upsampler.forward(h, skips.getLast().size(2), skips.getLast().size(3));
+    });
   }
 
-  private static Tensor run(boolean checkpoint, BinaryOperator<Tensor> block, Tensor x, Tensor condition) {
+  private Tensor resnet(int i, Tensor x, Conditions conditions) {
+    return run(resnets.get(i)::forward, x, conditions.temb(), conditions.checkpoint());
+  }
+
+  /** The attention after resnet {@code i}, in blocks that have them. */
+  private Tensor attend(int i, Tensor x, Conditions conditions) {
+    return attentions.isEmpty() ? x : run(attentions.get(i)::forward, x, conditions.context(), conditions.checkpoint());
+  }
+
+  private static Tensor run(BinaryOperator<Tensor> block, Tensor x, Tensor condition, boolean checkpoint) {
     return checkpoint ? Checkpoint.run(in -> block.apply(in[0], in[1]), x, condition) : block.apply(x, condition);
   }
 }

@@ -29,7 +29,7 @@ final class VaeAttention extends Module {
     return observed(Scope.run(() -> {
       Tensor h = norm.forward(x).flatten(2, 3).transpose(1, 2).contiguous();
       Tensor attended = query.forward(h).unsqueeze(1).attention(key.forward(h).unsqueeze(1),
-          value.forward(h).unsqueeze(1), 1 / Math.sqrt(x.size(1)), false);
+          value.forward(h).unsqueeze(1), 1 / Math.sqrt((double) x.size(1)), false);
       Tensor y = out.forward(attended.squeeze(1));
       return x.add(y.transpose(1, 2).reshape(x.shape().toArray()));
     }));

@@ -3,8 +3,10 @@ package org.deft4j.diffusion;
 import java.util.ArrayList;
 import java.util.List;
 import org.deft4j.nn.Conv2d;
+import org.deft4j.nn.Downsample2D;
 import org.deft4j.nn.GroupNorm;
 import org.deft4j.nn.Module;
+import org.deft4j.nn.Upsample2D;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 
@@ -22,6 +24,14 @@ final class VaeCoder extends Module {
       for (int i = 0; i < count; i++) {
         resnets.add(child("resnets." + i, new ResnetBlock2D(i == 0 ? in : out, out, 0, config.groups(), EPS)));
       }
+    }
+
+    void addDownsampler(long channels) {
+      downsampler = child("downsamplers.0", new Downsample2D(channels, false));
+    }
+
+    void addUpsampler(long channels) {
+      upsampler = child("upsamplers.0", new Upsample2D(channels));
     }
 
     Tensor forward(Tensor x) {
@@ -65,36 +75,35 @@ final class VaeCoder extends Module {
   private final Conv2d convOut;
   private final boolean encodes;
 
-  private VaeCoder(VaeConfig config, boolean encodes, long in, long first, long last, long out) {
+  private VaeCoder(VaeConfig config, boolean encodes, long in, long out) {
     this.encodes = encodes;
-    convIn = child("conv_in", new Conv2d(in, first, 3, 1, 1));
+    long widest = config.channels().getLast();
+    long atPixels = config.channels().getFirst();
+    long last = encodes ? widest : atPixels;
+    convIn = child("conv_in", new Conv2d(in, encodes ? atPixels : widest, 3, 1, 1));
     for (int i = 0; i < config.channels().size(); i++) {
       blocks.add(child((encodes ? "down_blocks." : "up_blocks.") + i, encodes ? down(config, i) : up(config, i)));
     }
-    middle = child("mid_block", new Middle(config, config.channels().getLast()));
+    middle = child("mid_block", new Middle(config, widest));
     normOut = child("conv_norm_out", new GroupNorm(config.groups(), last, EPS));
     convOut = child("conv_out", new Conv2d(last, out, 3, 1, 1));
   }
 
   /** [N,3,H,W] to twice the latent's channels (mean and log-variance) at an eighth of the size. */
   static VaeCoder encoder(VaeConfig config) {
-    long first = config.channels().getFirst();
-    long last = config.channels().getLast();
-    return new VaeCoder(config, true, config.inChannels(), first, last, 2L * config.latentChannels());
+    return new VaeCoder(config, true, config.inChannels(), 2L * config.latentChannels());
   }
 
   /** The latent to [N,3,H,W]. */
   static VaeCoder decoder(VaeConfig config) {
-    long first = config.channels().getFirst();
-    long last = config.channels().getLast();
-    return new VaeCoder(config, false, config.latentChannels(), last, first, config.outChannels());
+    return new VaeCoder(config, false, config.latentChannels(), config.outChannels());
   }
 
   private static Block down(VaeConfig config, int i) {
     List<Integer> channels = config.channels();
     Block block = new Block(config, config.layersPerBlock(), channels.get(Math.max(0, i - 1)), channels.get(i));
     if (i < channels.size() - 1) {
-      block.downsampler = block.child("downsamplers.0", new Downsample2D(channels.get(i), 0));
+      block.addDownsampler(channels.get(i));
     }
     return block;
   }
@@ -103,7 +112,7 @@ final class VaeCoder extends Module {
     List<Integer> channels = config.channels().reversed();
     Block block = new Block(config, config.layersPerBlock() + 1, channels.get(Math.max(0, i - 1)), channels.get(i));
     if (i < channels.size() - 1) {
-      block.upsampler = block.child("upsamplers.0", new Upsample2D(channels.get(i)));
+      block.addUpsampler(channels.get(i));
     }
     return block;
   }

@@ -27,10 +27,12 @@ public record VaeConfig(int inChannels, int outChannels, int latentChannels, Lis
       check.that(types.size() == channels.size() && types.stream().allMatch(expected::equals),
           key + ": " + types + " is not supported; " + channels.size() + " times " + expected + " is");
     }
+    int groups = json.integer("norm_num_groups", 32);
+    channels.forEach(count -> check.isMultiple("block_out_channels", count, "norm_num_groups", groups));
     check.throwIfAny();
     return new VaeConfig(json.integer("in_channels", 3), json.integer("out_channels", 3),
         json.integer("latent_channels", 4), channels, json.integer("layers_per_block", 2),
-        json.integer("norm_num_groups", 32), json.number("scaling_factor", 0.18215), json.number("shift_factor", 0),
+        groups, json.number("scaling_factor", 0.18215), json.number("shift_factor", 0),
         json.bool("mid_block_add_attention", true), json.bool("use_quant_conv", true),
         json.bool("use_post_quant_conv", true), json.integer("sample_size", 512));
   }

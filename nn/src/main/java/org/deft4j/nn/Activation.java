@@ -17,8 +17,22 @@ public enum Activation {
   /** The hyperbolic tangent. */
   TANH;
 
+  /** Whether {@link #of} knows {@code name}. */
+  public static boolean isKnown(String name) {
+    return find(name) != null;
+  }
+
   /** The function that configurations call {@code name}. */
   public static Activation of(String name) {
+    Activation activation = find(name);
+    if (activation == null) {
+      throw new IllegalArgumentException("activation '" + name + "' is unknown; known are silu, swish, gelu, quick_gelu, "
+          + "gelu_tanh, gelu_new, gelu_pytorch_tanh, gelu-approximate, relu, tanh");
+    }
+    return activation;
+  }
+
+  private static Activation find(String name) {
     return switch (name) {
       case "silu", "swish" -> SILU;
       case "gelu" -> GELU;
@@ -26,8 +40,7 @@ public enum Activation {
       case "gelu_tanh", "gelu_new", "gelu_pytorch_tanh", "gelu-approximate" -> GELU_TANH;
       case "relu" -> RELU;
       case "tanh" -> TANH;
-      default -> throw new IllegalArgumentException("activation '" + name + "' is unknown; known are silu, swish, gelu, "
-          + "quick_gelu, gelu_tanh, gelu_new, gelu_pytorch_tanh, gelu-approximate, relu, tanh");
+      default -> null;
     };
   }
 

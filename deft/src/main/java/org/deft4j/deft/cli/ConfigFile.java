@@ -48,7 +48,7 @@ final class ConfigFile implements IDefaultValueProvider {
   private static Map<String, String> read(Path file, CommandSpec command) {
     Map<String, Object> json;
     try {
-      json = Json.read(file).toMap();
+      json = Json.read(file).asMap();
     } catch (FormatException e) {
       throw new InputException("--config: " + e.getMessage(), e);
     }

@@ -44,10 +44,10 @@ public final class BoxMuller {
     for (long i = start; i < start + HALF; i++) {
       double u1 = 1 - memory.getAtIndex(ValueLayout.JAVA_DOUBLE, i);
       double u2 = memory.getAtIndex(ValueLayout.JAVA_DOUBLE, i + HALF);
-      double radius = Math.sqrt(-2 * StrictMath.log(u1));
+      double radius = Math.sqrt(-2 * NearestF64.log(u1));
       double theta = 2 * Math.PI * u2;
-      memory.setAtIndex(ValueLayout.JAVA_DOUBLE, i, radius * StrictMath.cos(theta) * deviation + mean);
-      memory.setAtIndex(ValueLayout.JAVA_DOUBLE, i + HALF, radius * StrictMath.sin(theta) * deviation + mean);
+      memory.setAtIndex(ValueLayout.JAVA_DOUBLE, i, Math.fma(radius * NearestF64.cos(theta), deviation, mean));
+      memory.setAtIndex(ValueLayout.JAVA_DOUBLE, i + HALF, Math.fma(radius * NearestF64.sin(theta), deviation, mean));
     }
   }
 

@@ -3,11 +3,24 @@ package org.deft4j.tensor.internal;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorMask;
-import jdk.incubator.vector.VectorOperators;
+
+import static jdk.incubator.vector.VectorOperators.ASHR;
+import static jdk.incubator.vector.VectorOperators.FMA;
+import static jdk.incubator.vector.VectorOperators.GE;
+import static jdk.incubator.vector.VectorOperators.GT;
+import static jdk.incubator.vector.VectorOperators.I2F;
+import static jdk.incubator.vector.VectorOperators.LE;
+import static jdk.incubator.vector.VectorOperators.LSHL;
+import static jdk.incubator.vector.VectorOperators.NE;
 
 /**
  * {@link MathF32} in every lane: the same operations in the same order, hence the same bits. Limits are applied with a
  * comparison and a blend, which lets NaN through as the scalar form does.
+ *
+ * <p>Each function calls the Vector API and, near its beginning, at most one other function. HotSpot inlines that API always,
+ * but other methods only as long as what it compiles has not grown beyond 18,000 nodes, which is some thirty vector operations,
+ * and only if they are at most 325 bytes of bytecode; a vector handed to a method that is not inlined becomes an object, which
+ * costs a hundred times what the operation does.
  */
 final class MathVector {
   private MathVector() {}
@@ -16,123 +29,114 @@ final class MathVector {
     return FloatVector.broadcast(Simd.FLOATS, value);
   }
 
-  /** {@code a b + c}, rounded once. */
-  static FloatVector fma(FloatVector a, FloatVector b, float c) {
-    return a.fma(b, splat(c));
-  }
-
-  /** {@code a b + c}, rounded once. */
-  static FloatVector fma(FloatVector a, float b, FloatVector c) {
-    return a.fma(splat(b), c);
-  }
-
   static FloatVector exp(FloatVector x) {
-    FloatVector low = x.blend(splat(MathF32.EXP_MIN), x.lt(MathF32.EXP_MIN));
-    FloatVector c = low.blend(splat(MathF32.EXP_MAX), x.compare(VectorOperators.GT, MathF32.EXP_MAX));
-    FloatVector t = c.fma(splat(MathF32.LOG2_E), splat(MathF32.MAGIC));
-    FloatVector p = expOfRemainder(c, t.sub(MathF32.MAGIC));
-    IntVector n = t.reinterpretAsInts().sub(MathF32.MAGIC_BITS);
-    IntVector half = n.lanewise(VectorOperators.ASHR, 1);
-    return p.mul(power(half)).mul(power(n.sub(half)));
+    FloatVector c = x.blend(MathF32.EXP_MIN, x.lt(MathF32.EXP_MIN));
+    c = c.blend(MathF32.EXP_MAX, x.compare(GT, MathF32.EXP_MAX));
+    FloatVector t = c.fma(MathF32.LOG2_E, MathF32.MAGIC);
+    FloatVector n = t.sub(MathF32.MAGIC);
+    FloatVector r = n.lanewise(FMA, -MathF32.LN2_HI, c);
+    r = n.lanewise(FMA, -MathF32.LN2_LO, r);
+    FloatVector p = r.fma(MathF32.E6, MathF32.E5);
+    p = p.lanewise(FMA, r, MathF32.E4);
+    p = p.lanewise(FMA, r, MathF32.E3);
+    p = p.lanewise(FMA, r, MathF32.E2);
+    p = p.lanewise(FMA, r, 1f);
+    p = p.lanewise(FMA, r, 1f);
+    IntVector k = t.reinterpretAsInts().sub(MathF32.MAGIC_BITS);
+    IntVector half = k.lanewise(ASHR, 1);
+    p = p.mul(half.add(127).lanewise(LSHL, 23).reinterpretAsFloats());
+    return p.mul(k.sub(half).add(127).lanewise(LSHL, 23).reinterpretAsFloats());
   }
 
   static FloatVector expInside(FloatVector x) {
-    FloatVector t = x.fma(splat(MathF32.LOG2_E), splat(MathF32.MAGIC));
-    IntVector n = t.reinterpretAsInts().sub(MathF32.MAGIC_BITS);
-    return expOfRemainder(x, t.sub(MathF32.MAGIC)).mul(power(n));
-  }
-
-  private static FloatVector expOfRemainder(FloatVector x, FloatVector n) {
-    FloatVector r = fma(n, -MathF32.LN2_LO, fma(n, -MathF32.LN2_HI, x));
-    FloatVector p = fma(r, splat(MathF32.E6), MathF32.E5);
-    p = fma(p, r, MathF32.E4);
-    p = fma(p, r, MathF32.E3);
-    p = fma(p, r, MathF32.E2);
-    p = fma(p, r, 1f);
-    return fma(p, r, 1f);
-  }
-
-  private static FloatVector power(IntVector n) {
-    return n.add(127).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats();
+    FloatVector t = x.fma(MathF32.LOG2_E, MathF32.MAGIC);
+    FloatVector n = t.sub(MathF32.MAGIC);
+    FloatVector r = n.lanewise(FMA, -MathF32.LN2_HI, x);
+    r = n.lanewise(FMA, -MathF32.LN2_LO, r);
+    FloatVector p = r.fma(MathF32.E6, MathF32.E5);
+    p = p.lanewise(FMA, r, MathF32.E4);
+    p = p.lanewise(FMA, r, MathF32.E3);
+    p = p.lanewise(FMA, r, MathF32.E2);
+    p = p.lanewise(FMA, r, 1f);
+    p = p.lanewise(FMA, r, 1f);
+    return p.mul(t.reinterpretAsInts().sub(MathF32.MAGIC_BITS - 127).lanewise(LSHL, 23).reinterpretAsFloats());
   }
 
   static FloatVector log(FloatVector x) {
     VectorMask<Float> tiny = x.lt(Float.MIN_NORMAL);
     IntVector bits = x.blend(x.mul(0x1p25f), tiny).reinterpretAsInts();
-    IntVector k = bits.sub(MathF32.SQRT_HALF_BITS).lanewise(VectorOperators.ASHR, 23);
-    FloatVector f = bits.sub(k.lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats().sub(1f);
-    FloatVector whole = (FloatVector) k.convertShape(VectorOperators.I2F, Simd.FLOATS, 0);
-    FloatVector e = whole.sub(splat(0f).blend(splat(25f), tiny));
+    IntVector k = bits.sub(MathF32.SQRT_HALF_BITS).lanewise(ASHR, 23);
+    FloatVector f = bits.sub(k.lanewise(LSHL, 23)).reinterpretAsFloats().sub(1f);
+    FloatVector e = (FloatVector) k.convertShape(I2F, Simd.FLOATS, 0);
+    e = e.blend(e.sub(25f), tiny);
     FloatVector z = f.mul(f);
-    FloatVector p = fma(f, splat(MathF32.L8), MathF32.L7);
-    p = fma(p, f, MathF32.L6);
-    p = fma(p, f, MathF32.L5);
-    p = fma(p, f, MathF32.L4);
-    p = fma(p, f, MathF32.L3);
-    p = fma(p, f, MathF32.L2);
-    p = fma(p, f, MathF32.L1);
-    p = fma(p, f, MathF32.L0);
-    FloatVector tail = fma(e, MathF32.LN2_LO, p.mul(f).mul(z));
-    tail = fma(z, -0.5f, tail);
-    FloatVector y = fma(e, MathF32.LN2_HI, f.add(tail));
+    FloatVector p = f.fma(MathF32.L8, MathF32.L7);
+    p = p.lanewise(FMA, f, MathF32.L6);
+    p = p.lanewise(FMA, f, MathF32.L5);
+    p = p.lanewise(FMA, f, MathF32.L4);
+    p = p.lanewise(FMA, f, MathF32.L3);
+    p = p.lanewise(FMA, f, MathF32.L2);
+    p = p.lanewise(FMA, f, MathF32.L1);
+    p = p.lanewise(FMA, f, MathF32.L0);
+    FloatVector tail = e.lanewise(FMA, MathF32.LN2_LO, p.mul(f).mul(z));
+    tail = z.lanewise(FMA, -0.5f, tail);
+    FloatVector y = e.lanewise(FMA, MathF32.LN2_HI, f.add(tail));
     y = x.blend(y, x.lt(Float.POSITIVE_INFINITY));
-    y = splat(Float.NaN).blend(y, x.compare(VectorOperators.GT, 0f));
-    return y.blend(splat(Float.NEGATIVE_INFINITY), x.eq(0f));
-  }
-
-  private static FloatVector log1p(FloatVector x) {
-    FloatVector sum = x.add(1f);
-    FloatVector lost = x.sub(sum.sub(1f));
-    return log(sum).add(lost.div(sum));
+    y = y.blend(Float.NaN, x.compare(GT, 0f).not());
+    return y.blend(Float.NEGATIVE_INFINITY, x.eq(0f));
   }
 
   static FloatVector tanh(FloatVector x) {
     FloatVector a = x.abs();
+    FloatVector e = expInside(a.blend(MathF32.TANH_ONE, a.compare(GT, MathF32.TANH_ONE)).mul(2f));
+    FloatVector one = FloatVector.broadcast(Simd.FLOATS, 1f);
+    FloatVector large = one.sub(one.add(1f).div(e.add(1f)));
+    large = large.blend(large.neg(), x.lt(0f));
     FloatVector z = x.mul(x);
-    FloatVector p = fma(z, splat(MathF32.T4), MathF32.T3);
-    p = fma(p, z, MathF32.T2);
-    p = fma(p, z, MathF32.T1);
-    p = fma(p, z, MathF32.T0);
-    FloatVector small = x.mul(fma(p, z, 1f));
-    FloatVector limited = a.blend(splat(MathF32.TANH_ONE), a.compare(VectorOperators.GT, MathF32.TANH_ONE));
-    FloatVector e = expInside(limited.mul(2f));
-    FloatVector large = splat(1f).sub(splat(2f).div(e.add(1f)));
-    return large.blend(large.neg(), x.lt(0f)).blend(small, a.lt(MathF32.TANH_SMALL));
+    FloatVector p = z.fma(MathF32.T4, MathF32.T3);
+    p = p.lanewise(FMA, z, MathF32.T2);
+    p = p.lanewise(FMA, z, MathF32.T1);
+    p = p.lanewise(FMA, z, MathF32.T0);
+    p = p.lanewise(FMA, z, 1f);
+    return large.blend(x.mul(p), a.lt(MathF32.TANH_SMALL));
   }
 
   static FloatVector erf(FloatVector x) {
     FloatVector a = x.abs();
+    FloatVector v = a.blend(MathF32.ERF_ONE, a.compare(GT, MathF32.ERF_ONE));
+    FloatVector q = v.fma(MathF32.G6, MathF32.G5);
+    q = q.lanewise(FMA, v, MathF32.G4);
+    q = q.lanewise(FMA, v, MathF32.G3);
+    q = q.lanewise(FMA, v, MathF32.G2);
+    q = q.lanewise(FMA, v, MathF32.G1);
+    q = q.lanewise(FMA, v, MathF32.G0);
+    FloatVector large = FloatVector.broadcast(Simd.FLOATS, 1f).sub(expInside(q));
+    large = large.blend(large.neg(), x.lt(0f));
     FloatVector z = x.mul(x);
-    FloatVector p = fma(z, splat(MathF32.F5), MathF32.F4);
-    p = fma(p, z, MathF32.F3);
-    p = fma(p, z, MathF32.F2);
-    p = fma(p, z, MathF32.F1);
-    p = fma(p, z, MathF32.F0);
-    FloatVector small = p.fma(x, x);
-    FloatVector t = a.blend(splat(MathF32.ERF_ONE), a.compare(VectorOperators.GT, MathF32.ERF_ONE));
-    FloatVector q = fma(t, splat(MathF32.G6), MathF32.G5);
-    q = fma(q, t, MathF32.G4);
-    q = fma(q, t, MathF32.G3);
-    q = fma(q, t, MathF32.G2);
-    q = fma(q, t, MathF32.G1);
-    q = fma(q, t, MathF32.G0);
-    FloatVector large = splat(1f).sub(expInside(q));
-    return large.blend(large.neg(), x.lt(0f)).blend(small, a.lt(MathF32.ERF_SMALL));
+    FloatVector p = z.fma(MathF32.F5, MathF32.F4);
+    p = p.lanewise(FMA, z, MathF32.F3);
+    p = p.lanewise(FMA, z, MathF32.F2);
+    p = p.lanewise(FMA, z, MathF32.F1);
+    p = p.lanewise(FMA, z, MathF32.F0);
+    return large.blend(p.fma(x, x), a.lt(MathF32.ERF_SMALL));
   }
 
   static FloatVector sigmoid(FloatVector x) {
     FloatVector e = exp(x.abs().neg());
-    return e.blend(splat(1f), x.compare(VectorOperators.GE, 0f)).div(e.add(1f));
+    return e.blend(1f, x.compare(GE, 0f)).div(e.add(1f));
   }
 
   static FloatVector softplus(FloatVector x) {
-    FloatVector positive = x.blend(splat(0f), x.compare(VectorOperators.LE, 0f));
-    return positive.add(log1p(exp(x.abs().neg())));
+    FloatVector e = exp(x.abs().neg());
+    FloatVector sum = e.add(1f);
+    FloatVector log = log(sum);
+    FloatVector lost = e.sub(sum.sub(1f));
+    return x.blend(0f, x.compare(LE, 0f)).add(log.add(lost.div(sum)));
   }
 
   /** Which lanes {@link #sin} and {@link #cos} can do; the others are the scalar form's. */
   static VectorMask<Float> canTurn(FloatVector x) {
-    return x.abs().compare(VectorOperators.LE, MathF32.TRIG_MAX);
+    return x.abs().compare(LE, MathF32.TRIG_MAX);
   }
 
   static FloatVector sin(FloatVector x) {
@@ -144,24 +148,22 @@ final class MathVector {
   }
 
   private static FloatVector quarterTurns(FloatVector x, int shift) {
-    FloatVector t = x.fma(splat(MathF32.TWO_OVER_PI), splat(MathF32.MAGIC));
+    FloatVector t = x.fma(MathF32.TWO_OVER_PI, MathF32.MAGIC);
     FloatVector n = t.sub(MathF32.MAGIC);
     IntVector quarter = t.reinterpretAsInts().add(shift);
-    FloatVector r = fma(n, -MathF32.HALF_PI_1, x);
-    r = fma(n, -MathF32.HALF_PI_2, r);
-    r = fma(n, -MathF32.HALF_PI_3, r);
+    FloatVector r = n.lanewise(FMA, -MathF32.HALF_PI_1, x);
+    r = n.lanewise(FMA, -MathF32.HALF_PI_2, r);
+    r = n.lanewise(FMA, -MathF32.HALF_PI_3, r);
     FloatVector z = r.mul(r);
-    FloatVector s = fma(z, splat(MathF32.S3), MathF32.S2);
-    s = fma(s, z, MathF32.S1);
-    s = fma(s, z, MathF32.S0);
-    s = r.mul(fma(s, z, 1f));
-    FloatVector c = fma(z, splat(MathF32.C3), MathF32.C2);
-    c = fma(c, z, MathF32.C1);
-    c = fma(c, z, MathF32.C0);
-    c = c.fma(z.mul(z), fma(z, splat(-0.5f), 1f));
-    VectorMask<Float> odd = quarter.and(1).compare(VectorOperators.NE, 0).cast(Simd.FLOATS);
-    VectorMask<Float> down = quarter.and(2).compare(VectorOperators.NE, 0).cast(Simd.FLOATS);
-    FloatVector y = s.blend(c, odd);
-    return y.blend(y.neg(), down);
+    FloatVector s = z.fma(MathF32.S3, MathF32.S2);
+    s = s.lanewise(FMA, z, MathF32.S1);
+    s = s.lanewise(FMA, z, MathF32.S0);
+    s = s.lanewise(FMA, z, 1f);
+    FloatVector c = z.fma(MathF32.C3, MathF32.C2);
+    c = c.lanewise(FMA, z, MathF32.C1);
+    c = c.lanewise(FMA, z, MathF32.C0);
+    c = c.fma(z.mul(z), z.fma(-0.5f, 1f));
+    FloatVector y = r.mul(s).blend(c, quarter.and(1).compare(NE, 0).cast(Simd.FLOATS));
+    return y.blend(y.neg(), quarter.and(2).compare(NE, 0).cast(Simd.FLOATS));
   }
 }

@@ -1,9 +1,9 @@
 package org.deft4j.tensor.internal;
 
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 
@@ -32,11 +32,7 @@ final class Simd {
   }
 
   /** The vector at a byte address. */
-  static FloatVector load(java.lang.foreign.MemorySegment memory, long at) {
+  static FloatVector load(MemorySegment memory, long at) {
     return FloatVector.fromMemorySegment(FLOATS, memory, at, ORDER);
-  }
-
-  static IntVector loadInts(java.lang.foreign.MemorySegment memory, long at) {
-    return IntVector.fromMemorySegment(INTS, memory, at, ORDER);
   }
 }

@@ -1,10 +1,13 @@
 package org.deft4j.tensor.internal;
 
+import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import org.deft4j.tensor.op.Unary;
 
 import static jdk.incubator.vector.VectorOperators.GT;
 import static jdk.incubator.vector.VectorOperators.LE;
+import static org.deft4j.tensor.internal.FloatFunctions.INV_SQRT_2;
+import static org.deft4j.tensor.internal.FloatFunctions.INV_SQRT_2PI;
 import static org.deft4j.tensor.internal.FloatFunctions.QUICK;
 import static org.deft4j.tensor.internal.FloatFunctions.TWO_OVER_SQRT_PI;
 import static org.deft4j.tensor.internal.MathVector.splat;
@@ -52,8 +55,11 @@ final class SlopeLoops {
   }
 
   private static void exp(Span s) {
+    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
-      s.put(i, s.a(i).mul(MathVector.exp(s.b(i))));
+      long at = s.at(i);
+      FloatVector y = s.a(i).mul(MathVector.exp(s.b(i)));
+      y.intoMemorySegment(memory, at, Simd.ORDER);
     }
   }
 
@@ -92,58 +98,98 @@ final class SlopeLoops {
   }
 
   private static void tanh(Span s) {
+    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
-      s.put(i, s.a(i).mul(VectorFunctions.tanhSlope(s.b(i))));
+      long at = s.at(i);
+      FloatVector y = s.a(i).mul(VectorFunctions.tanhSlope(s.b(i)));
+      y.intoMemorySegment(memory, at, Simd.ORDER);
     }
   }
 
   private static void erf(Span s) {
+    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      long at = s.at(i);
       FloatVector x = s.b(i);
-      s.put(i, s.a(i).mul(MathVector.exp(x.mul(x).neg()).mul(TWO_OVER_SQRT_PI)));
+      FloatVector y = s.a(i).mul(MathVector.exp(x.mul(x).neg()).mul(TWO_OVER_SQRT_PI));
+      y.intoMemorySegment(memory, at, Simd.ORDER);
     }
   }
 
   private static void sigmoid(Span s) {
+    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
-      s.put(i, s.a(i).mul(VectorFunctions.sigmoidSlope(s.b(i))));
+      long at = s.at(i);
+      FloatVector y = s.a(i).mul(VectorFunctions.sigmoidSlope(s.b(i)));
+      y.intoMemorySegment(memory, at, Simd.ORDER);
     }
   }
 
   private static void silu(Span s) {
+    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
-      s.put(i, s.a(i).mul(VectorFunctions.swishSlope(s.b(i))));
+      long at = s.at(i);
+      FloatVector y = s.a(i).mul(VectorFunctions.swishSlope(s.b(i)));
+      y.intoMemorySegment(memory, at, Simd.ORDER);
     }
   }
 
+  /** In two steps: exp and erf together would be more than is inlined (see {@link MathVector}). dx holds erf in between. */
   private static void gelu(Span s) {
+    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
-      s.put(i, s.a(i).mul(VectorFunctions.geluSlope(s.b(i))));
+      long at = s.at(i);
+      MathVector.erf(s.b(i).mul(INV_SQRT_2)).intoMemorySegment(memory, at, Simd.ORDER);
+    }
+    geluOfErf(s);
+  }
+
+  private static void geluOfErf(Span s) {
+    MemorySegment memory = s.y();
+    for (int i = 0; i < s.vectors(); i++) {
+      long at = s.at(i);
+      FloatVector dy = s.a(i);
+      FloatVector x = s.b(i);
+      FloatVector distribution = Simd.load(memory, at).fma(0.5f, 0.5f);
+      FloatVector density = MathVector.exp(x.mul(x).mul(-0.5f)).mul(INV_SQRT_2PI);
+      dy.mul(x.fma(density, distribution)).intoMemorySegment(memory, at, Simd.ORDER);
     }
   }
 
   private static void geluTanh(Span s) {
+    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
-      s.put(i, s.a(i).mul(VectorFunctions.geluTanhSlope(s.b(i))));
+      long at = s.at(i);
+      FloatVector y = s.a(i).mul(VectorFunctions.geluTanhSlope(s.b(i)));
+      y.intoMemorySegment(memory, at, Simd.ORDER);
     }
   }
 
   private static void quickGelu(Span s) {
+    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      long at = s.at(i);
       FloatVector x = s.b(i);
-      s.put(i, s.a(i).mul(VectorFunctions.swishSlope(x.mul(QUICK))));
+      FloatVector y = s.a(i).mul(VectorFunctions.swishSlope(x.mul(QUICK)));
+      y.intoMemorySegment(memory, at, Simd.ORDER);
     }
   }
 
   private static void softplus(Span s) {
+    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
-      s.put(i, s.a(i).mul(MathVector.sigmoid(s.b(i))));
+      long at = s.at(i);
+      FloatVector y = s.a(i).mul(MathVector.sigmoid(s.b(i)));
+      y.intoMemorySegment(memory, at, Simd.ORDER);
     }
   }
 
   private static void abs(Span s) {
+    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
-      s.put(i, s.a(i).mul(VectorFunctions.sign(s.b(i))));
+      long at = s.at(i);
+      FloatVector y = s.a(i).mul(VectorFunctions.sign(s.b(i)));
+      y.intoMemorySegment(memory, at, Simd.ORDER);
     }
   }
 

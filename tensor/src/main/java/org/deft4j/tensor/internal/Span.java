@@ -26,8 +26,13 @@ record Span(MemorySegment a, long atA, long stepA, MemorySegment b, long atB, lo
     return Simd.load(b, atB + i * stepB);
   }
 
+  /** Where vector i of y lies. */
+  long at(int i) {
+    return atY + (long) i * Simd.BYTES;
+  }
+
   void put(int i, FloatVector value) {
-    value.intoMemorySegment(y, atY + (long) i * Simd.BYTES, Simd.ORDER);
+    value.intoMemorySegment(y, at(i), Simd.ORDER);
   }
 
   /** Vector i of y from a by the scalar function. */

@@ -1,5 +1,6 @@
 package org.deft4j.tensor.internal;
 
+import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import org.deft4j.tensor.op.Unary;
 
@@ -69,14 +70,20 @@ final class UnaryLoops {
   }
 
   private static void exp(Span s) {
+    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
-      s.put(i, MathVector.exp(s.a(i)));
+      long at = s.at(i);
+      FloatVector y = MathVector.exp(s.a(i));
+      y.intoMemorySegment(memory, at, Simd.ORDER);
     }
   }
 
   private static void log(Span s) {
+    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
-      s.put(i, MathVector.log(s.a(i)));
+      long at = s.at(i);
+      FloatVector y = MathVector.log(s.a(i));
+      y.intoMemorySegment(memory, at, Simd.ORDER);
     }
   }
 
@@ -107,46 +114,67 @@ final class UnaryLoops {
   }
 
   private static void tanh(Span s) {
+    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
-      s.put(i, MathVector.tanh(s.a(i)));
+      long at = s.at(i);
+      FloatVector y = MathVector.tanh(s.a(i));
+      y.intoMemorySegment(memory, at, Simd.ORDER);
     }
   }
 
   private static void erf(Span s) {
+    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
-      s.put(i, MathVector.erf(s.a(i)));
+      long at = s.at(i);
+      FloatVector y = MathVector.erf(s.a(i));
+      y.intoMemorySegment(memory, at, Simd.ORDER);
     }
   }
 
   private static void sigmoid(Span s) {
+    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
-      s.put(i, MathVector.sigmoid(s.a(i)));
+      long at = s.at(i);
+      FloatVector y = MathVector.sigmoid(s.a(i));
+      y.intoMemorySegment(memory, at, Simd.ORDER);
     }
   }
 
   private static void silu(Span s) {
+    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      long at = s.at(i);
       FloatVector x = s.a(i);
-      s.put(i, x.mul(MathVector.sigmoid(x)));
+      FloatVector y = x.mul(MathVector.sigmoid(x));
+      y.intoMemorySegment(memory, at, Simd.ORDER);
     }
   }
 
   private static void gelu(Span s) {
+    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
-      s.put(i, VectorFunctions.gelu(s.a(i)));
+      long at = s.at(i);
+      FloatVector y = VectorFunctions.gelu(s.a(i));
+      y.intoMemorySegment(memory, at, Simd.ORDER);
     }
   }
 
   private static void geluTanh(Span s) {
+    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
-      s.put(i, VectorFunctions.geluTanh(s.a(i)));
+      long at = s.at(i);
+      FloatVector y = VectorFunctions.geluTanh(s.a(i));
+      y.intoMemorySegment(memory, at, Simd.ORDER);
     }
   }
 
   private static void quickGelu(Span s) {
+    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      long at = s.at(i);
       FloatVector x = s.a(i);
-      s.put(i, x.mul(MathVector.sigmoid(x.mul(QUICK))));
+      FloatVector y = x.mul(MathVector.sigmoid(x.mul(QUICK)));
+      y.intoMemorySegment(memory, at, Simd.ORDER);
     }
   }
 
@@ -158,14 +186,20 @@ final class UnaryLoops {
   }
 
   private static void softplus(Span s) {
+    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
-      s.put(i, MathVector.softplus(s.a(i)));
+      long at = s.at(i);
+      FloatVector y = MathVector.softplus(s.a(i));
+      y.intoMemorySegment(memory, at, Simd.ORDER);
     }
   }
 
   private static void sign(Span s) {
+    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
-      s.put(i, VectorFunctions.sign(s.a(i)));
+      long at = s.at(i);
+      FloatVector y = VectorFunctions.sign(s.a(i));
+      y.intoMemorySegment(memory, at, Simd.ORDER);
     }
   }
 

@@ -10,6 +10,6 @@ public sealed interface Op
 
   /** The name in error messages and profiles: the record's, as in {@code GroupNorm} becomes {@code group_norm}. */
   default String label() {
-    return getClass().getSimpleName().replaceAll("(?<=[a-z0-9])(?=[A-Z])", "_").toLowerCase(java.util.Locale.ROOT);
+    return Labels.INSTANCE.get(getClass());
   }
 }

@@ -1,0 +1,88 @@
+package org.deft4j.deft;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.deft4j.nn.Module;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.weights.Json;
+import org.deft4j.weights.JsonObject;
+import org.deft4j.weights.SafetensorsFile;
+import org.deft4j.weights.SafetensorsWriter;
+
+/**
+ * An adapter as PEFT keeps it: a folder with {@code adapter_config.json} and {@code adapter_model.safetensors}, whose
+ * tensors are called {@code base_model.model.<layer>.<matrix>}.
+ */
+public final class PeftFolder {
+  /** The file with the tensors. */
+  public static final String WEIGHTS = "adapter_model.safetensors";
+  /** The file that says what they are. */
+  public static final String CONFIG = PeftConfig.FILE;
+
+  private static final String PREFIX = "base_model.model.";
+  private static final List<String> MATRICES = List.of(DeftAdapter.P, DeftAdapter.R, LoraAdapter.A, LoraAdapter.B);
+
+  private PeftFolder() {}
+
+  /** Whether {@code folder} is one. */
+  public static boolean is(Path folder) {
+    return Files.isRegularFile(folder.resolve(CONFIG));
+  }
+
+  /** What the adapter in {@code folder} is, without its tensors. */
+  public static AdapterConfig config(Path folder) {
+    return PeftConfig.parse(Json.read(folder.resolve(CONFIG)));
+  }
+
+  /**
+   * Reads the adapter for {@code model}; not attached yet, and not in training.
+   *
+   * @throws InputException listing everything that does not fit
+   * @throws org.deft4j.weights.FormatException if a file is missing or malformed
+   */
+  public static AdapterSet read(Path folder, Module model) {
+    JsonObject json = Json.read(folder.resolve(CONFIG));
+    AdapterConfig config = PeftConfig.parse(json);
+    Path weights = folder.resolve(WEIGHTS);
+    AdapterReader reader = new AdapterReader(weights.toString(), model, config);
+    try (SafetensorsFile file = SafetensorsFile.open(weights)) {
+      Map<String, LayerAdapter> adapters = reader.read(file, PeftFolder::place, true,
+          (layer, rank) -> scale(json, config, layer, rank));
+      return new AdapterSet(model, config, reader.layers(adapters.keySet()), adapters, json.asMap()).setTraining(false);
+    }
+  }
+
+  private static double scale(JsonObject json, AdapterConfig config, String layer, long rank) {
+    if (config.method() != Method.LORA) {
+      return config.scaleFor(rank);
+    }
+    double alpha = PeftConfig.alpha(json, layer, json.number("lora_alpha", 8));
+    return alpha / (json.bool("use_rslora", false) ? Math.sqrt((double) rank) : (double) rank);
+  }
+
+  private static AdapterReader.Place place(String name) {
+    for (String matrix : MATRICES) {
+      if (name.startsWith(PREFIX) && name.endsWith("." + matrix)) {
+        return new AdapterReader.Place(name.substring(PREFIX.length(), name.length() - matrix.length() - 1), matrix);
+      }
+    }
+    return null;
+  }
+
+  /**
+   * Writes the adapter to {@code folder}, which exists. What was read keeps its fields, those unknown to us too.
+   *
+   * @param baseModel name of the model it belongs to, or null
+   */
+  public static void write(Path folder, AdapterSet set, String baseModel) {
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
+    set.adapters().forEach((layer, adapter) -> adapter.tensors()
+        .forEach((matrix, tensor) -> tensors.put(PREFIX + layer + "." + matrix, tensor)));
+    SafetensorsWriter.write(folder.resolve(WEIGHTS), tensors, Map.of("format", "pt"));
+    Json.write(folder.resolve(CONFIG),
+        set.peftFields().isEmpty() ? PeftConfig.write(set.config(), baseModel) : set.peftFields());
+  }
+}

@@ -1,0 +1,150 @@
+package org.deft4j.deft;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Supplier;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.deft4j.diffusion.UNet2DConditionModel;
+import org.deft4j.diffusion.UNetConfig;
+import org.deft4j.nn.Linear;
+import org.deft4j.nn.Module;
+import org.deft4j.nn.Parameter;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.weights.Json;
+import org.deft4j.weights.SafetensorsFile;
+import org.deft4j.weights.testing.Fixtures;
+
+/** A folder of golden adapters, and the UNet they belong to. */
+final class AdapterFixture {
+  private static final String UNET_WEIGHTS = "unet/diffusion_pytorch_model.safetensors";
+
+  /** The folder. */
+  final Path folder;
+  /** The model's folder. */
+  final Path model;
+
+  private AdapterFixture(Path folder, Path model) {
+    this.folder = folder;
+    this.model = model;
+  }
+
+  /** Every one under the fixture root, each with the SDXL model whose layers its adapters fit. */
+  static List<AdapterFixture> all() {
+    return Fixtures.folders("adapters").stream().map(folder -> new AdapterFixture(folder, fitting(folder))).toList();
+  }
+
+  private static Path fitting(Path folder) {
+    try (SafetensorsFile init = SafetensorsFile.open(folder.resolve("deft/init.safetensors"))) {
+      for (Path candidate : Fixtures.folders("sdxl")) {
+        try (SafetensorsFile unet = SafetensorsFile.open(candidate.resolve(UNET_WEIGHTS))) {
+          if (init.names().stream().filter(name -> name.endsWith(".R")).allMatch(name -> fits(init, unet, name))) {
+            return candidate;
+          }
+        }
+      }
+    }
+    throw new AssertionError("no model under " + Fixtures.root() + " fits the adapters of " + folder);
+  }
+
+  private static boolean fits(SafetensorsFile init, SafetensorsFile unet, String name) {
+    String weight = name.substring(0, name.length() - 2) + ".weight";
+    return unet.names().contains(weight) && unet.shape(weight).size(1) == init.shape(name).size(1);
+  }
+
+  /** The UNet, its weights loaded. */
+  UNet2DConditionModel unet() {
+    UNet2DConditionModel unet = new UNet2DConditionModel(UNetConfig.from(Json.read(model.resolve("unet/config.json"))));
+    try (SafetensorsFile file = SafetensorsFile.open(model.resolve(UNET_WEIGHTS))) {
+      for (Map.Entry<String, Parameter> parameter : unet.parameters().entrySet()) {
+        parameter.getValue().set(file.load(parameter.getKey()));
+      }
+    }
+    return unet;
+  }
+
+  /** The prediction for the golden inputs {@code in} named as the UNet's arguments. */
+  static Tensor predict(UNet2DConditionModel unet, Tensor sample, Tensor timesteps, Map<String, Tensor> in) {
+    Tensor t = timesteps.cast(DType.F32).reshape(-1);
+    if (t.size(0) < sample.size(0)) {
+      t = t.expand(sample.size(0)).contiguous();
+    }
+    return unet.forward(sample, t, in.get("encoder_hidden_states"),
+        new UNet2DConditionModel.Added(in.get("text_embeds"), in.get("time_ids")));
+  }
+
+  /** The variants of {@code deft/} that are supported here: those of {@link #config}. */
+  List<String> variants() {
+    try (Stream<Path> files = Files.list(folder.resolve("deft"))) {
+      Set<String> found = files.map(file -> file.getFileName().toString()).filter(name -> name.endsWith(".golden.safetensors"))
+          .map(name -> name.replace(".golden.safetensors", "")).collect(Collectors.toSet());
+      List<String> supported = List.of("relaxed", "p_relu", "qr", "para", "lora");
+      if (!found.containsAll(supported)) {
+        throw new AssertionError(folder + " lacks some of " + supported);
+      }
+      return supported;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static AdapterConfig config(String variant, int rank) {
+    return switch (variant) {
+      case "relaxed" -> AdapterConfig.deft(rank);
+      case "p_relu" -> AdapterConfig.deft(rank).with(new ReluDecomposition());
+      case "qr" -> AdapterConfig.deft(rank).with(new QrDecomposition());
+      case "para" -> AdapterConfig.para(rank);
+      case "lora" -> AdapterConfig.lora(rank);
+      default -> throw new AssertionError(variant);
+    };
+  }
+
+  /** The set of a variant from {@code <module>.P} and {@code <module>.R} tensors. */
+  AdapterSet set(Module unet, String variant, Map<String, Tensor> values) {
+    int rank = Math.toIntExact(values.entrySet().stream().filter(e -> e.getKey().endsWith(".P")).findFirst().orElseThrow()
+        .getValue().size(1));
+    AdapterConfig config = config(variant, rank);
+    Map<String, Linear> layers = config.targets().select(unet);
+    Map<String, LayerAdapter> adapters = new LinkedHashMap<>();
+    layers.keySet().forEach(layer -> {
+      Tensor p = values.get(layer + ".P").copy();
+      Supplier<Tensor> r = () -> values.get(layer + ".R").copy();
+      adapters.put(layer, switch (config.method()) {
+        case DEFT -> new DeftAdapter(layer, p, r.get(), config.decomposition(), 1);
+        case PARA -> new ParaAdapter(layer, p, config.decomposition());
+        case LORA -> new LoraAdapter(layer, r.get(), p, 1);
+      });
+    });
+    return new AdapterSet(unet, config, layers, adapters, Map.of());
+  }
+
+  /** Whether a matrix of ours is called P (else R) in the fixture. */
+  static boolean isP(String matrix) {
+    return matrix.equals(DeftAdapter.P) || matrix.equals(LoraAdapter.B);
+  }
+
+  /** A golden file's tensors, in a scope of the caller. */
+  Map<String, Tensor> golden(String file) {
+    return Fixtures.golden(folder.resolve(file));
+  }
+
+  /** Runs {@code body} with a fresh UNet, and frees everything after it. */
+  void withUnet(java.util.function.Consumer<UNet2DConditionModel> body) {
+    try (Scope _ = Scope.open(); UNet2DConditionModel unet = unet()) {
+      body.accept(unet);
+    }
+  }
+
+  @Override
+  public String toString() {
+    return folder.getFileName().toString();
+  }
+}

@@ -1,0 +1,57 @@
+package org.deft4j.tensor.internal;
+
+/**
+ * How the rows or columns of a product are cut into panels: first {@code wide} panels of {@code size} lines, then narrow ones of
+ * {@link RegisterTile#NARROW}; the last may be shorter, and its tile computes lines that nobody reads.
+ *
+ * @param lines how many there are
+ * @param size lines in a wide panel
+ * @param pitch floats from one k to the next in a wide panel
+ * @param wide how many wide panels
+ * @param count how many panels
+ */
+record Cut(long lines, int size, int pitch, long wide, long count) {
+  /** Rows: as many wide tiles as fit; a rest of up to 12 is cheaper in narrow ones. */
+  static Cut rows(long lines) {
+    int size = RegisterTile.WIDE;
+    long rest = RegisterTile.HAS_WIDE ? lines % size : lines;
+    long wide = RegisterTile.HAS_WIDE ? lines / size : 0;
+    if (rest == size - 1) {
+      wide++;
+      rest = 0;
+    }
+    long narrow = (rest + RegisterTile.NARROW - 1) / RegisterTile.NARROW;
+    return new Cut(lines, size, RegisterTile.WIDE_PITCH, wide, wide + narrow);
+  }
+
+  /** Columns: two vectors each. */
+  static Cut columns(long lines) {
+    long count = (lines + RegisterTile.WIDTH - 1) / RegisterTile.WIDTH;
+    return new Cut(lines, RegisterTile.WIDTH, RegisterTile.WIDTH, count, count);
+  }
+
+  /** The first line of a panel. */
+  long start(long panel) {
+    return panel <= wide ? panel * size : wide * size + (panel - wide) * RegisterTile.NARROW;
+  }
+
+  /** The lines that a panel has room for. */
+  int room(long panel) {
+    return panel < wide ? size : RegisterTile.NARROW;
+  }
+
+  /** The lines of a panel. */
+  int lines(long panel) {
+    return (int) Math.min(room(panel), lines - start(panel));
+  }
+
+  /** Floats from one k to the next in a panel. */
+  int pitch(long panel) {
+    return panel < wide ? pitch : RegisterTile.NARROW_PITCH;
+  }
+
+  /** Floats for each k in all panels before this one. */
+  long before(long panel) {
+    return panel <= wide ? panel * pitch : wide * pitch + (panel - wide) * RegisterTile.NARROW_PITCH;
+  }
+}

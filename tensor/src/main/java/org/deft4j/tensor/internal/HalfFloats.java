@@ -1,0 +1,79 @@
+package org.deft4j.tensor.internal;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.ShortVector;
+import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShape;
+import jdk.incubator.vector.VectorSpecies;
+import org.deft4j.tensor.DType;
+
+/** F32, F16 and BF16 in memory, read as float32; every value of them is a float32, so nothing is rounded. */
+final class HalfFloats {
+  private static final int LANES = Simd.LANES;
+  /** As many 16-bit numbers as a vector has floats; at least 64 bits, the shortest vector there is. */
+  private static final VectorSpecies<Short> SHORTS =
+      VectorSpecies.of(short.class, VectorShape.forBitSize(Simd.FLOATS.vectorBitSize() / 2));
+
+  private HalfFloats() {}
+
+  /** One element at a byte address. */
+  static float get(DType type, MemorySegment memory, long at) {
+    return switch (type) {
+      case F32 -> memory.get(ValueLayout.JAVA_FLOAT, at);
+      case F16 -> Float.float16ToFloat(memory.get(ValueLayout.JAVA_SHORT, at));
+      case BF16 -> Float.intBitsToFloat(memory.get(ValueLayout.JAVA_SHORT, at) << 16);
+      default -> throw new IllegalStateException("no product reads " + type);
+    };
+  }
+
+  /** {@code count} elements that lie side by side, to floats side by side. */
+  static void copy(DType type, MemorySegment from, long fromAt, int count, float[] to, int at) {
+    int whole = count / LANES * LANES;
+    switch (type) {
+      case F32 -> {
+        for (int i = 0; i < whole; i += LANES) {
+          Simd.load(from, fromAt + 4L * i).intoArray(to, at + i);
+        }
+      }
+      case F16 -> {
+        for (int i = 0; i < whole; i += LANES) {
+          f16(from, fromAt + 2L * i).intoArray(to, at + i);
+        }
+      }
+      default -> {
+        for (int i = 0; i < whole; i += LANES) {
+          bf16(from, fromAt + 2L * i).intoArray(to, at + i);
+        }
+      }
+    }
+    for (int i = whole; i < count; i++) {
+      to[at + i] = get(type, from, fromAt + (long) type.bytes() * i);
+    }
+  }
+
+  private static IntVector bits(MemorySegment from, long at) {
+    return (IntVector) ShortVector.fromMemorySegment(SHORTS, from, at, Simd.ORDER)
+        .convertShape(VectorOperators.ZERO_EXTEND_S2I, Simd.INTS, 0);
+  }
+
+  private static FloatVector bf16(MemorySegment from, long at) {
+    return bits(from, at).lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+  }
+
+  /**
+   * Exponent and mantissa go to their places in a float; what is then 2^112 times too small (its exponent is still biased
+   * by 15 instead of 127) is scaled, exactly and with subnormals; what reaches 2^16 was infinite or not a number.
+   */
+  private static FloatVector f16(MemorySegment from, long at) {
+    IntVector bits = bits(from, at);
+    IntVector magnitude = bits.and(0x7fff).lanewise(VectorOperators.LSHL, 13);
+    IntVector scaled = magnitude.reinterpretAsFloats().mul(0x1p112f).reinterpretAsInts();
+    VectorMask<Integer> special = bits.and(0x7fff).compare(VectorOperators.GE, 0x7c00);
+    return scaled.blend(magnitude.or(0x7f800000), special)
+        .or(bits.and(0x8000).lanewise(VectorOperators.LSHL, 16)).reinterpretAsFloats();
+  }
+}

@@ -1,0 +1,98 @@
+package org.deft4j.tensor.internal;
+
+import java.lang.foreign.MemorySegment;
+import org.deft4j.tensor.DType;
+
+/**
+ * A matrix in memory as one side of a product. Element (line, k) is at {@code start(line) + k kStep}; the lines may be
+ * the rows of several matrices, one after another.
+ *
+ * @param offset the first element, in elements
+ * @param sizes the dimensions whose product is the number of lines, outermost first
+ * @param steps elements from one index to the next of each
+ * @param kStep elements from one k to the next
+ */
+record MatrixPanels(MemorySegment memory, DType type, long offset, long[] sizes, long[] steps, long kStep)
+    implements Panels {
+
+  /** Neighbouring dimensions that one step walks through become one dimension. */
+  MatrixPanels {
+    int last = 0;
+    long[] mergedSizes = new long[Math.max(1, sizes.length)];
+    long[] mergedSteps = new long[mergedSizes.length];
+    mergedSizes[0] = 1;
+    for (int i = 0; i < sizes.length; i++) {
+      if (sizes[i] == 1) {
+        continue;
+      }
+      if (mergedSizes[last] == 1 || mergedSteps[last] == sizes[i] * steps[i]) {
+        mergedSizes[last] *= sizes[i];
+      } else {
+        mergedSizes[++last] = sizes[i];
+      }
+      mergedSteps[last] = steps[i];
+    }
+    sizes = java.util.Arrays.copyOf(mergedSizes, last + 1);
+    steps = java.util.Arrays.copyOf(mergedSteps, last + 1);
+  }
+
+  /** A matrix of {@code lines} lines. */
+  static MatrixPanels of(MemorySegment memory, DType type, long offset, long lines, long lineStep, long kStep) {
+    return new MatrixPanels(memory, type, offset, new long[] {lines}, new long[] {lineStep}, kStep);
+  }
+
+  /** In elements. */
+  private long start(long line) {
+    long at = offset;
+    long rest = line;
+    for (int i = sizes.length - 1; i > 0; i--) {
+      at += rest % sizes[i] * steps[i];
+      rest /= sizes[i];
+    }
+    return at + rest * steps[0];
+  }
+
+  private boolean linesAreAdjacent(long line, int lines) {
+    int inner = sizes.length - 1;
+    return steps[inner] == 1 && line % sizes[inner] + lines <= sizes[inner];
+  }
+
+  @Override
+  public void pack(long line, int lines, long k, int depth, float[] to, int at, int pitch, float[] room) {
+    int bytes = type.bytes();
+    if (linesAreAdjacent(line, lines)) {
+      copyRows((start(line) + k * kStep) * bytes, kStep * bytes, lines, depth, to, at, pitch);
+      return;
+    }
+    for (int i = 0; i < lines; i++) {
+      long from = (start(line + i) + k * kStep) * bytes;
+      if (kStep == 1) {
+        HalfFloats.copy(type, memory, from, depth, room, i * depth);
+      } else {
+        for (int j = 0; j < depth; j++) {
+          to[at + j * pitch + i] = HalfFloats.get(type, memory, from + j * kStep * bytes);
+        }
+      }
+    }
+    if (kStep == 1) {
+      Transpose.lines(room, depth, lines, depth, to, at, pitch);
+    }
+  }
+
+  /** Lines side by side in memory: each k is a short copy. */
+  private void copyRows(long from, long fromStep, int lines, int depth, float[] to, int at, int pitch) {
+    int whole = (lines + Simd.LANES - 1) / Simd.LANES * Simd.LANES;
+    boolean mayReadOn = from + (depth - 1L) * fromStep + (long) whole * type.bytes() <= memory.byteSize();
+    int count = mayReadOn ? whole : lines;
+    if (type == DType.F32 && count == RegisterTile.WIDTH) {
+      for (int k = 0; k < depth; k++) {
+        Simd.load(memory, from + k * fromStep).intoArray(to, at + k * pitch);
+        Simd.load(memory, from + k * fromStep + Simd.BYTES).intoArray(to, at + k * pitch + Simd.LANES);
+      }
+      return;
+    }
+    for (int k = 0; k < depth; k++) {
+      HalfFloats.copy(type, memory, from + k * fromStep, count, to, at + k * pitch);
+    }
+  }
+}

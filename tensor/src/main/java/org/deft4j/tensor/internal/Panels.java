@@ -1,0 +1,15 @@
+package org.deft4j.tensor.internal;
+
+/**
+ * One side of a product, seen as lines (rows of the left side, columns of the right) of depth k: it knows how to lay a
+ * few of them side by side for {@link RegisterTile}.
+ */
+interface Panels {
+  /**
+   * Writes element (line + i, k + j), for i below {@code lines} and j below {@code depth}, to {@code to[at + j * pitch + i]}. The floats from there to the end of
+   * each row of {@code pitch} may be overwritten with anything.
+   *
+   * @param room working memory, {@link RegisterTile#WIDTH} x depth
+   */
+  void pack(long line, int lines, long k, int depth, float[] to, int at, int pitch, float[] room);
+}

@@ -70,6 +70,11 @@ public final class AutoencoderKL extends Module {
       return new Posterior(halves.get(0), halves.get(1).clamp(LOG_VARIANCE_MIN, LOG_VARIANCE_MAX));
     }
 
+    /** The likeliest latent: the mean. */
+    public Tensor mode() {
+      return mean;
+    }
+
     /** {@code e^(logvar / 2)}. */
     public Tensor std() {
       return logVariance.mul(0.5).exp();

@@ -22,8 +22,8 @@ public record ClipTextConfig(int vocabulary, int hidden, int intermediate, int l
     check.isMultiple("hidden_size", hidden, "num_attention_heads", heads);
     check.throwIfAny();
     boolean projects = architectures.contains("CLIPTextModelWithProjection");
-    return new ClipTextConfig(json.integer("vocab_size", 49408), hidden, json.integer("intermediate_size", 2048), json.integer("num_hidden_layers", 12),
-        heads, json.integer("max_position_embeddings", 77),
+    return new ClipTextConfig(json.integer("vocab_size", 49408), hidden, json.integer("intermediate_size", 2048),
+        json.integer("num_hidden_layers", 12), heads, json.integer("max_position_embeddings", 77),
         json.number("layer_norm_eps", 1e-5), activation, json.integer("eos_token_id", 2),
         projects ? json.integer("projection_dim", 512) : 0);
   }

@@ -2,6 +2,7 @@ package org.deft4j.diffusion;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.LongStream;
 import org.deft4j.nn.Activation;
 import org.deft4j.nn.Embedding;
 import org.deft4j.nn.LayerNorm;
@@ -119,7 +120,7 @@ public final class ClipTextEncoder extends Module {
           + " positions");
     }
     List<Tensor> states = new ArrayList<>();
-    Tensor h = tokens.forward(ids).add(positions.forward(Tensor.of(sequence(length))));
+    Tensor h = tokens.forward(ids).add(positions.forward(Tensor.of(sequence(length), length)));
     states.add(h);
     for (Layer layer : layers) {
       h = layer.forward(h);
@@ -131,7 +132,7 @@ public final class ClipTextEncoder extends Module {
   }
 
   private static long[] sequence(long length) {
-    return java.util.stream.LongStream.range(0, length).toArray();
+    return LongStream.range(0, length).toArray();
   }
 
   /** Rows of the end token: [N,S,C] to [N,C]. */
@@ -143,7 +144,7 @@ public final class ClipTextEncoder extends Module {
     for (int i = 0; i < n; i++) {
       rows[i] = i * length + endPosition(tokenIds, (int) (i * length), (int) length);
     }
-    return last.reshape(n * length, -1).indexSelect(0, Tensor.of(rows));
+    return last.reshape(n * length, -1).indexSelect(0, Tensor.of(rows, n));
   }
 
   /**

@@ -15,7 +15,9 @@ import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
 import org.deft4j.weights.SafetensorsFile;
+import org.deft4j.weights.Target;
 import org.deft4j.weights.WeightSource;
+import org.deft4j.weights.Weights;
 import org.deft4j.weights.testing.Fixtures;
 
 /** A fixture folder of kind {@code sd} or {@code sdxl}: a complete small pipeline and its golden data. */
@@ -34,8 +36,8 @@ record TinyModel(Path folder) {
     return Stream.of("text_encoder", "text_encoder_2").filter(part -> Files.isDirectory(folder.resolve(part))).toList();
   }
 
-  ClipTextEncoder textEncoder(String part) {
-    return load(part, new ClipTextEncoder(ClipTextConfig.from(config(part))), null);
+  ClipTextEncoder textEncoder(String part, DType... casts) {
+    return load(part, new ClipTextEncoder(ClipTextConfig.from(config(part))), casts);
   }
 
   UNet2DConditionModel unet(DType... casts) {
@@ -49,15 +51,21 @@ record TinyModel(Path folder) {
   /** Weights as stored, or taken through {@code casts}. */
   private <M extends Module> M load(String part, M model, DType... casts) {
     try (WeightSource source = SafetensorsFile.open(weights(part))) {
-      model.parameters().forEach((name, parameter) -> {
-        try (Scope _ = Scope.open()) {
-          Tensor value = source.load(name);
-          for (DType cast : casts == null ? new DType[0] : casts) {
-            value = value.cast(cast);
-          }
-          parameter.set(value);
-        }
-      });
+      return load(part, source, model, casts);
+    }
+  }
+
+  static <M extends Module> M load(String part, WeightSource source, M model, DType... casts) {
+    Map<String, Target> expected = new LinkedHashMap<>();
+    model.parameters().forEach((name, parameter) -> expected.put(name, new Target(parameter.shape(), stored -> {
+      Tensor value = stored;
+      for (DType cast : casts) {
+        value = value.cast(cast);
+      }
+      parameter.set(value);
+    })));
+    try (Scope _ = Scope.open()) {
+      Weights.load(part, expected, source);
     }
     return model;
   }

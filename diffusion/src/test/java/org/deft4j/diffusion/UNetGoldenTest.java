@@ -23,6 +23,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 /** The UNet against diffusers': outputs, losses, gradients, what every part gives out. */
 class UNetGoldenTest {
   private static final double OUTPUT = 3e-5;
+  /** What is left is the time embedding, which is float32 in the reference too. */
+  private static final double OUTPUT_FLOAT64 = 5e-7;
   private static final double GRADIENT = 2e-4;
 
   static List<TinyModel> models() {
@@ -68,8 +70,7 @@ class UNetGoldenTest {
         if (golden.containsKey("output.float64")) {
           Tensor output = Call.of(golden, DType.F64).run(unet);
           assertEquals(DType.F64, output.dtype());
-          System.out.println(name + " f64 " + Fixtures.relativeError(output, golden.get("output.float64")));
-          Fixtures.closeTo(name, output, golden.get("output.float64"), 1e-6);
+          Fixtures.closeTo(name, output, golden.get("output.float64"), OUTPUT_FLOAT64);
         }
       }
     }

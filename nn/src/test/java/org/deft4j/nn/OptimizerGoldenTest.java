@@ -16,7 +16,7 @@ import org.junit.jupiter.api.TestFactory;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
-/** Optimizers, clipping, schedules and timestep embeddings against PyTorch's and diffusers' (fixtures {@code ops}). */
+/** Optimizers, clipping and schedules against PyTorch's and diffusers' (fixtures {@code ops}). */
 class OptimizerGoldenTest {
   private static final double LIMIT = 2e-6;
 
@@ -103,22 +103,5 @@ class OptimizerGoldenTest {
       case "polynomial" -> Schedule.polynomial(warmup, total, 1e-7 / base, 1);
       default -> throw new AssertionError("no schedule is called " + name);
     };
-  }
-
-  @TestFactory
-  Stream<DynamicTest> timestepEmbeddings() {
-    JsonObject operations = Json.read(folder.resolve("ops.json"));
-    JsonObject cases = operations.isObject("cases") ? operations.requireObject("cases") : operations;
-    return cases.keys().stream().filter(cases::isObject)
-        .filter(name -> "timestep_embedding".equals(cases.requireObject(name).string("op", "")))
-        .map(name -> dynamicTest(name, () -> {
-          JsonObject attributes = cases.requireObject(name).requireObject("attrs");
-          try (Scope _ = Scope.open()) {
-            Map<String, Tensor> golden = Fixtures.golden(folder.resolve("ops.safetensors"));
-            Tensor out = TimestepEmbedding.sinusoidal(golden.get(name + "/in.t"), attributes.requireInteger("dim"),
-                attributes.requireBool("flip_sin_to_cos"), attributes.requireNumber("downscale_freq_shift"));
-            Fixtures.relativelyCloseTo(name, out, golden.get(name + "/out"), LIMIT);
-          }
-        }));
   }
 }

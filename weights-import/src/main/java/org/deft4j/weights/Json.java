@@ -156,7 +156,7 @@ public final class Json {
   public static String format(Map<String, ?> object) {
     requireWritable(object, "");
     try {
-      return MAPPER.with(JSON.Feature.PRETTY_PRINT_OUTPUT).asString(object) + "\n";
+      return MAPPER.with(JSON.Feature.PRETTY_PRINT_OUTPUT, JSON.Feature.WRITE_NULL_PROPERTIES).asString(object) + "\n";
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

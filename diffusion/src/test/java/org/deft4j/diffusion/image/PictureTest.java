@@ -75,7 +75,7 @@ class PictureTest {
   @Test
   void tensorsHoldThreePlanesFromMinusOneToOne() {
     try (Scope _ = Scope.open()) {
-      Tensor tensor = Pixels.toTensor(new Picture(2, 1, new byte[] {0, (byte) 255, 127, (byte) 128, 1, (byte) 254}));
+      Tensor tensor = PictureTensors.toTensor(new Picture(2, 1, new byte[] {0, (byte) 255, 127, (byte) 128, 1, (byte) 254}));
       assertEquals(Shape.of(1, 3, 1, 2), tensor.shape());
       float[] expected = {-1, (128 / 255f - 0.5f) / 0.5f, 1, (1 / 255f - 0.5f) / 0.5f, (127 / 255f - 0.5f) / 0.5f,
           (254 / 255f - 0.5f) / 0.5f};
@@ -91,11 +91,11 @@ class PictureTest {
     }
     Picture picture = new Picture(16, 16, all);
     try (Scope _ = Scope.open()) {
-      Tensor tensor = Pixels.toTensor(picture);
-      assertEquals(picture, Pixels.toPicture(tensor));
-      assertEquals(List.of(picture, picture), Pixels.toPictures(Tensor.concat(0, tensor, tensor)));
-      assertThrows(ShapeException.class, () -> Pixels.toPicture(Tensor.concat(0, tensor, tensor)));
-      assertThrows(ShapeException.class, () -> Pixels.toPicture(tensor.select(0, 0)));
+      Tensor tensor = PictureTensors.toTensor(picture);
+      assertEquals(picture, PictureTensors.toPicture(tensor));
+      assertEquals(List.of(picture, picture), PictureTensors.toPictures(Tensor.concat(0, tensor, tensor)));
+      assertThrows(ShapeException.class, () -> PictureTensors.toPicture(Tensor.concat(0, tensor, tensor)));
+      assertThrows(ShapeException.class, () -> PictureTensors.toPicture(tensor.select(0, 0)));
     }
   }
 
@@ -103,9 +103,9 @@ class PictureTest {
   void valuesAreLimitedAndRoundedHalfToEven() {
     try (Scope _ = Scope.open()) {
       Tensor tensor = Tensor.of(new float[] {-3, 5, 0}, 1, 3, 1, 1);
-      assertArrayEquals(new byte[] {0, (byte) 255, (byte) 128}, Pixels.toPicture(tensor).rgb());
+      assertArrayEquals(new byte[] {0, (byte) 255, (byte) 128}, PictureTensors.toPicture(tensor).rgb());
       Tensor broken = Tensor.of(new float[] {0, Float.NaN, 0}, 1, 3, 1, 1);
-      assertThrows(NumericException.class, () -> Pixels.toPicture(broken));
+      assertThrows(NumericException.class, () -> PictureTensors.toPicture(broken));
     }
   }
 

@@ -8,8 +8,8 @@ import org.deft4j.tensor.ShapeException;
 import org.deft4j.tensor.Tensor;
 
 /** Between pictures of bytes and the tensors that models see. Letters: N pictures, H rows, W columns. */
-public final class Pixels {
-  private Pixels() {}
+public final class PictureTensors {
+  private PictureTensors() {}
 
   /**
    * F32 [1, 3, H, W] from -1 to 1: {@code (v / 255 - 0.5) / 0.5}, rounded after each operation as torchvision's ToTensor and

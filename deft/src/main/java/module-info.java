@@ -2,4 +2,12 @@
 module org.deft4j.deft {
   requires transitive org.deft4j.diffusion;
   requires info.picocli;
+  requires org.knowm.xchart;
+  requires java.desktop;
+  requires java.logging;
+  requires jdk.unsupported;
+
+  exports org.deft4j.deft;
+
+  opens org.deft4j.deft.cli to info.picocli;
 }

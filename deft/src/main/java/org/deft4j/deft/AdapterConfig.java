@@ -36,7 +36,7 @@ public record AdapterConfig(Method method, Decomposition decomposition, int rank
     if (!problems.isEmpty()) {
       throw new InputException(problems);
     }
-    identityStart = identityStart && method != Method.PARA || method == Method.LORA;
+    identityStart = method == Method.LORA || (identityStart && method == Method.DEFT);
   }
 
   /** DEFT with {@code M = P P^T} on the attention projections, starting as the identity. */

@@ -82,7 +82,7 @@ public final class DiffusersLora {
       if (config == null || !config.has("unet.lora_alpha")) {
         return 1;
       }
-      double divisor = config.bool("unet.use_rslora", false) ? Math.sqrt(rank) : rank;
+      double divisor = config.bool("unet.use_rslora", false) ? Math.sqrt((double) rank) : (double) rank;
       return config.requireNumber("unet.lora_alpha") / divisor;
     };
   }

@@ -60,7 +60,7 @@ public final class PeftFolder {
       return config.scaleFor(rank);
     }
     double alpha = PeftConfig.alpha(json, layer, json.number("lora_alpha", 8));
-    return json.bool("use_rslora", false) ? alpha / Math.sqrt(rank) : alpha / rank;
+    return alpha / (json.bool("use_rslora", false) ? Math.sqrt((double) rank) : (double) rank);
   }
 
   private static AdapterReader.Place place(String name) {

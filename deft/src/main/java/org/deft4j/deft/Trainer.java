@@ -6,6 +6,7 @@ import java.util.function.BooleanSupplier;
 import java.util.function.Function;
 import org.deft4j.autograd.Gradients;
 import org.deft4j.autograd.Tape;
+import org.deft4j.diffusion.Scheduler;
 import org.deft4j.diffusion.UNet2DConditionModel;
 import org.deft4j.nn.AdamBetas;
 import org.deft4j.nn.AdamW;
@@ -31,7 +32,7 @@ import org.deft4j.tensor.op.InPlace;
  */
 public final class Trainer {
   private final UNet2DConditionModel unet;
-  private final NoiseSchedule schedule;
+  private final Scheduler scheduler;
   private final List<TrainingExample> examples;
   private final AdapterSet adapter;
   private final TrainingOptions options;
@@ -49,10 +50,10 @@ public final class Trainer {
   }
 
   /** A trainer of {@code adapter}, which is attached to {@code unet}; {@code examples} stay the caller's. */
-  public Trainer(UNet2DConditionModel unet, NoiseSchedule schedule, List<TrainingExample> examples, AdapterSet adapter,
+  public Trainer(UNet2DConditionModel unet, Scheduler scheduler, List<TrainingExample> examples, AdapterSet adapter,
       TrainingOptions options, RandomSource random) {
     this.unet = unet;
-    this.schedule = schedule;
+    this.scheduler = scheduler;
     this.examples = List.copyOf(examples);
     this.adapter = adapter;
     this.options = options;
@@ -129,12 +130,12 @@ public final class Trainer {
     Tensor mean = stack(batch, TrainingExample::mean);
     Tensor x0 = mean.add(stack(batch, TrainingExample::deviation).mul(random.normal(DType.F32, sizes(mean))));
     Tensor noise = random.normal(DType.F32, sizes(mean));
-    Tensor timesteps = random.integers(0, schedule.alphasCumprod().size(), batch.size());
+    long[] timesteps = random.integers(0, scheduler.config().betas().steps(), batch.size()).toLongs();
     UNet2DConditionModel.Added added = batch.getFirst().pooled() == null ? null
         : new UNet2DConditionModel.Added(stack(batch, TrainingExample::pooled), stack(batch, TrainingExample::timeIds));
-    Tensor prediction = unet.forward(schedule.noisy(x0, noise, timesteps), timesteps.cast(DType.F32),
+    Tensor prediction = unet.forward(scheduler.addNoise(x0, noise, timesteps), Tensor.of(timesteps).cast(DType.F32),
         stack(batch, TrainingExample::context), added);
-    return Losses.mse(prediction, schedule.target(x0, noise, timesteps));
+    return Losses.mse(prediction, scheduler.target(x0, noise, timesteps));
   }
 
   private List<TrainingExample> nextBatch() {

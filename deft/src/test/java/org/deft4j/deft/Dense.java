@@ -9,8 +9,8 @@ import org.deft4j.tensor.Tensor;
 
 /** Matrices of doubles in plain Java: the oracle that owes nothing to the tensors under test. */
 record Dense(double[][] rows) {
-  static Dense zeros(int height, int width) {
-    return new Dense(new double[height][width]);
+  static Dense zeros(int rowCount, int columnCount) {
+    return new Dense(new double[rowCount][columnCount]);
   }
 
   static Dense normal(RandomGenerator random, int height, int width) {

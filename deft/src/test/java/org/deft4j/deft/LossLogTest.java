@@ -29,8 +29,11 @@ class LossLogTest {
   void theTableHasALineForEachStep() throws IOException {
     Path file = folder.resolve("losses.csv");
     log(2).writeTable(file);
-    assertEquals("step,loss,learning_rate,gradient_norm\n1,1.00000000,0.000100000000,0.500000000\n"
-        + "2,0.500000000,0.000100000000,0.500000000\n", Files.readString(file));
+    assertEquals("""
+        step,loss,learning_rate,gradient_norm
+        1,1.00000000,0.000100000000,0.500000000
+        2,0.500000000,0.000100000000,0.500000000
+        """, Files.readString(file));
   }
 
   @Test

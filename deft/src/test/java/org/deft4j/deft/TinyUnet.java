@@ -2,6 +2,7 @@ package org.deft4j.deft;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.deft4j.diffusion.Scheduler;
 import org.deft4j.diffusion.UNet2DConditionModel;
 import org.deft4j.diffusion.UNetConfig;
 import org.deft4j.tensor.DType;
@@ -48,11 +49,9 @@ final class TinyUnet {
   }
 
   /** 20 timesteps from little noise to almost nothing else. */
-  static NoiseSchedule schedule() {
-    List<Double> alphas = new ArrayList<>();
-    for (int t = 0; t < 20; t++) {
-      alphas.add(1 - (t + 0.5) / 20);
-    }
-    return new NoiseSchedule(alphas, false);
+  static Scheduler scheduler() {
+    return Scheduler.of(Json.parse("""
+        {"_class_name": "DDPMScheduler", "num_train_timesteps": 20, "beta_start": 0.01, "beta_end": 0.4}
+        """, "tiny"));
   }
 }

@@ -4,7 +4,6 @@ import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.function.BooleanSupplier;
 import org.deft4j.diffusion.UNet2DConditionModel;
 import org.deft4j.tensor.MemoryPool;
 import org.deft4j.tensor.NumericException;
@@ -20,8 +19,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** The training loop on the smallest model: what it learns, that it repeats itself to the bit, where it stops. */
 class TrainerTest {
-  private static final BooleanSupplier NEVER = () -> false;
-
   /** A run's losses and the bytes it ends with. */
   private record Result(List<Trainer.Step> steps, byte[] bytes, long systemAllocationsAfter20) {}
 
@@ -32,12 +29,12 @@ class TrainerTest {
     long[] allocations = new long[1];
     try (UNet2DConditionModel unet = TinyUnet.create(); AdapterSet set = AdapterSet.create(unet, config, random)) {
       set.attach();
-      new Trainer(unet, TinyUnet.schedule(), examples, set, options, random).run(step -> {
+      new Trainer(unet, TinyUnet.scheduler(), examples, set, options, random).run(step -> {
         steps.add(step);
         if (step.number() == 20) {
           allocations[0] = MemoryPool.cpu().systemAllocations();
         }
-      }, NEVER);
+      }, () -> false);
       return new Result(steps, bytes(set), allocations[0]);
     } finally {
       examples.forEach(TrainingExample::close);
@@ -116,7 +113,7 @@ class TrainerTest {
     List<Long> steps = new ArrayList<>();
     try (UNet2DConditionModel unet = TinyUnet.create(); AdapterSet set = AdapterSet.create(unet, AdapterConfig.lora(2), random)) {
       set.attach();
-      long done = new Trainer(unet, TinyUnet.schedule(), examples, set, options(50, 1, 1, false), random)
+      long done = new Trainer(unet, TinyUnet.scheduler(), examples, set, options(50, 1, 1, false), random)
           .run(step -> steps.add(step.number()), () -> steps.size() == 3);
       assertEquals(3, done);
       assertEquals(List.of(1L, 2L, 3L), steps);
@@ -148,8 +145,8 @@ class TrainerTest {
         set.layer(first.layer()).detach(first);
         set.layer(first.layer()).attach((x, y0) -> y0.zerosLike());
       }
-      Trainer trainer = new Trainer(unet, TinyUnet.schedule(), examples, set, TrainingOptions.steps(3), random);
-      E error = assertThrows(type, () -> trainer.run(step -> {}, NEVER));
+      Trainer trainer = new Trainer(unet, TinyUnet.scheduler(), examples, set, TrainingOptions.steps(3), random);
+      E error = assertThrows(type, () -> trainer.run(step -> {}, () -> false));
       if (!complete) {
         LayerAdapter first = set.adapters().values().iterator().next();
         set.layer(first.layer()).attach(first);

@@ -13,7 +13,10 @@ final class ClipText {
       Pattern.CASE_INSENSITIVE | Pattern.UNICODE_CHARACTER_CLASS);
 
   /** More combining marks in a row than any language has; composing takes time with the square of such a run. */
-  private static final int LONGEST_RUN_OF_MARKS = 1024;
+  private static final int LONGEST_RUN_OF_MARKS = 256;
+
+  /** Below it every text is in normal form C already. */
+  private static final int FIRST_MARK = 0x300;
 
   private static final int CAPITAL_I_WITH_DOT = 0x130;
 
@@ -43,7 +46,7 @@ final class ClipText {
 
   /** Normal form C; a run of more than {@link #LONGEST_RUN_OF_MARKS} combining marks is composed in parts. */
   private static String compose(String text) {
-    if (Normalizer.isNormalized(text, Normalizer.Form.NFC)) {
+    if (text.chars().allMatch(c -> c < FIRST_MARK)) {
       return text;
     }
     StringBuilder result = new StringBuilder(text.length());

@@ -1,5 +1,6 @@
 package org.deft4j.tensor;
 
+import java.util.Arrays;
 import java.util.List;
 import org.deft4j.tensor.ShapeRules.Spec;
 import org.deft4j.tensor.op.Contraction;
@@ -21,6 +22,7 @@ final class ContractionShapes {
   private ContractionShapes() {}
 
   static List<Spec> outputs(Contraction op, Tensor[] in) {
+    arity(op, in, 2, 7);
     Tensor x = computable(op, "input 0", in[0]);
     return switch (op) {
       case Contraction.MatMul() -> {
@@ -47,16 +49,27 @@ final class ContractionShapes {
       case Contraction.Conv2dInputGrad(var spec, var input) -> {
         arity(op, in, 2, 2);
         weight(op, "weight", x, in[1]);
+        sameShape(op, "dy", convolved(op, spec, input, in[1].shape()), x);
         yield List.of(new Spec(x.dtype(), input));
       }
       case Contraction.Conv2dWeightGrad(var spec, var weight) -> {
         arity(op, in, 2, 2);
         sameType(op, in);
+        sameShape(op, "dy", convolved(op, spec, in[1].shape(), weight), x);
         yield List.of(new Spec(x.dtype(), weight));
       }
-      case Contraction.Attention ignored -> attention(op, in);
+      case Contraction.Attention ignored -> {
+        arity(op, in, 3, 4);
+        sameType(op, Arrays.copyOf(in, 3));
+        yield heads(op, x, in[1], in[2], in.length == 4 ? in[3] : null);
+      }
       case Contraction.AttentionGrad ignored -> {
         arity(op, in, 6, 7);
+        sameType(op, Arrays.copyOf(in, 6));
+        List<Spec> forward = heads(op, in[1], in[2], in[3], in.length == 7 ? in[6] : null);
+        sameShape(op, "do", forward.get(0).shape(), in[0]);
+        sameShape(op, "o", forward.get(0).shape(), in[4]);
+        sameShape(op, "lse", forward.get(1).shape(), in[5]);
         yield List.of(like(in[1]), like(in[2]), like(in[3]));
       }
     };
@@ -80,36 +93,41 @@ final class ContractionShapes {
 
   private static List<Spec> conv2d(Op op, ConvSpec spec, Tensor x, Tensor[] in) {
     arity(op, in, 2, 3);
-    Tensor w = in[1];
-    weight(op, "weight", x, w);
-    rank(op, "x", x, 4);
-    if (w.rank() != 4 || w.size(1) * spec.groups() != x.size(1) || w.size(0) % spec.groups() != 0) {
-      throw wrong(op, "weight", "[O, " + x.size(1) + " / groups, KH, KW] for x " + x.shape() + " and " + spec.groups()
-          + " groups", w);
+    weight(op, "weight", x, in[1]);
+    Shape result = convolved(op, spec, x.shape(), in[1].shape());
+    bias(op, x, in, in[1].size(0));
+    return List.of(new Spec(x.dtype(), result));
+  }
+
+  /** The shape of a convolution's result. */
+  private static Shape convolved(Op op, ConvSpec spec, Shape x, Shape w) {
+    if (x.rank() != 4) {
+      throw new ShapeException(op.label() + ": x: expected [N, C, H, W], found shape " + x);
     }
-    bias(op, x, in, w.size(0));
+    if (w.rank() != 4 || w.size(1) * spec.groups() != x.size(1) || w.size(0) % spec.groups() != 0
+        || w.size(2) < 1 || w.size(3) < 1) {
+      throw new ShapeException(op.label() + ": weight: expected [O, " + x.size(1) + " / groups, KH, KW] for x " + x
+          + " and " + spec.groups() + " groups, found shape " + w);
+    }
     long height = spec.outHeight(x.size(2), w.size(2));
     long width = spec.outWidth(x.size(3), w.size(3));
     if (height < 1 || width < 1) {
-      throw wrong(op, "x", "at least the size of the kernel " + w.shape(), x);
+      throw new ShapeException(op.label() + ": x: expected, with its padding, at least the size of the kernel " + w
+          + ", found shape " + x);
     }
-    return List.of(spec(x, x.size(0), w.size(0), height, width));
+    return Shape.of(x.size(0), w.size(0), height, width);
   }
 
-  private static List<Spec> attention(Op op, Tensor[] in) {
-    arity(op, in, 3, 4);
-    Tensor q = in[0];
-    Tensor k = in[1];
-    Tensor v = in[2];
-    sameType(op, new Tensor[] {q, k, v});
+  private static List<Spec> heads(Op op, Tensor q, Tensor k, Tensor v, Tensor mask) {
     rank(op, "q", q, 4);
-    sameShape(op, "k", q.shape().with(2, k.rank() == 4 ? k.size(2) : 0), k);
+    rank(op, "k", k, 4);
+    sameShape(op, "k", q.shape().with(2, k.size(2)), k);
     sameShape(op, "v", k.shape(), v);
-    if (in.length == 4) {
-      type(op, "mask", in[3], DType.BOOL, q.dtype());
+    if (mask != null) {
+      type(op, "mask", mask, DType.BOOL, q.dtype());
       Shape scores = Shape.of(q.size(0), q.size(1), q.size(2), k.size(2));
-      if (!Shape.broadcast(op.label(), in[3].shape(), scores).equals(scores)) {
-        throw wrong(op, "mask", "a shape that broadcasts to " + scores, in[3]);
+      if (!Shape.broadcast(op.label(), mask.shape(), scores).equals(scores)) {
+        throw wrong(op, "mask", "a shape that broadcasts to " + scores, mask);
       }
     }
     return List.of(like(q), spec(q, q.size(0), q.size(1), q.size(2)));

@@ -46,6 +46,9 @@ public final class Dispatch {
    * @throws TensorException if shapes or types do not fit, a tensor is closed, or memory is short
    */
   public static Tensor[] run(Op op, Tensor... inputs) {
+    if (inputs.length == 0) {
+      throw new ShapeException(op.label() + ": takes at least 1 input, given none");
+    }
     Device device = inputs[0].device();
     for (Tensor input : inputs) {
       input.requireOpen(op.label());
@@ -54,31 +57,19 @@ public final class Dispatch {
       }
     }
     Tensor[] outputs = op instanceof View view
-        ? new Tensor[] {ShapeRules.view(view, inputs[0])} : compute(op, device, inputs);
+        ? new Tensor[] {ViewShapes.view(view, inputs[0])} : compute(op, device, inputs);
     if (op instanceof InPlace inPlace) {
-      markChanged(inPlace, inputs);
+      for (int i = 0; i < inputs.length; i++) {
+        if (inPlace.changes(i)) {
+          inputs[i].changed();
+        }
+      }
     }
     List<Listener> listeners = LISTENERS.get();
     for (int i = 0; i < listeners.size(); i++) {
       listeners.get(i).ran(op, inputs, outputs);
     }
     return outputs;
-  }
-
-  private static void markChanged(InPlace op, Tensor[] inputs) {
-    inputs[0].changed();
-    switch (op) {
-      case InPlace.AdamUpdate ignored -> {
-        inputs[2].changed();
-        inputs[3].changed();
-      }
-      case InPlace.SgdUpdate ignored -> {
-        if (inputs.length == 3) {
-          inputs[2].changed();
-        }
-      }
-      case InPlace.CopyInto _, InPlace.Fill _, InPlace.AddScaledInto _, InPlace.ScaleInto _ -> {}
-    }
   }
 
   private static Tensor[] compute(Op op, Device device, Tensor[] inputs) {
@@ -102,19 +93,20 @@ public final class Dispatch {
     return outputs;
   }
 
-  /** Runs the kernel; inputs that it wants in row-major order are copied first where they are not. */
+  /**
+   * Runs the kernel; inputs that it wants in row-major order are copied first where they are not, and so is a source in
+   * the memory that it is copied into.
+   */
   private static void execute(Kernels kernels, Op op, Tensor[] inputs, Tensor[] outputs) {
-    if (takesAnyStrides(op)) {
+    boolean overlaps = op instanceof InPlace.CopyInto && inputs[0].sharesMemoryWith(inputs[1]);
+    if (takesAnyStrides(op) && !overlaps) {
       kernels.run(op, inputs, outputs);
       return;
     }
     try (Scope _ = Scope.open()) {
       Tensor[] dense = inputs.clone();
       for (int i = 0; i < dense.length; i++) {
-        if (!dense[i].isContiguous()) {
-          if (op instanceof InPlace && i == 0) {
-            throw new ShapeException(op.label() + ": the target " + dense[i] + " must be contiguous");
-          }
+        if (overlaps ? i == 1 : !dense[i].isContiguous()) {
           dense[i] = Tensor.allocate(Device.CPU, inputs[i].dtype(), inputs[i].shape(), op.label());
           kernels.run(new Layout.Contiguous(), new Tensor[] {inputs[i]}, new Tensor[] {dense[i]});
         }

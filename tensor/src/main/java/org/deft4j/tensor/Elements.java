@@ -9,7 +9,7 @@ final class Elements {
 
   /** {@code array} is a float[], double[], long[] or int[] matching {@code dtype}. */
   static Tensor of(Object array, int length, DType dtype, long[] sizes) {
-    Shape shape = sizes.length == 0 && length != 1 ? Shape.of(length) : Shape.of(sizes);
+    Shape shape = sizes.length == 0 ? Shape.of(length) : Shape.of(sizes);
     if (shape.elementCount() != length) {
       throw new ShapeException("of: " + length + " values do not fill shape " + shape);
     }

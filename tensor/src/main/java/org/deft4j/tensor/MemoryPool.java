@@ -5,6 +5,9 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.function.Supplier;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /**
  * The one owner of native memory: blocks in size classes, kept for reuse when a tensor lets go of them. A budget in
@@ -15,6 +18,9 @@ public final class MemoryPool {
   /** Every block starts at a multiple of this: the size of a cache line and of a 512-bit vector. */
   public static final long ALIGNMENT = 64;
 
+  /** Beyond this no memory exists, and rounding up might overflow. */
+  private static final long LARGEST_ROUNDED = 1L << 60;
+  private static final Pattern SIZE = Pattern.compile("(\\d{1,15})([kmgtKMGT]?)");
   private static final MemoryPool CPU = new MemoryPool(defaultBudget());
 
   private final Map<Long, ArrayDeque<Block>> free = new HashMap<>();
@@ -37,12 +43,16 @@ public final class MemoryPool {
 
   /** A block of memory on loan. */
   static final class Block {
-    final Arena arena;
+    final Arena arena = Arena.ofShared();
     final MemorySegment segment;
 
     Block(long bytes) {
-      this.arena = Arena.ofShared();
-      this.segment = arena.allocate(bytes, ALIGNMENT);
+      try {
+        segment = arena.allocate(bytes, ALIGNMENT);
+      } catch (OutOfMemoryError e) {
+        arena.close();
+        throw e;
+      }
     }
   }
 
@@ -51,36 +61,53 @@ public final class MemoryPool {
    * than asked.
    */
   static long sizeClass(long bytes) {
+    if (bytes > LARGEST_ROUNDED) {
+      return bytes;
+    }
     long size = Math.max(ALIGNMENT, bytes);
     int shift = Math.max(0, 61 - Long.numberOfLeadingZeros(size - 1));
     long step = 1L << shift;
     return Math.max(ALIGNMENT, (size + step - 1) / step * step);
   }
 
-  synchronized Block allocate(long bytes, String what) {
+  /** A block of at least so many bytes; {@code what} is asked for only if there is none. */
+  synchronized Block allocate(long bytes, Supplier<String> what) {
     long size = sizeClass(bytes);
     ArrayDeque<Block> blocks = free.get(size);
     Block block = blocks == null ? null : blocks.pollLast();
     if (block == null) {
-      if (reserved + size > budget) {
-        trim();
-      }
-      if (reserved + size > budget) {
-        throw new MemoryException(what + ": " + describe(bytes) + " more would exceed the memory budget of "
-            + describe(budget) + "; in use are " + describe(live)
-            + ". Use a smaller size, batch or rank, or raise the budget (-Ddeft4j.memory=BYTES)");
-      }
-      try {
-        block = new Block(size);
-      } catch (OutOfMemoryError e) {
-        throw new MemoryException(what + ": the system refused " + describe(size), e);
-      }
-      systemAllocations++;
-      reserved += size;
-      peakReserved = Math.max(peakReserved, reserved);
+      block = fresh(size, bytes, what);
     }
     live += size;
     peakLive = Math.max(peakLive, live);
+    return block;
+  }
+
+  /** Asks the system, giving unused blocks back first where the budget or the system wants that. */
+  private Block fresh(long size, long bytes, Supplier<String> what) {
+    if (size > budget - reserved) {
+      trim();
+    }
+    if (size > budget - reserved) {
+      throw new MemoryException(what.get() + ": " + describe(bytes) + " more would exceed the memory budget of "
+          + describe(budget) + "; in use are " + describe(live)
+          + ". Use a smaller size, batch or rank, or raise the budget (-Ddeft4j.memory=BYTES)");
+    }
+    Block block;
+    try {
+      block = new Block(size);
+    } catch (OutOfMemoryError _) {
+      trim();
+      try {
+        block = new Block(size);
+      } catch (OutOfMemoryError e) {
+        throw new MemoryException(what.get() + ": the system refused " + describe(size) + "; in use are "
+            + describe(live) + ". Use a smaller size, batch or rank", e);
+      }
+    }
+    systemAllocations++;
+    reserved += size;
+    peakReserved = Math.max(peakReserved, reserved);
     return block;
   }
 
@@ -154,13 +181,29 @@ public final class MemoryPool {
         " KMGTP".charAt(unit));
   }
 
+  /** {@code -Ddeft4j.memory}, or nine tenths of the memory that this process may use. */
   private static long defaultBudget() {
     String given = System.getProperty("deft4j.memory");
     if (given != null) {
-      return Long.parseLong(given);
+      return parseBytes(given);
     }
     var system = java.lang.management.ManagementFactory.getOperatingSystemMXBean();
     return system instanceof com.sun.management.OperatingSystemMXBean os
         ? os.getTotalMemorySize() / 10 * 9 : Long.MAX_VALUE;
+  }
+
+  /**
+   * Reads a number of bytes, perhaps with a unit: {@code 8000000000}, {@code 8g}.
+   *
+   * @throws IllegalArgumentException if it is none
+   */
+  public static long parseBytes(String text) {
+    Matcher matcher = SIZE.matcher(text);
+    if (!matcher.matches()) {
+      throw new IllegalArgumentException("memory size '" + text
+          + "': expected a number of bytes, or one followed by k, m, g or t, as in 8g");
+    }
+    int unit = " kmgt".indexOf(matcher.group(2).isEmpty() ? ' ' : Character.toLowerCase(matcher.group(2).charAt(0)));
+    return Math.multiplyExact(Long.parseLong(matcher.group(1)), 1L << (10 * unit));
   }
 }

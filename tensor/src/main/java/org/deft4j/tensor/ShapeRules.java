@@ -38,9 +38,9 @@ final class ShapeRules {
       case Layout layout -> layout(layout, in);
       case Indexing indexing -> indexing(indexing, in);
       case Contraction contraction -> ContractionShapes.outputs(contraction, in);
-      case Norm norm -> norm(norm, in);
-      case Spatial spatial -> spatial(spatial, in);
-      case Fused fused -> fused(fused, in);
+      case Norm norm -> LayerShapes.norm(norm, in);
+      case Spatial spatial -> LayerShapes.spatial(spatial, in);
+      case Fused fused -> LayerShapes.fused(fused, in);
       case Decompose decompose -> decompose(decompose, in);
       case InPlace inPlace -> inPlace(inPlace, in);
     };
@@ -146,17 +146,14 @@ final class ShapeRules {
   }
 
   private static List<Spec> layout(Layout op, Tensor[] in) {
+    if (!(op instanceof Layout.Concat)) {
+      arity(op, in, 1, 1);
+    }
     return List.of(switch (op) {
       case Layout.Contiguous() -> like(in[0]);
       case Layout.Cast(var dtype) -> new Spec(dtype, in[0].shape());
       case Layout.Concat(var dim) -> concat(op, dim, in);
-      case Layout.Pad(var before, var after, var value) -> {
-        long[] sizes = in[0].shape().toArray();
-        for (int i = 0; i < sizes.length; i++) {
-          sizes[i] += before.get(i) + after.get(i);
-        }
-        yield spec(in[0], sizes);
-      }
+      case Layout.Pad(var before, var after, var value) -> pad(op, before, after, in[0]);
       case Layout.Flip ignored -> like(in[0]);
       case Layout.Triangle ignored -> {
         if (in[0].rank() < 2) {
@@ -165,6 +162,21 @@ final class ShapeRules {
         yield like(in[0]);
       }
     });
+  }
+
+  private static Spec pad(Op op, List<Long> before, List<Long> after, Tensor x) {
+    long[] sizes = x.shape().toArray();
+    if (before.size() != sizes.length || after.size() != sizes.length) {
+      throw wrong(op, "x", before.size() + " dimensions, padded by " + before + " and " + after, x);
+    }
+    for (int i = 0; i < sizes.length; i++) {
+      if (before.get(i) < 0 || after.get(i) < 0) {
+        throw new ShapeException(op.label() + ": padding " + before + " and " + after
+            + " must not be negative; use slice to cut");
+      }
+      sizes[i] += before.get(i) + after.get(i);
+    }
+    return spec(x, sizes);
   }
 
   private static Spec concat(Op op, int dim, Tensor[] in) {
@@ -240,109 +252,6 @@ final class ShapeRules {
     }
   }
 
-  private static List<Spec> norm(Norm op, Tensor[] in) {
-    int xAt = op instanceof Norm.GroupNormGrad || op instanceof Norm.LayerNormGrad || op instanceof Norm.RmsNormGrad
-        ? 1 : 0;
-    Tensor x = computable(op, "x", in[xAt]);
-    sameType(op, in);
-    return switch (op) {
-      case Norm.GroupNorm(var groups, var eps) -> {
-        arity(op, in, 3, 3);
-        if (x.rank() < 2 || groups < 1 || x.size(1) % groups != 0) {
-          throw wrong(op, "x", "[N, C, ...] with C a multiple of " + groups + " groups", x);
-        }
-        sameShape(op, "weight", Shape.of(x.size(1)), in[1]);
-        sameShape(op, "bias", Shape.of(x.size(1)), in[2]);
-        Spec statistic = spec(x, x.size(0), groups);
-        yield List.of(like(x), statistic, statistic);
-      }
-      case Norm.GroupNormGrad ignored -> {
-        arity(op, in, 5, 5);
-        sameShape(op, "dy", x.shape(), in[0]);
-        yield List.of(like(x), like(in[4]), like(in[4]));
-      }
-      case Norm.LayerNorm(var dims, var eps) -> {
-        arity(op, in, 1, 3);
-        if (dims < 1 || dims > x.rank() || in.length == 2) {
-          throw wrong(op, "x", "at least " + dims + " dimensions, and weight and bias or neither", x);
-        }
-        Shape inner = x.shape().sub(x.rank() - dims, x.rank());
-        for (int i = 1; i < in.length; i++) {
-          sameShape(op, i == 1 ? "weight" : "bias", inner, in[i]);
-        }
-        Spec statistic = new Spec(x.dtype(), x.shape().sub(0, x.rank() - dims));
-        yield List.of(like(x), statistic, statistic);
-      }
-      case Norm.LayerNormGrad ignored -> {
-        arity(op, in, 4, 5);
-        sameShape(op, "dy", x.shape(), in[0]);
-        yield in.length == 4 ? List.of(like(x)) : List.of(like(x), like(in[4]), like(in[4]));
-      }
-      case Norm.RmsNorm ignored -> {
-        arity(op, in, 1, 2);
-        if (in.length == 2) {
-          sameShape(op, "weight", Shape.of(x.size(-1)), in[1]);
-        }
-        yield List.of(like(x), new Spec(x.dtype(), x.shape().sub(0, x.rank() - 1)));
-      }
-      case Norm.RmsNormGrad() -> {
-        arity(op, in, 3, 4);
-        sameShape(op, "dy", x.shape(), in[0]);
-        yield in.length == 3 ? List.of(like(x)) : List.of(like(x), like(in[3]));
-      }
-    };
-  }
-
-  private static List<Spec> spatial(Spatial op, Tensor[] in) {
-    Tensor x = computable(op, "x", in[0]);
-    rank(op, "x", x, 4);
-    long n = x.size(0);
-    long c = x.size(1);
-    return switch (op) {
-      case Spatial.UpsampleNearest(var h, var w) -> List.of(spec(x, n, c, h, w));
-      case Spatial.UpsampleNearestGrad(var h, var w) -> List.of(spec(x, n, c, h, w));
-      case Spatial.UpsampleBilinear(var h, var w) -> List.of(spec(x, n, c, h, w));
-      case Spatial.UpsampleBilinearGrad(var h, var w) -> List.of(spec(x, n, c, h, w));
-      case Spatial.AvgPool2d(var window, var count) ->
-          List.of(spec(x, n, c, window.out(x.size(2)), window.out(x.size(3))));
-      case Spatial.AvgPool2dGrad(var window, var count, var h, var w) -> List.of(spec(x, n, c, h, w));
-      case Spatial.MaxPool2d(var window) -> {
-        Spec values = spec(x, n, c, window.out(x.size(2)), window.out(x.size(3)));
-        yield List.of(values, new Spec(DType.I64, values.shape()));
-      }
-      case Spatial.MaxPool2dGrad(var h, var w) -> List.of(spec(x, n, c, h, w));
-    };
-  }
-
-  private static List<Spec> fused(Fused op, Tensor[] in) {
-    sameType(op, in);
-    computable(op, "x", in[0]);
-    return List.of(switch (op) {
-      case Fused.Geglu() -> {
-        arity(op, in, 1, 1);
-        if (in[0].rank() < 1 || in[0].size(-1) % 2 != 0) {
-          throw wrong(op, "x", "an even last dimension", in[0]);
-        }
-        yield new Spec(in[0].dtype(), in[0].shape().with(-1, in[0].size(-1) / 2));
-      }
-      case Fused.GegluGrad() -> {
-        arity(op, in, 2, 2);
-        sameShape(op, "dy", in[1].shape().with(-1, in[1].size(-1) / 2), in[0]);
-        yield like(in[1]);
-      }
-      case Fused.ActivationGrad ignored -> {
-        arity(op, in, 2, 2);
-        sameShape(op, "dy", in[1].shape(), in[0]);
-        yield like(in[1]);
-      }
-      case Fused.SoftmaxGrad ignored -> {
-        arity(op, in, 2, 2);
-        sameShape(op, "dy", in[1].shape(), in[0]);
-        yield like(in[1]);
-      }
-    });
-  }
-
   private static List<Spec> decompose(Decompose op, Tensor[] in) {
     arity(op, in, 1, 1);
     Tensor x = computable(op, "x", in[0]);
@@ -376,12 +285,10 @@ final class ShapeRules {
         if (!Shape.broadcast(op.label(), in[0].shape(), in[1].shape()).equals(in[0].shape())) {
           throw wrong(op, "source", "a shape that broadcasts to " + in[0].shape(), in[1]);
         }
+        requireOwnElements(op, in[0]);
       }
       case InPlace.Fill ignored -> arity(op, in, 1, 1);
-      case InPlace.ScaleInto ignored -> {
-        arity(op, in, 1, 1);
-        computable(op, "target", in[0]);
-      }
+      case InPlace.ScaleInto ignored -> updates(op, in, 1, 1);
       case InPlace.AddScaledInto ignored -> updates(op, in, 2, 2);
       case InPlace.AdamUpdate ignored -> updates(op, in, 4, 4);
       case InPlace.SgdUpdate ignored -> updates(op, in, 2, 3);
@@ -389,81 +296,27 @@ final class ShapeRules {
     return List.of();
   }
 
-  private static void updates(Op op, Tensor[] in, int min, int max) {
+  /** Refuses a target that was expanded: several of its elements are one. */
+  private static void requireOwnElements(Op op, Tensor target) {
+    long[] strides = target.strides();
+    for (int i = 0; i < strides.length; i++) {
+      if (strides[i] == 0 && target.size(i) > 1) {
+        throw wrong(op, "target", "a tensor that is not expanded; copy it first", target);
+      }
+    }
+  }
+
+  private static void updates(InPlace op, Tensor[] in, int min, int max) {
     arity(op, in, min, max);
     computable(op, "target", in[0]);
     sameType(op, in);
     for (int i = 1; i < in.length; i++) {
       sameShape(op, "input " + i, in[0].shape(), in[i]);
     }
-  }
-
-  // ------------------------------------------------------------------------------------------------------- views
-
-  static Tensor view(View op, Tensor x) {
-    long[] strides = x.strides();
-    return switch (op) {
-      case View.Reshape(var shape) -> {
-        if (shape.elementCount() != x.elementCount() || !x.isContiguous()) {
-          throw wrong(op, "x", "a contiguous tensor of " + shape.elementCount() + " elements", x);
-        }
-        yield x.view(shape, shape.contiguousStrides(), x.offset());
-      }
-      case View.Permute(var dims) -> {
-        if (dims.size() != x.rank() || dims.stream().distinct().count() != x.rank()) {
-          throw new ShapeException("permute: " + dims + " must name each dimension of " + x + " once");
-        }
-        yield x.view(Shape.of(dims.stream().mapToLong(x::size).toArray()),
-            dims.stream().mapToLong(d -> strides[d]).toArray(), x.offset());
-      }
-      case View.Slice(var dim, var start, var end, var step) -> {
-        if (start < 0 || end > x.size(dim) || start > end || step < 1) {
-          throw new ShapeException("slice: " + start + " to " + end + " by " + step + " of dimension " + dim
-              + " does not lie in " + x);
-        }
-        long offset = x.offset() + start * strides[dim];
-        strides[dim] *= step;
-        yield x.view(x.shape().with(dim, (end - start + step - 1) / step), strides, offset);
-      }
-      case View.Expand(var shape) -> expand(op, shape, x);
-    };
-  }
-
-  private static Tensor expand(Op op, Shape shape, Tensor x) {
-    if (!Shape.broadcast(op.label(), shape, x.shape()).equals(shape)) {
-      throw wrong(op, "x", "a shape that broadcasts to " + shape, x);
-    }
-    long[] from = x.strides();
-    long[] strides = new long[shape.rank()];
-    int lead = shape.rank() - x.rank();
-    for (int i = lead; i < strides.length; i++) {
-      strides[i] = x.size(i - lead) == 1 && shape.size(i) != 1 ? 0 : from[i - lead];
-    }
-    return x.view(shape, strides, x.offset());
-  }
-
-  /** The shape of a reshape: one size may be -1. */
-  static Shape resolve(Shape from, long[] sizes) {
-    long known = 1;
-    int open = -1;
-    for (int i = 0; i < sizes.length; i++) {
-      if (sizes[i] != -1) {
-        known *= sizes[i];
-      } else if (open >= 0) {
-        throw new ShapeException("reshape: only one size of " + Arrays.toString(sizes) + " may be -1");
-      } else {
-        open = i;
+    for (int i = 0; i < in.length; i++) {
+      if (op.changes(i) && !in[i].isContiguous()) {
+        throw wrong(op, i == 0 ? "target" : "state " + (i - 1), "a contiguous tensor", in[i]);
       }
     }
-    long[] resolved = sizes.clone();
-    if (open >= 0) {
-      resolved[open] = known == 0 ? 0 : from.elementCount() / known;
-    }
-    Shape shape = Shape.of(resolved);
-    if (shape.elementCount() != from.elementCount()) {
-      throw new ShapeException("reshape: " + Arrays.toString(sizes) + " does not hold the " + from.elementCount()
-          + " elements of shape " + from);
-    }
-    return shape;
   }
 }

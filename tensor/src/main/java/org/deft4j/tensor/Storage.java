@@ -1,6 +1,7 @@
 package org.deft4j.tensor;
 
 import java.lang.foreign.MemorySegment;
+import java.util.function.Supplier;
 
 /** Memory shared by a tensor and its views; goes back to the pool when the last of them is closed. */
 final class Storage {
@@ -16,7 +17,7 @@ final class Storage {
     this.block = block;
   }
 
-  static Storage allocate(Device device, long bytes, String what) {
+  static Storage allocate(Device device, long bytes, Supplier<String> what) {
     return switch (device) {
       case CPU -> new Storage(device, bytes, MemoryPool.cpu().allocate(bytes, what));
       case META -> new Storage(device, bytes, null);

@@ -78,7 +78,7 @@ public final class Tensor implements AutoCloseable {
     } catch (ArithmeticException e) {
       throw new ShapeException(what + ": " + dtype + " of shape " + shape + " has more than 2^63 - 1 bytes", e);
     }
-    Storage storage = Storage.allocate(device, bytes, what + " " + dtype + shape);
+    Storage storage = Storage.allocate(device, bytes, () -> what + " " + dtype + shape);
     return new Tensor(IDS.incrementAndGet(), storage, dtype, shape, shape.contiguousStrides(), 0).own();
   }
 
@@ -233,6 +233,10 @@ public final class Tensor implements AutoCloseable {
   /** Whether another open tensor, a view or a handle, uses the same memory. */
   public boolean isShared() {
     return storage.isShared();
+  }
+
+  boolean sharesMemoryWith(Tensor other) {
+    return storage == other.storage;
   }
 
   /** How many operations have worked in place on this memory: whoever keeps a handle can tell whether it still holds what it did. */
@@ -568,9 +572,12 @@ public final class Tensor implements AutoCloseable {
 
   // ------------------------------------------------------------------------------------------- views and copies
 
-  /** The same elements in another shape; one size may be -1 and is worked out. Copies only if not contiguous. */
+  /** The same elements in another shape; one size may be -1 and is worked out. Copies only if the strides demand it. */
   public Tensor reshape(long... sizes) {
-    return contiguous().run(new View.Reshape(ShapeRules.resolve(shape, sizes)));
+    requireOpen("reshape");
+    Shape target = ViewShapes.resolve(shape, sizes);
+    Tensor viewable = ViewShapes.reshaped(this, target) == null ? contiguous() : this;
+    return viewable.run(new View.Reshape(target));
   }
 
   /** This tensor with dimensions {@code from} to {@code to} (inclusive) made one. */
@@ -596,6 +603,9 @@ public final class Tensor implements AutoCloseable {
   /** With a new dimension of size 1 at {@code dim}. */
   public Tensor unsqueeze(int dim) {
     int axis = dim < 0 ? dim + rank() + 1 : dim;
+    if (axis < 0 || axis > rank()) {
+      throw new ShapeException("unsqueeze: dimension " + dim + " does not exist after adding one to " + this);
+    }
     return reshape(shape.sub(0, axis).append(1).append(shape.sub(axis, rank()).toArray()).toArray());
   }
 
@@ -634,21 +644,25 @@ public final class Tensor implements AutoCloseable {
 
   /** Pieces of these sizes along {@code dim}; views. */
   public List<Tensor> split(int dim, long... sizes) {
+    long total = Arrays.stream(sizes).sum();
+    if (total != size(dim)) {
+      throw new ShapeException("split: sizes " + Arrays.toString(sizes) + " add up to " + total + ", dimension " + dim
+          + " of " + this + " has " + size(dim));
+    }
     List<Tensor> parts = new ArrayList<>();
     long start = 0;
     for (long size : sizes) {
       parts.add(slice(dim, start, start + size));
       start += size;
     }
-    if (start != size(dim)) {
-      throw new ShapeException("split: sizes " + Arrays.toString(sizes) + " add up to " + start + ", dimension " + dim
-          + " of " + this + " has " + size(dim));
-    }
     return parts;
   }
 
   /** At most {@code count} pieces of equal size along {@code dim}, the last perhaps smaller; views. */
   public List<Tensor> chunk(int dim, int count) {
+    if (count < 1) {
+      throw new ShapeException("chunk: at least 1 piece is needed, asked for " + count);
+    }
     long size = (size(dim) + count - 1) / count;
     List<Tensor> parts = new ArrayList<>();
     for (long start = 0; start < size(dim); start += size) {
@@ -717,7 +731,7 @@ public final class Tensor implements AutoCloseable {
 
   /** Shifted along {@code dim} by {@code shift}; what leaves at the end comes back at the start. */
   public Tensor roll(int dim, long shift) {
-    long cut = Math.floorMod(-shift, size(dim));
+    long cut = size(dim) == 0 ? 0 : Math.floorMod(-shift, size(dim));
     return concat(dim, slice(dim, cut, size(dim)), slice(dim, 0, cut));
   }
 
@@ -747,6 +761,9 @@ public final class Tensor implements AutoCloseable {
 
   /** This table's rows: {@code ids [...] -> [..., width]}. */
   public Tensor embedding(Tensor ids) {
+    if (rank() != 2) {
+      throw new ShapeException("embedding: table: expected [rows, width], found " + this);
+    }
     return indexSelect(0, ids.reshape(-1)).reshape(ids.shape.append(size(1)).toArray());
   }
 

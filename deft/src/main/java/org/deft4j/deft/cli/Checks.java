@@ -1,8 +1,8 @@
 package org.deft4j.deft.cli;
 
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
+import org.deft4j.weights.FormatException;
+import org.deft4j.weights.ModelSource;
 
 /** Checks that several commands make. */
 final class Checks {
@@ -11,12 +11,16 @@ final class Checks {
 
   private Checks() {}
 
-  /** A model is given and there. */
-  static void model(List<String> problems, Path model) {
+  /** A model is given, and there. */
+  static void model(List<String> problems, String model) {
     if (model == null) {
-      problems.add("--model is missing: a diffusers folder or a single-file checkpoint");
-    } else if (!Files.exists(model)) {
-      problems.add("--model: " + model + " does not exist");
+      problems.add("--model is missing: a diffusers folder, a single-file checkpoint, or org/name in the Hugging Face cache");
+      return;
+    }
+    try {
+      ModelSource.open(model).close();
+    } catch (FormatException e) {
+      problems.add("--model: " + e.getMessage());
     }
   }
 

@@ -1,6 +1,8 @@
 package org.deft4j.deft.cli;
 
+import java.io.OutputStream;
 import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Locale;
 
@@ -29,6 +31,11 @@ final class Console {
   /** The process's own, a terminal where the launcher says so. */
   static Console standard(boolean json) {
     return new Console(System.out, System.err, json, Boolean.getBoolean("deft4j.terminal"));
+  }
+
+  /** One that says nothing on standard output: for the parts of a longer work. */
+  Console messagesOnly() {
+    return new Console(new PrintStream(OutputStream.nullOutputStream(), false, StandardCharsets.UTF_8), err, true, terminal);
   }
 
   /** A line of the result for people; nothing with {@code --json}. */
@@ -61,8 +68,9 @@ final class Console {
   void progress(String what, long done, long total, String detail, Duration elapsed) {
     double seconds = elapsed.toNanos() / 1e9;
     double perStep = seconds / Math.max(1, done);
-    String text = String.format(Locale.ROOT, "%s %d/%d  %s%s/step  %s left", what, done, total,
-        detail.isEmpty() ? "" : detail + "  ", duration(perStep), duration(perStep * (total - done)));
+    String text = String.format(Locale.ROOT, "%s %d/%d  %s%s each  %s", what, done, total,
+        detail.isEmpty() ? "" : detail + "  ", duration(perStep),
+        done < total ? duration(perStep * (total - done)) + " left" : duration(seconds) + " in all");
     if (terminal) {
       int filled = (int) (BAR * done / Math.max(1, total));
       err.print("\r[" + "#".repeat(filled) + ".".repeat(BAR - filled) + "] " + text + "\u001b[K");

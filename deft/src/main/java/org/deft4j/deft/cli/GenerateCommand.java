@@ -9,12 +9,13 @@ import picocli.CommandLine.Option;
 
 /** {@code deft generate}. */
 @Command(name = "generate", sortOptions = false, usageHelpWidth = 110,
-    description = "Makes pictures from text, as PNG with the settings written into them.%n",
+    description = "Makes pictures from text, as PNG with the settings written into them.",
     footer = {"", "Example: deft generate --model models/sdxl --adapter runs/dog --prompt \"a photo of sks dog on the beach\" \\",
         "           --steps 30 --seed 0 --out beach.png"})
 final class GenerateCommand extends Subcommand {
-  @Option(names = "--model", paramLabel = "PATH", description = "The model: a diffusers folder, or a single-file checkpoint.")
-  Path model;
+  @Option(names = "--model", paramLabel = "PATH",
+      description = "A diffusers folder, a single-file checkpoint, or org/name in the Hugging Face cache.")
+  String model;
 
   @Option(names = "--adapter", paramLabel = "PATH[:STRENGTH]",
       description = "An adapter's folder or file, and how strongly it acts (1 as trained); may be given several times.")

@@ -13,7 +13,7 @@ import picocli.CommandLine.Parameters;
 
 /** {@code deft inspect}. */
 @Command(name = "inspect", sortOptions = false, usageHelpWidth = 110,
-    description = "Tells what a file or folder is: a model, an adapter, a safetensors file, or a picture made here.%n",
+    description = "Tells what a file or folder is: a model, an adapter, a safetensors file, or a picture made here.",
     footer = {"", "Example: deft inspect runs/dog"})
 final class InspectCommand extends Subcommand {
   @Parameters(paramLabel = "PATH", arity = "0..1", description = "An adapter's or model's folder, a safetensors file, or a PNG.")

@@ -15,10 +15,10 @@ import org.deft4j.deft.DiffusersLora;
 import org.deft4j.deft.InputException;
 import org.deft4j.deft.Method;
 import org.deft4j.deft.PeftFolder;
+import org.deft4j.deft.PngFile;
 import org.deft4j.deft.Targets;
 import org.deft4j.diffusion.image.Picture;
 import org.deft4j.diffusion.image.Pictures;
-import org.deft4j.diffusion.image.Png;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.MemoryPool;
 import org.deft4j.tensor.Shape;
@@ -175,9 +175,13 @@ final class Inspection {
     document.put("kind", "picture");
     document.put("width", picture.width());
     document.put("height", picture.height());
-    Map<String, String> text = Png.text(file);
-    if (!text.isEmpty()) {
-      document.put("text", text);
+    try {
+      Map<String, String> text = PngFile.text(file);
+      if (!text.isEmpty()) {
+        document.put("text", text);
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
   }
 }

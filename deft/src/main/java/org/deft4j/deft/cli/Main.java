@@ -3,6 +3,8 @@ package org.deft4j.deft.cli;
 import java.io.PrintStream;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 import org.deft4j.deft.InputException;
 import org.deft4j.deft.Nearest;
 import picocli.CommandLine;
@@ -13,11 +15,14 @@ import picocli.CommandLine.UnmatchedArgumentException;
 
 /** The program {@code deft}. */
 @Command(name = "deft", sortOptions = false, usageHelpWidth = 110,
-    description = "Adapts diffusion models (SD 1.5, SDXL) with DEFT, PaRa or LoRA, and makes pictures with them.%n",
+    description = "Adapts diffusion models (SD 1.5, SDXL) with DEFT, PaRa or LoRA, and makes pictures with them.",
     subcommands = {DemoCommand.class, TrainCommand.class, GenerateCommand.class, InspectCommand.class},
     footer = {"", "Example: deft demo", "Exit status: 0 done, 1 failed while running, 2 a mistake in what was given,",
         "3 not enough memory, 130 interrupted after saving."})
 public final class Main {
+  /** The library logs which kernels it chose; that is for developers. Held, or the level would be forgotten. */
+  private static final Logger LOGGER = Logger.getLogger("org.deft4j");
+
   @Option(names = {"-h", "--help"}, usageHelp = true, description = "Print this help.")
   private boolean help;
 
@@ -26,6 +31,7 @@ public final class Main {
   /** Runs the command and ends the process with its exit status. */
   public static void main(String[] args) throws Throwable {
     StandardError.restore();
+    LOGGER.setLevel(Level.WARNING);
     System.exit(run(args));
   }
 
@@ -73,10 +79,14 @@ public final class Main {
 
   private static List<String> problems(ParseResult parsed) {
     List<String> problems = new ArrayList<>();
+    boolean afterUnknownOption = false;
     for (Exception error : parsed.errors()) {
       if (error instanceof UnmatchedArgumentException unmatched) {
         for (String argument : unmatched.getUnmatched()) {
-          problems.add(unknown(parsed, argument));
+          if (!afterUnknownOption || argument.startsWith("-")) {
+            problems.add(unknown(parsed, argument));
+          }
+          afterUnknownOption = argument.startsWith("-") && !argument.contains("=");
         }
       } else {
         problems.add(error.getMessage());

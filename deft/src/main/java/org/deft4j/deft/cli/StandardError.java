@@ -13,6 +13,7 @@ final class StandardError {
   private StandardError() {}
 
   /** {@code dup2(given, 2)}: from then on everything in this process writes to the real one. */
+  @SuppressWarnings("restricted") // a call into the C library is the only way to a descriptor; the launcher allows it
   static void restore() throws Throwable {
     Integer given = Integer.getInteger("deft4j.stderr");
     if (given == null) {

@@ -14,7 +14,7 @@ import picocli.CommandLine.Option;
 
 /** {@code deft train}. */
 @Command(name = "train", sortOptions = false, usageHelpWidth = 110,
-    description = "Trains an adapter of a model on a folder of pictures, and writes it as PEFT does.%n",
+    description = "Trains an adapter of a model on a folder of pictures, and writes it as PEFT does.",
     footer = {"", "Example: deft train --model models/sdxl --data photos/dog --prompt \"a photo of sks dog\" --method deft \\",
         "           --rank 8 --steps 500 --out runs/dog"})
 final class TrainCommand extends Subcommand {
@@ -22,8 +22,9 @@ final class TrainCommand extends Subcommand {
       description = "Take options from a JSON file, {\"rank\": 8, ...}; those given here win.")
   Path config;
 
-  @Option(names = "--model", paramLabel = "PATH", description = "The model: a diffusers folder, or a single-file checkpoint.")
-  Path model;
+  @Option(names = "--model", paramLabel = "PATH",
+      description = "A diffusers folder, a single-file checkpoint, or org/name in the Hugging Face cache.")
+  String model;
 
   @Option(names = "--data", paramLabel = "FOLDER",
       description = "Pictures to train on; the caption of 01.jpg is in 01.txt beside it, or else --prompt.")

@@ -12,6 +12,7 @@ import java.util.Set;
 import org.deft4j.deft.AdapterConfig;
 import org.deft4j.deft.AdapterSet;
 import org.deft4j.deft.InputException;
+import org.deft4j.deft.LoadedModel;
 import org.deft4j.deft.LossLog;
 import org.deft4j.deft.Method;
 import org.deft4j.deft.OutputFolder;
@@ -22,7 +23,6 @@ import org.deft4j.deft.TrainingExample;
 import org.deft4j.deft.TrainingOptions;
 import org.deft4j.deft.TrainingPicture;
 import org.deft4j.deft.TrainingSet;
-import org.deft4j.diffusion.StableDiffusion;
 import org.deft4j.tensor.TorchRandom;
 import org.deft4j.weights.Json;
 
@@ -31,7 +31,9 @@ import org.deft4j.weights.Json;
  * depends on the model, the pictures and the options alone: no time, no path, no name of the machine is in it.
  */
 final class TrainingRun {
-  private static final String RUN = "run.json";
+  /** What was asked, and what came of it. */
+  static final String RUN = "run.json";
+
   private static final String TABLE = "losses.csv";
   private static final String PLOT = "loss.png";
   private static final int RECENT = 20;
@@ -39,7 +41,7 @@ final class TrainingRun {
   /** The files that a run leaves. */
   static final Set<String> FILES = Set.of(PeftFolder.CONFIG, PeftFolder.WEIGHTS, RUN, TABLE, PLOT);
 
-  private final Path modelPath;
+  private final String modelName;
   private final Path data;
   private final String prompt;
   private final Integer size;
@@ -47,10 +49,11 @@ final class TrainingRun {
   private final TrainingOptions options;
   private final long seed;
   private final Path out;
+  private final LossLog log = new LossLog();
 
-  TrainingRun(Path modelPath, Path data, String prompt, Integer size, AdapterConfig config, TrainingOptions options,
+  TrainingRun(String modelName, Path data, String prompt, Integer size, AdapterConfig config, TrainingOptions options,
       long seed, Path out) {
-    this.modelPath = modelPath;
+    this.modelName = modelName;
     this.data = data;
     this.prompt = prompt;
     this.size = size;
@@ -64,40 +67,45 @@ final class TrainingRun {
   int run(Console console, Interruption interruption) throws IOException {
     long started = System.nanoTime();
     List<TrainingPicture> given = size == null ? null : PictureFolder.read(data, prompt, size);
-    try (StableDiffusion model = Models.load(modelPath)) {
+    try (LoadedModel model = LoadedModel.load(modelName)) {
       int side = size == null ? model.defaultSize() : size;
       requireSize(model, side);
       List<TrainingPicture> pictures = given == null ? PictureFolder.read(data, prompt, side) : given;
       TorchRandom random = new TorchRandom(seed);
+      long encoding = System.nanoTime();
       try (AdapterSet adapter = AdapterSet.create(model.unet(), config, random);
           TrainingSet examples = TrainingSet.encode(model, pictures,
-              done -> console.progress("encoding pictures", done, pictures.size(), "", since(started)))) {
+              done -> console.progress("encoding pictures", done, pictures.size(), "", since(encoding)))) {
         console.message(String.format(Locale.ROOT, "training %,d parameters in %d layers on %d pictures of %d x %d",
             adapter.parameterCount(), adapter.adapters().size(), pictures.size(), side, side));
-        LossLog log = new LossLog();
-        long done = train(console, model, examples, adapter.attach(), random, log, interruption);
+        long done = train(console, model, examples, adapter.attach(), random, interruption);
         try (OutputFolder folder = OutputFolder.open(out)) {
-          write(console, folder, model, adapter, log, side, pictures.size());
+          write(console, folder, model, adapter, side, pictures.size());
           folder.publish();
         }
-        report(console, log, done, since(started));
+        report(console, done, since(started));
         return done < options.steps() ? ExitStatus.INTERRUPTED : ExitStatus.OK;
       }
     }
   }
 
-  private static void requireSize(StableDiffusion model, int side) {
+  private static void requireSize(LoadedModel model, int side) {
     int grain = model.vae().config().downscale();
     if (side % grain != 0) {
       throw new InputException("--size " + side + ": a multiple of " + grain + " is needed for this model");
     }
   }
 
-  private long train(Console console, StableDiffusion model, TrainingSet examples, AdapterSet adapter, TorchRandom random,
-      LossLog log, Interruption interruption) {
+  /** For each step the mean loss of the last {@code window} ones. */
+  double[] losses(int window) {
+    return log.means(window);
+  }
+
+  private long train(Console console, LoadedModel model, TrainingSet examples, AdapterSet adapter, TorchRandom random,
+      Interruption interruption) {
     List<TrainingExample> all = examples.examples();
     long start = System.nanoTime();
-    return new Trainer(model.unet(), examples.schedule(), all, adapter, options, random).run(step -> {
+    return new Trainer(model.unet(), model.scheduler(), all, adapter, options, random).run(step -> {
       log.done(step);
       console.progress("step", step.number(), options.steps(), String.format(Locale.ROOT, "loss %.4f", log.recent(RECENT)),
           since(start));
@@ -108,10 +116,10 @@ final class TrainingRun {
     return Duration.ofNanos(System.nanoTime() - start);
   }
 
-  private void write(Console console, OutputFolder folder, StableDiffusion model, AdapterSet adapter, LossLog log, int side,
+  private void write(Console console, OutputFolder folder, LoadedModel model, AdapterSet adapter, int side,
       int pictures) throws IOException {
     PeftFolder.write(folder.path(), adapter, model.name());
-    Json.write(folder.path().resolve(RUN), description(model, adapter, log, side, pictures));
+    Json.write(folder.path().resolve(RUN), description(model, adapter, side, pictures));
     log.writeTable(folder.path().resolve(TABLE));
     try {
       log.writePlot(folder.path().resolve(PLOT), config.method().label() + ", rank " + config.rank());
@@ -120,7 +128,7 @@ final class TrainingRun {
     }
   }
 
-  private Map<String, Object> description(StableDiffusion model, AdapterSet adapter, LossLog log, int side, int pictures) {
+  private Map<String, Object> description(LoadedModel model, AdapterSet adapter, int side, int pictures) {
     Map<String, Object> run = new LinkedHashMap<>();
     run.put("model", model.name());
     run.put("method", config.method().label());
@@ -149,7 +157,7 @@ final class TrainingRun {
     return run;
   }
 
-  private void report(Console console, LossLog log, long done, Duration took) {
+  private void report(Console console, long done, Duration took) {
     Map<String, Object> document = new LinkedHashMap<>();
     document.put("out", out.toString());
     document.put("steps", done);

@@ -34,7 +34,7 @@ public final class Pictures {
    * @throws PictureException if there is none that can be read, or it has more than {@code maxPixels} pixels
    */
   public static Picture read(Path path, long maxPixels) {
-    PictureFile file = new PictureFile(path, bytes(path), maxPixels);
+    PictureFile file = file(path, maxPixels);
     try {
       return switch (file.format()) {
         case JPEG -> Jpeg.read(file);
@@ -46,6 +46,10 @@ public final class Pictures {
     } catch (IOException | RuntimeException e) {
       throw e instanceof PictureException known ? known : file.damaged(e);
     }
+  }
+
+  static PictureFile file(Path path, long maxPixels) {
+    return new PictureFile(path, bytes(path), maxPixels);
   }
 
   private static byte[] bytes(Path path) {

@@ -5,6 +5,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.zip.CRC32;
 import javax.imageio.ImageReader;
 
 /** PNG: its chunks, and the picture in them. */
@@ -46,9 +47,9 @@ final class Png {
   }
 
   /**
-   * The chunks up to the end chunk, or to the end of the file.
+   * The chunks up to the end chunk; without those that a decoder may do without and whose checksum is wrong.
    *
-   * @throws PictureException if one reaches beyond the file
+   * @throws PictureException if one reaches beyond the file, or the checksum of one that is needed is wrong
    */
   static List<Chunk> chunks(PictureFile file) {
     List<Chunk> chunks = new ArrayList<>();
@@ -62,10 +63,20 @@ final class Png {
       if (type.equals("IEND")) {
         return chunks;
       }
-      chunks.add(new Chunk(type, (int) at + 8, (int) length));
+      if (isIntact(file, (int) at, (int) length)) {
+        chunks.add(new Chunk(type, (int) at + 8, (int) length));
+      } else if (Character.isUpperCase(type.charAt(0))) {
+        throw file.damaged("the checksum of chunk " + type + " at byte " + at + " is wrong");
+      }
       at += CHUNK_OVERHEAD + length;
     }
     throw file.damaged("it has no end chunk");
+  }
+
+  private static boolean isIntact(PictureFile file, int at, int length) {
+    CRC32 crc = new CRC32();
+    crc.update(file.bytes(), at + 4, length + 4);
+    return crc.getValue() == file.u32be(at + 8 + length);
   }
 
   static String latin1(byte[] bytes, int start, int length) {

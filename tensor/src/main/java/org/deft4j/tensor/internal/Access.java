@@ -2,6 +2,8 @@ package org.deft4j.tensor.internal;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.NumericException;
 import org.deft4j.tensor.Tensor;
 
 /**
@@ -73,7 +75,7 @@ interface Access {
 
     @Override
     public void set(long index, double value) {
-      int bits = format.encode((float) value);
+      int bits = format.encode(SmallFloat.narrowed(value));
       if (format.bytes() == 2) {
         memory.setAtIndex(ValueLayout.JAVA_SHORT, offset + index, (short) bits);
       } else {
@@ -83,7 +85,7 @@ interface Access {
   }
 
   /** Integers and BOOL. */
-  record Int(MemorySegment memory, long offset, org.deft4j.tensor.DType dtype) implements Access {
+  record Int(MemorySegment memory, long offset, DType dtype) implements Access {
     @Override
     public double get(long index) {
       return (double) getLong(index);
@@ -91,14 +93,15 @@ interface Access {
 
     @Override
     public void set(long index, double value) {
-      setLong(index, dtype == org.deft4j.tensor.DType.BOOL ? (value != 0 ? 1 : 0) : (long) value);
+      setLong(index, dtype == DType.BOOL ? (value != 0 ? 1 : 0) : (long) value);
     }
 
     @Override
     public long getLong(long index) {
       long i = offset + index;
       return switch (dtype) {
-        case I64, U64 -> memory.getAtIndex(ValueLayout.JAVA_LONG, i);
+        case I64 -> memory.getAtIndex(ValueLayout.JAVA_LONG, i);
+        case U64 -> belowSign(memory.getAtIndex(ValueLayout.JAVA_LONG, i));
         case I32 -> memory.getAtIndex(ValueLayout.JAVA_INT, i);
         case U32 -> memory.getAtIndex(ValueLayout.JAVA_INT, i) & 0xFFFFFFFFL;
         case I16 -> memory.getAtIndex(ValueLayout.JAVA_SHORT, i);
@@ -107,6 +110,13 @@ interface Access {
         case U8, BOOL -> memory.get(ValueLayout.JAVA_BYTE, i) & 0xFFL;
         case F64, F32, F16, BF16, F8_E4M3, F8_E5M2 -> throw new IllegalStateException(dtype.name());
       };
+    }
+
+    private static long belowSign(long value) {
+      if (value < 0) {
+        throw new NumericException("cast: the U64 value " + Long.toUnsignedString(value) + " exceeds 2^63 - 1");
+      }
+      return value;
     }
 
     @Override

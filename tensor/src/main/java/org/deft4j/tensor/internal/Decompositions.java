@@ -5,10 +5,16 @@ import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Decompose;
 import org.ejml.data.DMatrixRMaj;
 import org.ejml.dense.row.CommonOps_DDRM;
+import org.ejml.dense.row.MatrixFeatures_DDRM;
+import org.ejml.dense.row.NormOps_DDRM;
+import org.ejml.dense.row.decomposition.qr.QRDecompositionHouseholderColumn_DDRM;
 import org.ejml.dense.row.factory.DecompositionFactory_DDRM;
 
 /** Matrix decompositions by EJML in float64, matrix by matrix of a batch. */
 final class Decompositions {
+  /** Condition numbers from here on leave no digit of a float64. */
+  private static final double SINGULAR = 0x1p52;
+
   private Decompositions() {}
 
   static void run(Decompose op, Tensor x, Tensor[] out) {
@@ -42,15 +48,38 @@ final class Decompositions {
     }
   }
 
-  /** EJML's Householder reflections have LAPACK's signs: the diagonal of R gets the sign opposite to the pivot's. */
+  /**
+   * Householder reflections with LAPACK's signs. Both give R_jj the sign opposite to the pivot's; but where nothing is left
+   * to reflect below the pivot (zeros, or the last row), LAPACK takes the identity, and EJML turns the sign. There, row j of R and
+   * column j of Q are turned back. That EJML reports a column of zeros is of no interest: it has a decomposition.
+   */
   private static void qr(DMatrixRMaj matrix, long i, Tensor[] out) {
-    var qr = DecompositionFactory_DDRM.qr(matrix.numRows, matrix.numCols);
-    if (!qr.decompose(matrix)) {
-      throw new NumericException("qr: the decomposition of a " + matrix.numRows + " x " + matrix.numCols
-          + " matrix did not converge");
+    var qr = new QRDecompositionHouseholderColumn_DDRM();
+    boolean _ = qr.decompose(matrix);
+    DMatrixRMaj q = qr.getQ(null, true);
+    DMatrixRMaj r = qr.getR(null, true);
+    double[] gammas = qr.getGammas();
+    for (int j = 0; j < q.numCols; j++) {
+      if (gammas[j] != 0 && isZero(qr.getQR()[j], j + 1, matrix.numRows)) {
+        for (int row = 0; row < q.numRows; row++) {
+          q.set(row, j, -q.get(row, j));
+        }
+        for (int column = j; column < r.numCols; column++) {
+          r.set(j, column, -r.get(j, column));
+        }
+      }
     }
-    store(qr.getQ(null, true), i, out[0]);
-    store(qr.getR(null, true), i, out[1]);
+    store(q, i, out[0]);
+    store(r, i, out[1]);
+  }
+
+  private static boolean isZero(double[] column, int from, int to) {
+    for (int row = from; row < to; row++) {
+      if (column[row] != 0) {
+        return false;
+      }
+    }
+    return true;
   }
 
   private static void svd(DMatrixRMaj matrix, long i, Tensor[] out) {
@@ -89,9 +118,12 @@ final class Decompositions {
     store(cholesky.getT(null), i, out);
   }
 
+  /** Refused where the condition number says that no digit of the inverse would be right. */
   private static void inverse(DMatrixRMaj matrix, long i, Tensor out) {
     DMatrixRMaj inverse = new DMatrixRMaj(matrix.numRows, matrix.numRows);
-    if (!CommonOps_DDRM.invert(matrix, inverse)) {
+    boolean found = CommonOps_DDRM.invert(matrix, inverse) && !MatrixFeatures_DDRM.hasUncountable(inverse);
+    double condition = found ? NormOps_DDRM.normPInf(matrix) * NormOps_DDRM.normPInf(inverse) : Double.POSITIVE_INFINITY;
+    if (!(condition < SINGULAR)) {
       throw new NumericException("inverse: the " + matrix.numRows + " x " + matrix.numRows + " matrix is singular");
     }
     store(inverse, i, out);

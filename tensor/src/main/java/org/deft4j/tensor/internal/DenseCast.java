@@ -5,52 +5,97 @@ import java.lang.foreign.ValueLayout;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Tensor;
 
-/** The conversions of whole weights, as loops that C2 turns into vector code: between F32 and F16, BF16. */
+/** The conversions of weights and pictures, as loops that C2 turns into vector code: between F32 and F16, BF16, F64, from U8. */
 final class DenseCast {
   private final MemorySegment read;
   private final MemorySegment write;
-  private final DType from;
-  private final DType to;
+  private final Loop loop;
 
-  private DenseCast(Tensor source, Tensor target) {
+  /** Converts {@code n} elements from index a of {@code read} to index b of {@code write}. */
+  @FunctionalInterface
+  private interface Loop {
+    void run(MemorySegment read, long a, MemorySegment write, long b, long n);
+  }
+
+  private DenseCast(Tensor source, Tensor target, Loop loop) {
     read = source.memory();
     write = target.memory();
-    from = source.dtype();
-    to = target.dtype();
+    this.loop = loop;
   }
 
   /** The loop for this pair of types, or null where there is none of its own. */
   static DenseCast of(Tensor source, Tensor target) {
-    boolean narrows = source.dtype() == DType.F32 && isHalf(target.dtype());
-    boolean widens = isHalf(source.dtype()) && target.dtype() == DType.F32;
-    return narrows || widens ? new DenseCast(source, target) : null;
+    Loop loop = target.dtype() == DType.F32 ? toFloat(source.dtype())
+        : source.dtype() == DType.F32 ? fromFloat(target.dtype()) : null;
+    return loop == null ? null : new DenseCast(source, target, loop);
   }
 
-  private static boolean isHalf(DType dtype) {
-    return dtype == DType.F16 || dtype == DType.BF16;
+  private static Loop toFloat(DType from) {
+    return switch (from) {
+      case BF16 -> DenseCast::bfloat16ToFloat;
+      case F16 -> DenseCast::float16ToFloat;
+      case F64 -> DenseCast::doubleToFloat;
+      case U8 -> DenseCast::byteToFloat;
+      default -> null;
+    };
+  }
+
+  private static Loop fromFloat(DType to) {
+    return switch (to) {
+      case BF16 -> DenseCast::floatToBfloat16;
+      case F16 -> DenseCast::floatToFloat16;
+      case F64 -> DenseCast::floatToDouble;
+      default -> null;
+    };
   }
 
   /** Converts {@code n} elements from index a of the source's memory to index b of the target's. */
   void run(long a, long b, long n) {
-    if (from == DType.BF16) {
-      for (long i = 0; i < n; i++) {
-        write.setAtIndex(ValueLayout.JAVA_INT, b + i, read.getAtIndex(ValueLayout.JAVA_SHORT, a + i) << 16);
-      }
-    } else if (from == DType.F16) {
-      for (long i = 0; i < n; i++) {
-        write.setAtIndex(ValueLayout.JAVA_FLOAT, b + i,
-            Float.float16ToFloat(read.getAtIndex(ValueLayout.JAVA_SHORT, a + i)));
-      }
-    } else if (to == DType.BF16) {
-      for (long i = 0; i < n; i++) {
-        write.setAtIndex(ValueLayout.JAVA_SHORT, b + i,
-            (short) SmallFloat.bfloat16(read.getAtIndex(ValueLayout.JAVA_FLOAT, a + i)));
-      }
-    } else {
-      for (long i = 0; i < n; i++) {
-        write.setAtIndex(ValueLayout.JAVA_SHORT, b + i,
-            Float.floatToFloat16(read.getAtIndex(ValueLayout.JAVA_FLOAT, a + i)));
-      }
+    loop.run(read, a, write, b, n);
+  }
+
+  private static void bfloat16ToFloat(MemorySegment read, long a, MemorySegment write, long b, long n) {
+    for (long i = 0; i < n; i++) {
+      write.setAtIndex(ValueLayout.JAVA_INT, b + i, read.getAtIndex(ValueLayout.JAVA_SHORT, a + i) << 16);
+    }
+  }
+
+  private static void float16ToFloat(MemorySegment read, long a, MemorySegment write, long b, long n) {
+    for (long i = 0; i < n; i++) {
+      write.setAtIndex(ValueLayout.JAVA_FLOAT, b + i,
+          Float.float16ToFloat(read.getAtIndex(ValueLayout.JAVA_SHORT, a + i)));
+    }
+  }
+
+  private static void doubleToFloat(MemorySegment read, long a, MemorySegment write, long b, long n) {
+    for (long i = 0; i < n; i++) {
+      write.setAtIndex(ValueLayout.JAVA_FLOAT, b + i, (float) read.getAtIndex(ValueLayout.JAVA_DOUBLE, a + i));
+    }
+  }
+
+  private static void byteToFloat(MemorySegment read, long a, MemorySegment write, long b, long n) {
+    for (long i = 0; i < n; i++) {
+      write.setAtIndex(ValueLayout.JAVA_FLOAT, b + i, read.get(ValueLayout.JAVA_BYTE, a + i) & 0xFF);
+    }
+  }
+
+  private static void floatToBfloat16(MemorySegment read, long a, MemorySegment write, long b, long n) {
+    for (long i = 0; i < n; i++) {
+      write.setAtIndex(ValueLayout.JAVA_SHORT, b + i,
+          (short) SmallFloat.bfloat16(read.getAtIndex(ValueLayout.JAVA_FLOAT, a + i)));
+    }
+  }
+
+  private static void floatToFloat16(MemorySegment read, long a, MemorySegment write, long b, long n) {
+    for (long i = 0; i < n; i++) {
+      write.setAtIndex(ValueLayout.JAVA_SHORT, b + i,
+          Float.floatToFloat16(read.getAtIndex(ValueLayout.JAVA_FLOAT, a + i)));
+    }
+  }
+
+  private static void floatToDouble(MemorySegment read, long a, MemorySegment write, long b, long n) {
+    for (long i = 0; i < n; i++) {
+      write.setAtIndex(ValueLayout.JAVA_DOUBLE, b + i, (double) read.getAtIndex(ValueLayout.JAVA_FLOAT, a + i));
     }
   }
 }

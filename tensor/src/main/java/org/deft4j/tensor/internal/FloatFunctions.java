@@ -14,9 +14,25 @@ final class FloatFunctions {
 
   private FloatFunctions() {}
 
+  /** A power that needs no logarithm, as the operation that it is; any other operation as it is. */
+  static Unary plain(Unary op) {
+    if (op instanceof Unary.Power(var exponent)) {
+      if (exponent == 2) {
+        return new Unary.Square();
+      } else if (exponent == 0.5) {
+        return new Unary.Sqrt();
+      } else if (exponent == -0.5) {
+        return new Unary.Rsqrt();
+      } else if (exponent == -1) {
+        return new Unary.Reciprocal();
+      }
+    }
+    return op;
+  }
+
   /** {@code f}. */
   static FloatFunction of(Unary op) {
-    return switch (op) {
+    return switch (plain(op)) {
       case Unary.Neg() -> x -> -x;
       case Unary.Abs() -> Math::abs;
       case Unary.Exp() -> MathF32::exp;
@@ -46,7 +62,7 @@ final class FloatFunctions {
 
   /** {@code f'}; at a kink one of the two sides, as in torch. */
   static FloatFunction derivative(Unary op) {
-    return switch (op) {
+    return switch (plain(op)) {
       case Unary.Neg() -> x -> -1f;
       case Unary.Abs() -> Math::signum;
       case Unary.Exp() -> MathF32::exp;
@@ -142,23 +158,14 @@ final class FloatFunctions {
     return x -> low <= x && x <= high ? 1f : 0f;
   }
 
-  /** The exponents that need no logarithm are computed without one. */
   private static FloatFunction power(double exponent) {
     float y = (float) exponent;
     if (y == 0f) {
       return constant(1f);
     } else if (y == 1f) {
       return x -> x;
-    } else if (y == 2f) {
-      return x -> x * x;
     } else if (y == 3f) {
       return x -> x * x * x;
-    } else if (y == 0.5f) {
-      return x -> (float) Math.sqrt(x);
-    } else if (y == -0.5f) {
-      return x -> 1f / (float) Math.sqrt(x);
-    } else if (y == -1f) {
-      return x -> 1f / x;
     }
     return x -> MathF32.pow(x, y);
   }
@@ -168,7 +175,7 @@ final class FloatFunctions {
     if (y == 0f) {
       return constant(0f);
     }
-    FloatFunction power = power(exponent - 1);
+    FloatFunction power = of(new Unary.Power(exponent - 1));
     return x -> y * power.apply(x);
   }
 }

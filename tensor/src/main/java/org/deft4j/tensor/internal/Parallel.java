@@ -61,13 +61,19 @@ public final class Parallel {
     Phaser done = new Phaser(1);
     for (int i = 1; i < threads; i++) {
       done.register();
-      WORKERS.execute(() -> {
-        try {
-          worker.run();
-        } finally {
-          done.arriveAndDeregister();
-        }
-      });
+      try {
+        WORKERS.execute(() -> {
+          try {
+            worker.run();
+          } finally {
+            done.arriveAndDeregister();
+          }
+        });
+      } catch (OutOfMemoryError _) {
+        // The system has no more threads: those there are do the work.
+        done.arriveAndDeregister();
+        break;
+      }
     }
     worker.run();
     done.arriveAndAwaitAdvance();

@@ -133,7 +133,7 @@ final class Product {
     private void packShared(long first, long end, float[] packed) {
       Panels side = leftShared ? left : right;
       try (Buffer room = Buffer.of((long) WIDTH * DEPTH)) {
-        for (long i = first; i < end; i++) {
+        for (long i = first; i < end && k0 < k1; i++) {
           long panel = from + i % (to - from);
           long k = k0 + i / (to - from) * DEPTH;
           side.pack(shared.start(panel), shared.lines(panel), k, depth(k), packed, at(panel, k), shared.pitch(panel),
@@ -170,7 +170,7 @@ final class Product {
       long base = cut.before(first);
       for (long k = piece.k0; k == piece.k0 || k < piece.k1; k += DEPTH) {
         int depth = piece.depth(k);
-        for (long panel = first; panel < end; panel++) {
+        for (long panel = first; panel < end && depth > 0; panel++) {
           side.pack(cut.start(panel), cut.lines(panel), k, depth, own.floats, (int) (cut.before(panel) - base) * depth,
               cut.pitch(panel), room.floats);
         }

@@ -149,8 +149,10 @@ final class ScalarContraction {
             long o = firstOut + k / (kh * kw);
             long row = pixel / width + s.top() - k / kw % kh * s.dilationH();
             long column = pixel % width + s.left() - k % kw * s.dilationW();
-            boolean inside = row >= 0 && column >= 0 && row % s.strideH() == 0 && column % s.strideW() == 0
-                && row / s.strideH() < oh && column / s.strideW() < ow;
+            if (row % s.strideH() != 0 || column % s.strideW() != 0) {
+              continue;
+            }
+            boolean inside = row >= 0 && column >= 0 && row / s.strideH() < oh && column / s.strideW() < ow;
             long at = ((plane / channels * dy.size(1) + o) * oh + row / s.strideH()) * ow + column / s.strideW();
             double value = inside ? upstream.get(at) : 0;
             acc = real.fma(value, w.get((o * c + channel % c) * kh * kw + k % (kh * kw)), acc);

@@ -10,6 +10,9 @@ import org.deft4j.tensor.op.Op;
 
 /** Elements chosen by other tensors. A tensor is seen as [outer, size of dim, inner]. */
 final class ScalarIndexing {
+  /** Added, it makes -0 the 0 that it is equal to. */
+  private static final double ZERO = 0;
+
   private ScalarIndexing() {}
 
   static void run(Indexing op, Tensor[] in, Tensor[] out) {
@@ -25,7 +28,8 @@ final class ScalarIndexing {
 
   private static long checked(Op op, long index, long size) {
     if (index < 0 || index >= size) {
-      throw new ShapeException(op.label() + ": index " + index + " is outside 0 .. " + (size - 1));
+      throw new ShapeException(op.label() + ": index " + index + " is outside 0 .. " + (size - 1)
+          + ", the dimension has size " + size);
     }
     return index;
   }
@@ -110,7 +114,7 @@ final class ScalarIndexing {
       long start = line / inner * n * inner + line % inner;
       Integer[] order = new Integer[n];
       Arrays.setAll(order, i -> i);
-      Comparator<Integer> ascending = Comparator.comparingDouble(i -> from.get(start + i * inner));
+      Comparator<Integer> ascending = Comparator.comparingDouble(i -> from.get(start + i * inner) + ZERO);
       Arrays.sort(order, descending ? ascending.reversed() : ascending);
       for (int i = 0; i < n; i++) {
         values.set(start + i * inner, from.get(start + order[i] * inner));

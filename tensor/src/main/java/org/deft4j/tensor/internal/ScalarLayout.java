@@ -1,5 +1,7 @@
 package org.deft4j.tensor.internal;
 
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.List;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
@@ -7,6 +9,9 @@ import org.deft4j.tensor.op.Layout;
 
 /** Copies that rearrange or convert. */
 final class ScalarLayout {
+  /** Elements below which a second thread costs more than it saves. */
+  private static final long FILL_GRAIN = 1 << 16;
+
   private ScalarLayout() {}
 
   static void run(Layout op, Tensor[] in, Tensor[] out) {
@@ -67,21 +72,48 @@ final class ScalarLayout {
     }
   }
 
-  /** Sets every element of a tensor of any strides. */
+  /** Sets every element of a tensor of any strides: one by the rules of its type, the others as copies of its bits. */
   static void fill(Tensor target, double value) {
-    Access elements = Access.of(target);
-    if (target.isContiguous()) {
-      Parallel.forRange(target.elementCount(), 1 << 15, (from, to) -> {
-        for (long i = from; i < to; i++) {
-          elements.set(i, value);
-        }
-      });
+    if (target.elementCount() == 0) {
       return;
     }
-    long[] strides = target.strides();
-    Shape shape = target.shape();
-    for (long i = 0; i < shape.elementCount(); i++) {
-      elements.set(Positions.offset(i, shape, strides), value);
+    Access elements = Access.of(target);
+    elements.set(0, value);
+    if (!target.isContiguous()) {
+      long[] strides = target.strides();
+      Shape shape = target.shape();
+      for (long i = 1; i < shape.elementCount(); i++) {
+        elements.set(Positions.offset(i, shape, strides), value);
+      }
+      return;
+    }
+    MemorySegment bytes = target.bytes();
+    int width = target.dtype().bytes();
+    Parallel.forRange(target.elementCount(), FILL_GRAIN, (from, to) -> repeat(bytes, width, Math.max(1, from), to));
+  }
+
+  /** Copies the first element's bits to the elements {@code from} to {@code to}. */
+  private static void repeat(MemorySegment bytes, int width, long from, long to) {
+    switch (width) {
+      case 8 -> {
+        long bits = bytes.getAtIndex(ValueLayout.JAVA_LONG, 0);
+        for (long i = from; i < to; i++) {
+          bytes.setAtIndex(ValueLayout.JAVA_LONG, i, bits);
+        }
+      }
+      case 4 -> {
+        int bits = bytes.getAtIndex(ValueLayout.JAVA_INT, 0);
+        for (long i = from; i < to; i++) {
+          bytes.setAtIndex(ValueLayout.JAVA_INT, i, bits);
+        }
+      }
+      case 2 -> {
+        short bits = bytes.getAtIndex(ValueLayout.JAVA_SHORT, 0);
+        for (long i = from; i < to; i++) {
+          bytes.setAtIndex(ValueLayout.JAVA_SHORT, i, bits);
+        }
+      }
+      default -> bytes.asSlice(from, to - from).fill(bytes.get(ValueLayout.JAVA_BYTE, 0));
     }
   }
 }

@@ -1,5 +1,6 @@
 package org.deft4j.tensor.internal;
 
+import org.deft4j.tensor.ShapeException;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Spatial;
 import org.deft4j.tensor.op.Spatial.Window;
@@ -196,6 +197,9 @@ final class ScalarSpatial {
     for (long h = 0; h < p.fromH; h++) {
       for (long w = 0; w < p.fromW; w++) {
         long where = index.getLong(p.fromStart + h * p.fromW + w);
+        if (where < 0 || where >= p.toH * p.toW) {
+          throw new ShapeException("max_pool2d_grad: index " + where + " is outside 0 .. " + (p.toH * p.toW - 1));
+        }
         p.add(where / p.toW, where % p.toW, p.read(h, w));
       }
     }

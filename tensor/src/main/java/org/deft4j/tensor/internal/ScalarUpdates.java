@@ -9,8 +9,13 @@ final class ScalarUpdates {
   private ScalarUpdates() {}
 
   static void run(InPlace op, Tensor[] in, Tensor[] out) {
+    Parallel.forRange(in[0].elementCount(), ScalarElementwise.GRAIN, body(op, in));
+  }
+
+  /** Computes {@code op} on the elements of a range. */
+  static Parallel.Range body(InPlace op, Tensor[] in) {
     boolean f32 = in[0].dtype() == DType.F32;
-    Parallel.Range body = switch (op) {
+    return switch (op) {
       case InPlace.AddScaledInto(var alpha) -> f32 ? addScaled((float) alpha, in) : addScaledF64(alpha, in);
       case InPlace.ScaleInto(var factor) -> f32 ? scale((float) factor, in) : scaleF64(factor, in);
       case InPlace.AdamUpdate adam -> f32 ? adam(Adam.of(adam), in) : adamF64(adam, in);
@@ -18,7 +23,6 @@ final class ScalarUpdates {
       case InPlace.CopyInto ignored -> throw new IllegalStateException(op.label());
       case InPlace.Fill ignored -> throw new IllegalStateException(op.label());
     };
-    Parallel.forRange(in[0].elementCount(), ScalarElementwise.GRAIN, body);
   }
 
   // ----------------------------------------------------------------------------------------------------- float32

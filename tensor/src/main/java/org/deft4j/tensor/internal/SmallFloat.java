@@ -86,6 +86,20 @@ enum SmallFloat {
     return (bits + 0x7FFF + ((bits >>> 16) & 1)) >>> 16;
   }
 
+  /**
+   * {@code value} as a float that rounds to fewer bits as {@code value} itself does: cut off towards zero, with the last bit set
+   * where something was lost ("rounding to odd"), so that a second rounding sees on which side of a tie it was.
+   */
+  static float narrowed(double value) {
+    float near = (float) value;
+    if (near == value || Double.isNaN(value)) {
+      return near;
+    }
+    int bits = Float.floatToRawIntBits(near);
+    int towardsZero = Math.abs((double) near) > Math.abs(value) ? bits - 1 : bits;
+    return Float.intBitsToFloat(towardsZero | 1);
+  }
+
   private static float small(int bits, int exponentBits, int mantissaBits, int bias) {
     int exponent = (bits >> mantissaBits) & ((1 << exponentBits) - 1);
     int mantissa = bits & ((1 << mantissaBits) - 1);

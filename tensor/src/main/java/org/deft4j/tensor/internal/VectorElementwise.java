@@ -22,7 +22,7 @@ final class VectorElementwise {
 
   /** Computes {@code op}, or returns false. */
   static boolean run(Unary op, Tensor[] in, Tensor[] out) {
-    Unary same = plain(op);
+    Unary same = FloatFunctions.plain(op);
     if (out[0].dtype() != DType.F32 || out[0].elementCount() < SMALL || !UnaryLoops.has(same)) {
       return false;
     }
@@ -37,22 +37,6 @@ final class VectorElementwise {
       }
     });
     return true;
-  }
-
-  /** A power that {@link FloatFunctions} computes like another operation, as that operation. */
-  static Unary plain(Unary op) {
-    if (op instanceof Unary.Power(var exponent)) {
-      if (exponent == 2) {
-        return new Unary.Square();
-      } else if (exponent == 0.5) {
-        return new Unary.Sqrt();
-      } else if (exponent == -0.5) {
-        return new Unary.Rsqrt();
-      } else if (exponent == -1) {
-        return new Unary.Reciprocal();
-      }
-    }
-    return op;
   }
 
   /** Computes {@code op}, or returns false. */

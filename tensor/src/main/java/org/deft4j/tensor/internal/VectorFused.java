@@ -1,9 +1,14 @@
 package org.deft4j.tensor.internal;
 
+import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.FloatVector;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Fused;
 import org.deft4j.tensor.op.Unary;
+
+import static org.deft4j.tensor.internal.FloatFunctions.INV_SQRT_2;
+import static org.deft4j.tensor.internal.FloatFunctions.INV_SQRT_2PI;
 
 /** {@link Fused} in float32: whole vectors by loops, the rest one by one. */
 final class VectorFused {
@@ -15,8 +20,11 @@ final class VectorFused {
       return false;
     }
     return switch (op) {
-      case Fused.ActivationGrad(var function) -> activationGrad(VectorElementwise.plain(function), in, out);
-      default -> false;
+      case Fused.Geglu() -> geglu(out[0].size(-1), Floats.of(in[0]), Floats.of(out[0]), out[0].elementCount());
+      case Fused.GegluGrad() -> gegluGrad(in[0].size(-1), Floats.of(in[0]), Floats.of(in[1]), Floats.of(out[0]),
+          in[0].elementCount());
+      case Fused.ActivationGrad(var function) -> activationGrad(FloatFunctions.plain(function), in, out);
+      case Fused.SoftmaxGrad(var dim) -> softmaxGrad(Slab.of(out[0].shape(), dim), in, out);
     };
   }
 
@@ -36,5 +44,124 @@ final class VectorFused {
       }
     });
     return true;
+  }
+
+  // ------------------------------------------------------------------------------------------------------- GEGLU
+
+  private static long grain(long width) {
+    return Math.max(1, VectorElementwise.GRAIN / width);
+  }
+
+  private static boolean geglu(long width, Floats x, Floats y, long count) {
+    int vectors = Math.toIntExact(width / Simd.LANES);
+    Parallel.forRange(count / width, grain(width), (from, to) -> {
+      for (long row = from; row < to; row++) {
+        long value = 2 * row * width;
+        geglu(x, value, value + width, y, row * width, vectors);
+        for (long i = (long) vectors * Simd.LANES; i < width; i++) {
+          y.set(row * width + i, x.get(value + i) * FloatFunctions.gelu(x.get(value + width + i)));
+        }
+      }
+    });
+    return true;
+  }
+
+  private static void geglu(Floats x, long value, long gate, Floats y, long out, int vectors) {
+    MemorySegment memory = y.memory();
+    long atValue = x.byteAt(value);
+    long atGate = x.byteAt(gate);
+    long atY = y.byteAt(out);
+    for (int i = 0; i < vectors; i++) {
+      long step = (long) i * Simd.BYTES;
+      FloatVector v = Simd.load(x.memory(), atValue + step);
+      FloatVector g = Simd.load(x.memory(), atGate + step);
+      v.mul(VectorFunctions.gelu(g)).intoMemorySegment(memory, atY + step, Simd.ORDER);
+    }
+  }
+
+  private static boolean gegluGrad(long width, Floats dy, Floats x, Floats dx, long count) {
+    int vectors = Math.toIntExact(width / Simd.LANES);
+    Parallel.forRange(count / width, grain(2 * width), (from, to) -> {
+      for (long row = from; row < to; row++) {
+        long value = 2 * row * width;
+        erfs(x, dx, value + width, vectors);
+        gegluGrad(dy, row * width, x, dx, value, value + width, vectors);
+        for (long i = (long) vectors * Simd.LANES; i < width; i++) {
+          float d = dy.get(row * width + i);
+          float gate = x.get(value + width + i);
+          dx.set(value + i, d * FloatFunctions.gelu(gate));
+          dx.set(value + width + i, (d * x.get(value + i)) * FloatFunctions.geluSlope(gate));
+        }
+      }
+    });
+    return true;
+  }
+
+  /** {@code y = erf(x / sqrt 2)}. */
+  private static void erfs(Floats x, Floats y, long start, int vectors) {
+    MemorySegment memory = y.memory();
+    long atX = x.byteAt(start);
+    long atY = y.byteAt(start);
+    for (int i = 0; i < vectors; i++) {
+      long step = (long) i * Simd.BYTES;
+      FloatVector scaled = Simd.load(x.memory(), atX + step).mul(INV_SQRT_2);
+      MathVector.erf(scaled).intoMemorySegment(memory, atY + step, Simd.ORDER);
+    }
+  }
+
+  /** Where dx holds the gate's erf before (in a loop of its own: see {@link MathVector}), it holds its gradient after. */
+  private static void gegluGrad(Floats dy, long out, Floats x, Floats dx, long value, long gate, int vectors) {
+    MemorySegment memory = dx.memory();
+    long atDy = dy.byteAt(out);
+    long atValue = x.byteAt(value);
+    long atGate = x.byteAt(gate);
+    long toValue = dx.byteAt(value);
+    long toGate = dx.byteAt(gate);
+    for (int i = 0; i < vectors; i++) {
+      long step = (long) i * Simd.BYTES;
+      FloatVector d = Simd.load(dy.memory(), atDy + step);
+      FloatVector v = Simd.load(x.memory(), atValue + step);
+      FloatVector g = Simd.load(x.memory(), atGate + step);
+      FloatVector erf = Simd.load(memory, toGate + step);
+      FloatVector density = MathVector.exp(g.mul(g).mul(-0.5f)).mul(INV_SQRT_2PI);
+      FloatVector slope = g.fma(density, erf.fma(0.5f, 0.5f));
+      FloatVector half = g.mul(0.5f);
+      d.mul(half.fma(erf, half)).intoMemorySegment(memory, toValue + step, Simd.ORDER);
+      d.mul(v).mul(slope).intoMemorySegment(memory, toGate + step, Simd.ORDER);
+    }
+  }
+
+  // ----------------------------------------------------------------------------------------------------- softmax
+
+  private static boolean softmaxGrad(Slab slab, Tensor[] in, Tensor[] out) {
+    if (slab.inner() != 1) {
+      return false;
+    }
+    Floats dy = Floats.of(in[0]);
+    Floats y = Floats.of(in[1]);
+    Floats dx = Floats.of(out[0]);
+    long n = slab.n();
+    Parallel.forRange(slab.outer(), slab.grain(), (from, to) -> {
+      for (long row = from; row < to; row++) {
+        long start = row * n;
+        softmaxGrad(dy, y, VectorSums.dot(dy, start, y, start, n), dx, start, n);
+      }
+    });
+    return true;
+  }
+
+  private static void softmaxGrad(Floats dy, Floats y, float sum, Floats dx, long start, long n) {
+    int vectors = Math.toIntExact(n / Simd.LANES);
+    long atDy = dy.byteAt(start);
+    long atY = y.byteAt(start);
+    long atDx = dx.byteAt(start);
+    for (int i = 0; i < vectors; i++) {
+      long step = (long) i * Simd.BYTES;
+      FloatVector difference = Simd.load(dy.memory(), atDy + step).sub(sum);
+      Simd.load(y.memory(), atY + step).mul(difference).intoMemorySegment(dx.memory(), atDx + step, Simd.ORDER);
+    }
+    for (long i = start + (long) vectors * Simd.LANES; i < start + n; i++) {
+      dx.set(i, y.get(i) * (dy.get(i) - sum));
+    }
   }
 }

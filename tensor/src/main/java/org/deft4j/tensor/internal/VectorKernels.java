@@ -3,8 +3,12 @@ package org.deft4j.tensor.internal;
 import jdk.incubator.vector.FloatVector;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Binary;
+import org.deft4j.tensor.op.Contraction;
 import org.deft4j.tensor.op.Fused;
+import org.deft4j.tensor.op.InPlace;
+import org.deft4j.tensor.op.Norm;
 import org.deft4j.tensor.op.Op;
+import org.deft4j.tensor.op.Reduction;
 import org.deft4j.tensor.op.Unary;
 
 /**
@@ -29,7 +33,15 @@ final class VectorKernels implements Kernels {
     boolean done = switch (op) {
       case Unary unary -> VectorElementwise.run(unary, in, out);
       case Binary binary -> VectorElementwise.run(binary, in, out);
+      case Reduction reduction -> VectorReductions.run(reduction, in, out);
+      case Norm norm -> VectorNorms.run(norm, in, out);
+      case InPlace update -> VectorUpdates.run(update, in);
       case Fused fused -> VectorFused.run(fused, in, out);
+      case Contraction.MatMul product -> VectorProducts.run(product, in, out);
+      case Contraction.Linear product -> VectorProducts.run(product, in, out);
+      case Contraction.Conv2d convolution -> VectorConvolution.run(convolution, in, out);
+      case Contraction.Conv2dInputGrad convolution -> VectorConvolution.run(convolution, in, out);
+      case Contraction.Conv2dWeightGrad convolution -> VectorConvolution.run(convolution, in, out);
       default -> false;
     };
     if (!done) {

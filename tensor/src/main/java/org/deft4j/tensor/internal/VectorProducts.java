@@ -10,9 +10,9 @@ import org.deft4j.tensor.op.Contraction;
 /** Matrix products in float32, by {@link Product}. */
 final class VectorProducts {
   /** Below so many multiplications the plain loops are as fast, and do not wait for the compiler. */
-  private static final long SMALL = 1 << 14;
+  private static final long SMALL = 1 << 11;
   /** From here on the threads share each of a few products instead of taking one each. */
-  private static final long LARGE = 1 << 20;
+  static final long LARGE = 1 << 20;
   /** Results with fewer columns are computed transposed, if they have more rows: the vectors lie along the longer side. */
   private static final int THIN = RegisterTile.WIDTH / 2;
 
@@ -20,51 +20,48 @@ final class VectorProducts {
 
   /** Computes {@code op}, or returns false. */
   static boolean run(Contraction op, Tensor[] in, Tensor[] out) {
-    Tensor c = out[0];
-    if (c.dtype() != DType.F32) {
+    Tensor a = in[0];
+    if (a.dtype() != DType.F32 || a.rank() == 0 || out[0].elementCount() * a.size(-1) < SMALL) {
       return false;
     }
-    return switch (op) {
-      case Contraction.MatMul() -> matMul(in[0], in[1], c);
-      case Contraction.Linear() -> linear(in, c);
-      default -> false;
-    };
+    compute(op, in, out[0]);
+    return true;
   }
 
-  private static boolean linear(Tensor[] in, Tensor c) {
+  /** Computes {@code op}, of any size. */
+  static void compute(Contraction op, Tensor[] in, Tensor c) {
+    if (op instanceof Contraction.Linear) {
+      linear(in, c);
+    } else {
+      matMul(in[0], in[1], c);
+    }
+  }
+
+  private static void linear(Tensor[] in, Tensor c) {
     Tensor x = in[0];
     Tensor w = in[1];
     long n = w.size(0);
     long k = w.size(1);
     long m = n == 0 ? 0 : c.elementCount() / n;
-    if (m * n * k < SMALL) {
-      return false;
-    }
     Panels left = rows(x, x.rank() - 1, x.strides()[x.rank() - 1], x.offset());
     Panels right = MatrixPanels.of(w.memory(), w.dtype(), w.offset(), n, w.strides()[0], w.strides()[1]);
     multiply(left, right, m, n, k, c, 0, in.length == 3 ? in[2] : null);
-    return true;
   }
 
-  private static boolean matMul(Tensor a, Tensor b, Tensor c) {
+  private static void matMul(Tensor a, Tensor b, Tensor c) {
     long m = c.size(-2);
     long n = c.size(-1);
     long k = a.size(-1);
-    if (c.elementCount() * k < SMALL) {
-      return false;
-    }
     long[] as = a.strides();
     long[] bs = b.strides();
     long bRow = bs[bs.length - 2];
     long bColumn = bs[bs.length - 1];
-    if (b.elementCount() == k * n) {
+    if (n > 0 && b.elementCount() == k * n && a.elementCount() == c.elementCount() / n * k) {
       // One matrix on the right for all: the matrices on the left are one tall one.
-      if (a.elementCount() == c.elementCount() / n * k) {
-        Panels left = rows(a, a.rank() - 1, as[as.length - 1], a.offset());
-        multiply(left, MatrixPanels.of(b.memory(), b.dtype(), b.offset(), n, bColumn, bRow), c.elementCount() / n, n, k, c,
-            0, null);
-        return true;
-      }
+      Panels left = rows(a, a.rank() - 1, as[as.length - 1], a.offset());
+      Panels right = MatrixPanels.of(b.memory(), b.dtype(), b.offset(), n, bColumn, bRow);
+      multiply(left, right, c.elementCount() / n, n, k, c, 0, null);
+      return;
     }
     Shape batch = c.shape().sub(0, c.rank() - 2);
     long[] aSteps = broadcastSteps(a, batch.rank());
@@ -83,7 +80,6 @@ final class VectorProducts {
     } else {
       products.run(0, count);
     }
-    return true;
   }
 
   /** The last but {@code rank - dims} dimensions of x as lines. */

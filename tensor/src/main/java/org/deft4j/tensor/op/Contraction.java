@@ -1,6 +1,7 @@
 package org.deft4j.tensor.op;
 
 import org.deft4j.tensor.Shape;
+import org.deft4j.tensor.ShapeException;
 
 /**
  * Sums of products. Each element of a product is one chain of fused multiply-adds, {@code acc = fma(a_k, b_k, acc)} with
@@ -17,6 +18,16 @@ public sealed interface Contraction extends Op {
   /** How a convolution walks: stride, zero padding on the four sides, dilation, groups. */
   record ConvSpec(int strideH, int strideW, int top, int bottom, int left, int right, int dilationH, int dilationW,
       int groups) {
+    /** Refuses what walks nowhere. */
+    public ConvSpec {
+      if (Math.min(Math.min(strideH, strideW), Math.min(Math.min(dilationH, dilationW), groups)) < 1
+          || Math.min(Math.min(top, bottom), Math.min(left, right)) < 0) {
+        throw new ShapeException("convolution: stride [" + strideH + ", " + strideW + "], dilation [" + dilationH + ", "
+            + dilationW + "] and groups " + groups + " must be at least 1, padding [" + top + ", " + bottom + ", " + left
+            + ", " + right + "] not negative");
+      }
+    }
+
     /** The same stride, and padding on all four sides. */
     public static ConvSpec of(int stride, int padding) {
       return new ConvSpec(stride, stride, padding, padding, padding, padding, 1, 1, 1);
@@ -24,12 +35,12 @@ public sealed interface Contraction extends Op {
 
     /** Rows of the result for {@code height} input rows and a kernel of {@code kernelH}. */
     public long outHeight(long height, long kernelH) {
-      return (height + top + bottom - dilationH * (kernelH - 1) - 1) / strideH + 1;
+      return Math.floorDiv(height + top + bottom - dilationH * (kernelH - 1) - 1, strideH) + 1;
     }
 
     /** Columns of the result. */
     public long outWidth(long width, long kernelW) {
-      return (width + left + right - dilationW * (kernelW - 1) - 1) / strideW + 1;
+      return Math.floorDiv(width + left + right - dilationW * (kernelW - 1) - 1, strideW) + 1;
     }
   }
 
@@ -39,7 +50,10 @@ public sealed interface Contraction extends Op {
    */
   record Conv2d(ConvSpec spec) implements Contraction {}
 
-  /** {@code dy [N,O,OH,OW], w -> dx} of {@code input} shape; the chain runs over (o, kh, kw) ascending. */
+  /**
+   * {@code dy [N,O,OH,OW], w -> dx} of {@code input} shape; the chain runs over (o, kh, kw) ascending. Taps that
+   * fall between the positions of a strided dy do not exist; those beyond its border contribute a zero.
+   */
   record Conv2dInputGrad(ConvSpec spec, Shape input) implements Contraction {}
 
   /** {@code dy, x -> dw} of {@code weight} shape; the chain runs over (n, oh, ow) ascending. */

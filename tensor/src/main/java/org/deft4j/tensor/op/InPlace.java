@@ -2,6 +2,14 @@ package org.deft4j.tensor.op;
 
 /** Operations that change their first input (the optimizers' also their states) and yield nothing. Not recorded by a tape. */
 public sealed interface InPlace extends Op {
+  /** Whether input {@code index} is changed: the target, and an optimizer's states. */
+  default boolean changes(int index) {
+    return switch (this) {
+      case CopyInto _, Fill _, AddScaledInto _, ScaleInto _ -> index == 0;
+      case AdamUpdate _, SgdUpdate _ -> index != 1;
+    };
+  }
+
   /** {@code target, source}: {@code target = source}, broadcast, converted to the target's type. */
   record CopyInto() implements InPlace {}
 

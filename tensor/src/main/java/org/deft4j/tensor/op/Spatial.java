@@ -1,5 +1,7 @@
 package org.deft4j.tensor.op;
 
+import org.deft4j.tensor.ShapeException;
+
 /** Resampling of pictures [N,C,H,W] in their last two dimensions. */
 public sealed interface Spatial extends Op {
   /** Nearest neighbour: source index = floor(target * in / out). */
@@ -16,6 +18,14 @@ public sealed interface Spatial extends Op {
 
   /** A square window: kernel, stride, padding on all sides. */
   record Window(int kernel, int stride, int padding) {
+    /** Refuses a window that some position would see nothing through. */
+    public Window {
+      if (kernel < 1 || stride < 1 || padding < 0 || padding > kernel / 2) {
+        throw new ShapeException("window: kernel " + kernel + " and stride " + stride
+            + " must be at least 1, padding " + padding + " from 0 to half the kernel");
+      }
+    }
+
     /** The size of the result along a dimension of {@code size}. */
     public long out(long size) {
       return (size + 2L * padding - kernel) / stride + 1;

@@ -5,7 +5,7 @@ import org.deft4j.tensor.Shape;
 
 /** Another look at the same memory: no element is read or written. */
 public sealed interface View extends Op {
-  /** The same elements, in row-major order, in another shape; the input is contiguous. */
+  /** The same elements, in row-major order, in another shape, which strides over the input's memory can express. */
   record Reshape(Shape shape) implements View {}
 
   /** Dimension {@code i} of the result is dimension {@code dims[i]} of the input. */

@@ -1,0 +1,205 @@
+package org.deft4j.diffusion;
+
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.deft4j.nn.Module;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.weights.DiffusersFolder;
+import org.deft4j.weights.FormatException;
+import org.deft4j.weights.JsonObject;
+import org.deft4j.weights.ModelSource;
+import org.deft4j.weights.Target;
+import org.deft4j.weights.WeightSource;
+import org.deft4j.weights.Weights;
+
+/**
+ * A Stable Diffusion model with all its parts, loaded: SD 1.5 (one text encoder) or SDXL (two, and added conditions).
+ *
+ * <p>Letters: N prompts, S tokens, D width of the encoded text, P width of its pooled form.
+ */
+public final class StableDiffusion implements AutoCloseable {
+  private static final List<String> PIPELINES = List.of("StableDiffusionPipeline", "StableDiffusionXLPipeline");
+
+  private final String name;
+  private final boolean isXl;
+  private final boolean zerosForNoNegative;
+  private final ClipTokenizer tokenizer;
+  private final ClipTokenizer tokenizer2;
+  private final ClipTextEncoder textEncoder;
+  private final ClipTextEncoder textEncoder2;
+  private final UNet2DConditionModel unet;
+  private final AutoencoderKL vae;
+  private final JsonObject scheduler;
+
+  private StableDiffusion(ModelSource source, boolean isXl) {
+    this.isXl = isXl;
+    name = Path.of(source.source()).toAbsolutePath().normalize().getFileName().toString();
+    zerosForNoNegative = isXl && (!(source instanceof DiffusersFolder folder)
+        || folder.index().bool("force_zeros_for_empty_prompt", true));
+    scheduler = source.config("scheduler");
+    tokenizer = tokenizer(source, "tokenizer");
+    tokenizer2 = isXl ? tokenizer(source, "tokenizer_2") : null;
+    textEncoder = new ClipTextEncoder(ClipTextConfig.from(source.config("text_encoder")));
+    textEncoder2 = isXl ? new ClipTextEncoder(ClipTextConfig.from(source.config("text_encoder_2"))) : null;
+    unet = new UNet2DConditionModel(UNetConfig.from(source.config("unet")));
+    vae = new AutoencoderKL(VaeConfig.from(source.config("vae")));
+  }
+
+  /**
+   * Loads a model: a diffusers folder, a single-file checkpoint, or {@code org/name} in the Hugging Face cache.
+   *
+   * @throws FormatException if it is none of these, its configuration asks for what we do not have, or its weights do not
+   *     fit its configuration; every difference is listed
+   */
+  public static StableDiffusion load(String model) {
+    try (ModelSource source = ModelSource.open(model)) {
+      if (!PIPELINES.contains(source.pipeline())) {
+        throw new FormatException(model + ": a " + source.pipeline() + " is not supported; " + String.join(" and ", PIPELINES)
+            + " are");
+      }
+      StableDiffusion loaded = new StableDiffusion(source, source.pipeline().equals("StableDiffusionXLPipeline"));
+      try {
+        loaded.parts().forEach((part, module) -> loadWeights(source, part, module));
+      } catch (RuntimeException | Error e) {
+        loaded.close();
+        throw e;
+      }
+      return loaded;
+    }
+  }
+
+  private static void loadWeights(ModelSource source, String part, Module module) {
+    Map<String, Target> expected = new LinkedHashMap<>();
+    module.parameters().forEach((path, parameter) -> expected.put(path, new Target(parameter.shape(), parameter::set)));
+    try (WeightSource weights = source.weights(part)) {
+      Weights.load(part, expected, weights);
+    }
+  }
+
+  private static ClipTokenizer tokenizer(ModelSource source, String part) {
+    Optional<Path> folder = source.folder(part);
+    return ClipTokenizer.load(folder.orElseThrow(() -> new FormatException(source.source() + ": has no " + part
+        + " folder with vocab.json and merges.txt")));
+  }
+
+  /** The parts that have weights, by the names of their folders. */
+  public Map<String, Module> parts() {
+    Map<String, Module> parts = new LinkedHashMap<>();
+    parts.put("text_encoder", textEncoder);
+    if (isXl) {
+      parts.put("text_encoder_2", textEncoder2);
+    }
+    parts.put("unet", unet);
+    parts.put("vae", vae);
+    return parts;
+  }
+
+  /** The folder's or file's name, without its path. */
+  public String name() {
+    return name;
+  }
+
+  /** Whether the model is SDXL. */
+  public boolean isXl() {
+    return isXl;
+  }
+
+  /** The denoiser. */
+  public UNet2DConditionModel unet() {
+    return unet;
+  }
+
+  /** The autoencoder. */
+  public AutoencoderKL vae() {
+    return vae;
+  }
+
+  /** The first text encoder, and the only one of SD 1.5. */
+  public ClipTextEncoder textEncoder() {
+    return textEncoder;
+  }
+
+  /** SDXL's second text encoder; null for SD 1.5. */
+  public ClipTextEncoder textEncoder2() {
+    return textEncoder2;
+  }
+
+  /** What the model's {@code scheduler_config.json} says. */
+  public JsonObject schedulerConfig() {
+    return scheduler;
+  }
+
+  /** The side of the square pictures the model was made for. */
+  public int defaultSize() {
+    return unet.config().sampleSize() * vae.config().downscale();
+  }
+
+  /**
+   * An encoded prompt.
+   *
+   * @param context [1,S,D]: what the UNet's cross-attention looks at
+   * @param pooled [1,P], or null where the model has none
+   */
+  public record Conditioning(Tensor context, Tensor pooled) {
+    /** Two of them as a batch, {@code first} in front. */
+    public static Conditioning concat(Conditioning first, Conditioning second) {
+      return new Conditioning(Tensor.concat(0, first.context, second.context),
+          first.pooled == null ? null : Tensor.concat(0, first.pooled, second.pooled));
+    }
+  }
+
+  /** Tokens of a prompt that do not fit and are left out, as text; empty where all fit. */
+  public String truncated(String prompt) {
+    ClipTokens tokens = tokenizer.tokens(prompt);
+    return tokens.isTruncated() ? tokens.cutText() : "";
+  }
+
+  /**
+   * Encodes a prompt. SD 1.5: the last hidden state after the final norm. SDXL: both encoders' penultimate hidden states side
+   * by side, pooled text from the second.
+   */
+  public Conditioning encode(String prompt) {
+    return encode(tokenizer.tokens(prompt).toTensor(), isXl ? tokenizer2.tokens(prompt).toTensor() : null);
+  }
+
+  /** The same for token ids [N,S] of the first and, for SDXL, the second encoder. */
+  Conditioning encode(Tensor ids, Tensor ids2) {
+    try (Scope scope = Scope.open()) {
+      ClipTextEncoder.Output first = textEncoder.forward(ids);
+      if (!isXl) {
+        return new Conditioning(scope.keep(first.lastHiddenState()), null);
+      }
+      ClipTextEncoder.Output second = textEncoder2.forward(ids2);
+      return new Conditioning(scope.keep(Tensor.concat(2, first.penultimate(), second.penultimate())),
+          scope.keep(second.pooled()));
+    }
+  }
+
+  /**
+   * The negative half of guidance. Without a negative prompt (null) SDXL takes zeros where its {@code model_index.json} says {@code
+   * force_zeros_for_empty_prompt}; otherwise the empty text is encoded. An empty text that is given is always encoded.
+   */
+  public Conditioning encodeNegative(String negative, Conditioning positive) {
+    if (negative == null && zerosForNoNegative) {
+      return new Conditioning(positive.context().zerosLike(), positive.pooled().zerosLike());
+    }
+    return encode(negative == null ? "" : negative);
+  }
+
+  /** The type that latents and activations have: that of the weights, F32 where they are held in fewer bits. */
+  public DType computeType() {
+    DType held = unet.parameters().values().iterator().next().value().dtype();
+    return held.isComputable() ? held : DType.F32;
+  }
+
+  /** Lets go of all weights. */
+  @Override
+  public void close() {
+    parts().values().forEach(Module::close);
+  }
+}

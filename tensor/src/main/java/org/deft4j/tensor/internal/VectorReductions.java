@@ -1,0 +1,261 @@
+package org.deft4j.tensor.internal;
+
+import jdk.incubator.vector.FloatVector;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Shape;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.Reduction;
+
+/**
+ * {@link Reduction} in float32: sums and extremes along the last or across other dimensions, softmax and its kin along the last.
+ * The rest is left to the scalar form.
+ */
+final class VectorReductions {
+  /** Shorter rows are left to the scalar form. */
+  private static final long SHORT = 16;
+  /** Columns that a thread sums at a time. */
+  private static final int TILE = 4 * Simd.LANES;
+
+  private VectorReductions() {}
+
+  /** Computes {@code op}, or returns false. */
+  static boolean run(Reduction op, Tensor[] in, Tensor[] out) {
+    Tensor x = in[0];
+    Tensor y = out[0];
+    if (x.dtype() != DType.F32 || x.elementCount() < VectorElementwise.SMALL) {
+      return false;
+    }
+    switch (op) {
+      case Reduction.Sum(var dims, var keep) -> Slab.reduce(x, dims, y, VectorReductions::sum);
+      case Reduction.Max(var dims, var keep) ->
+          Slab.reduce(x, dims, y, (slab, from, to) -> extreme(slab.requireElements(op), from, to, true));
+      case Reduction.Min(var dims, var keep) ->
+          Slab.reduce(x, dims, y, (slab, from, to) -> extreme(slab.requireElements(op), from, to, false));
+      case Reduction.Softmax(var dim) -> {
+        return softmax(op, Slab.of(x.shape(), dim), x, y);
+      }
+      case Reduction.LogSoftmax(var dim) -> {
+        return softmax(op, Slab.of(x.shape(), dim), x, y);
+      }
+      case Reduction.LogSumExp(var dim, var keep) -> {
+        return logSumExp(Slab.of(x.shape(), dim), x, y);
+      }
+      case Reduction.Prod ignored -> {
+        return false;
+      }
+      case Reduction.ArgMax ignored -> {
+        return false;
+      }
+      case Reduction.ArgMin ignored -> {
+        return false;
+      }
+      case Reduction.CumSum ignored -> {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  private static void sum(Slab slab, Tensor from, Tensor to) {
+    if (slab.inner() == 1 && slab.n() >= SHORT) {
+      sumAlong(slab, Floats.of(from), Floats.of(to));
+    } else if (slab.inner() >= Simd.LANES) {
+      sumAcross(slab, Floats.of(from), Floats.of(to));
+    } else {
+      ScalarReductions.sum(slab, from, to);
+    }
+  }
+
+  /** Along rows. The chunks of a long row are shared out, so that the sum of everything keeps all threads busy. */
+  private static void sumAlong(Slab slab, Floats x, Floats y) {
+    long n = slab.n();
+    int chunks = Sums.chunks(n);
+    if (chunks == 1) {
+      Parallel.forRange(slab.outer(), slab.grain(), (from, to) -> {
+        for (long row = from; row < to; row++) {
+          y.set(row, VectorSums.sumChunk(x, row * n, (int) n));
+        }
+      });
+      return;
+    }
+    float[][] sums = new float[Math.toIntExact(slab.outer())][chunks];
+    Parallel.forRange(slab.outer() * chunks, VectorElementwise.GRAIN / Sums.CHUNK, (from, to) -> {
+      for (long i = from; i < to; i++) {
+        int row = (int) (i / chunks);
+        int c = (int) (i % chunks);
+        long start = (long) c * Sums.CHUNK;
+        sums[row][c] = VectorSums.sumChunk(x, row * n + start, (int) Math.min(Sums.CHUNK, n - start));
+      }
+    });
+    for (int row = 0; row < sums.length; row++) {
+      y.set(row, Sums.sum(sums[row]));
+    }
+  }
+
+  /** Across rows, as {@link Sums#sumRows} does even for a single column. */
+  static void sumAcross(Slab slab, Floats x, Floats y) {
+    long tiles = (slab.inner() + TILE - 1) / TILE;
+    long work = Math.max(1, slab.n() * TILE);
+    Parallel.forRange(slab.outer() * tiles, Math.max(1, VectorElementwise.GRAIN / work), (from, to) -> {
+      for (long tile = from; tile < to; tile++) {
+        long outer = tile / tiles;
+        long column = tile % tiles * TILE;
+        long length = Math.min(TILE, slab.inner() - column);
+        int vectors = (int) (length / Simd.LANES);
+        long start = outer * slab.n() * slab.inner() + column;
+        long out = outer * slab.inner() + column;
+        VectorSums.columns(x, start, slab.n(), slab.inner(), y, out, vectors);
+        for (long j = (long) vectors * Simd.LANES; j < length; j++) {
+          long first = start + j;
+          y.set(out + j, Sums.sumRows(slab.n(), (chain, i) -> chain + x.get(first + i * slab.inner())));
+        }
+      }
+    });
+  }
+
+  // --------------------------------------------------------------------------------------------------- extremes
+
+  private static void extreme(Slab slab, Tensor from, Tensor to, boolean largest) {
+    if (slab.inner() != 1 || slab.n() < SHORT) {
+      ScalarReductions.extreme(slab, from, to, largest);
+      return;
+    }
+    Floats x = Floats.of(from);
+    Floats y = Floats.of(to);
+    Parallel.forRange(slab.outer(), slab.grain(), (first, last) -> {
+      for (long row = first; row < last; row++) {
+        y.set(row, largest ? max(x, row * slab.n(), slab.n()) : min(x, row * slab.n(), slab.n()));
+      }
+    });
+  }
+
+  private static float max(Floats x, long start, long n) {
+    int vectors = Math.toIntExact(n / Simd.LANES);
+    long at = x.byteAt(start);
+    FloatVector best = FloatVector.broadcast(Simd.FLOATS, Float.NEGATIVE_INFINITY);
+    for (int i = 0; i < vectors; i++) {
+      best = best.max(Simd.load(x.memory(), at + (long) i * Simd.BYTES));
+    }
+    float[] lanes = new float[Simd.LANES];
+    best.intoArray(lanes, 0);
+    float result = Float.NEGATIVE_INFINITY;
+    for (float lane : lanes) {
+      result = Math.max(result, lane);
+    }
+    for (long i = (long) vectors * Simd.LANES; i < n; i++) {
+      result = Math.max(result, x.get(start + i));
+    }
+    return result;
+  }
+
+  private static float min(Floats x, long start, long n) {
+    int vectors = Math.toIntExact(n / Simd.LANES);
+    long at = x.byteAt(start);
+    FloatVector best = FloatVector.broadcast(Simd.FLOATS, Float.POSITIVE_INFINITY);
+    for (int i = 0; i < vectors; i++) {
+      best = best.min(Simd.load(x.memory(), at + (long) i * Simd.BYTES));
+    }
+    float[] lanes = new float[Simd.LANES];
+    best.intoArray(lanes, 0);
+    float result = Float.POSITIVE_INFINITY;
+    for (float lane : lanes) {
+      result = Math.min(result, lane);
+    }
+    for (long i = (long) vectors * Simd.LANES; i < n; i++) {
+      result = Math.min(result, x.get(start + i));
+    }
+    return result;
+  }
+
+  // ----------------------------------------------------------------------------------------- softmax and its kin
+
+  private static boolean softmax(Reduction op, Slab slab, Tensor from, Tensor to) {
+    if (slab.inner() != 1 || slab.n() < SHORT) {
+      return false;
+    }
+    boolean log = op instanceof Reduction.LogSoftmax;
+    Floats x = Floats.of(from);
+    Floats y = Floats.of(to);
+    long n = slab.n();
+    Parallel.forRange(slab.outer(), slab.grain(), (first, last) -> {
+      for (long row = first; row < last; row++) {
+        float max = max(x, row * n, n);
+        exps(x, max, y, row * n, n);
+        float sum = VectorSums.sum(y, row * n, n);
+        if (log) {
+          shift(x, max, MathF32.log(sum), y, row * n, n);
+        } else {
+          scale(1f / sum, y, row * n, n);
+        }
+      }
+    });
+    return true;
+  }
+
+  /** {@code y = e^(x - max)}. */
+  private static void exps(Floats x, float max, Floats y, long start, long n) {
+    int vectors = Math.toIntExact(n / Simd.LANES);
+    long atX = x.byteAt(start);
+    long atY = y.byteAt(start);
+    for (int i = 0; i < vectors; i++) {
+      long step = (long) i * Simd.BYTES;
+      FloatVector e = MathVector.exp(Simd.load(x.memory(), atX + step).sub(max));
+      e.intoMemorySegment(y.memory(), atY + step, Simd.ORDER);
+    }
+    for (long i = start + (long) vectors * Simd.LANES; i < start + n; i++) {
+      y.set(i, MathF32.exp(x.get(i) - max));
+    }
+  }
+
+  private static void scale(float factor, Floats y, long start, long n) {
+    int vectors = Math.toIntExact(n / Simd.LANES);
+    long at = y.byteAt(start);
+    for (int i = 0; i < vectors; i++) {
+      long step = (long) i * Simd.BYTES;
+      Simd.load(y.memory(), at + step).mul(factor).intoMemorySegment(y.memory(), at + step, Simd.ORDER);
+    }
+    for (long i = start + (long) vectors * Simd.LANES; i < start + n; i++) {
+      y.set(i, y.get(i) * factor);
+    }
+  }
+
+  /** {@code y = (x - max) - log}. */
+  private static void shift(Floats x, float max, float log, Floats y, long start, long n) {
+    int vectors = Math.toIntExact(n / Simd.LANES);
+    long atX = x.byteAt(start);
+    long atY = y.byteAt(start);
+    for (int i = 0; i < vectors; i++) {
+      long step = (long) i * Simd.BYTES;
+      Simd.load(x.memory(), atX + step).sub(max).sub(log).intoMemorySegment(y.memory(), atY + step, Simd.ORDER);
+    }
+    for (long i = start + (long) vectors * Simd.LANES; i < start + n; i++) {
+      y.set(i, (x.get(i) - max) - log);
+    }
+  }
+
+  /** The exponentials of a chunk at a time are written to a piece of memory of their own. */
+  private static boolean logSumExp(Slab slab, Tensor from, Tensor to) {
+    if (slab.inner() != 1 || slab.n() < SHORT) {
+      return false;
+    }
+    Floats x = Floats.of(from);
+    Floats y = Floats.of(to);
+    long n = slab.n();
+    Parallel.forRange(slab.outer(), slab.grain(), (first, last) -> {
+      try (Tensor room = Tensor.empty(from.device(), DType.F32, Shape.of(Sums.CHUNK))) {
+        Floats e = Floats.of(room);
+        for (long row = first; row < last; row++) {
+          long start = row * n;
+          float max = max(x, start, n);
+          float out = Float.isInfinite(max) ? 0f : max;
+          float sum = VectorSums.ofChunks(n, (at, length) -> {
+            exps(new Floats(x.memory(), x.offset() + start + at), out, e, 0, length);
+            return VectorSums.sumChunk(e, 0, length);
+          });
+          y.set(row, out + MathF32.log(sum));
+        }
+      }
+    });
+    return true;
+  }
+}

@@ -1,0 +1,90 @@
+package org.deft4j.tensor.internal;
+
+import jdk.incubator.vector.FloatVector;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.InPlace;
+
+/** The {@link InPlace} operations that compute, in float32, by the formulas of {@link ScalarUpdates}. */
+final class VectorUpdates {
+  private VectorUpdates() {}
+
+  /** The whole vectors of a piece. */
+  @FunctionalInterface
+  private interface Piece {
+    void run(long from, int vectors);
+  }
+
+  /** Computes {@code op}, or returns false. */
+  static boolean run(InPlace op, Tensor[] in) {
+    if (in[0].dtype() != DType.F32 || in[0].elementCount() < VectorElementwise.SMALL) {
+      return false;
+    }
+    Piece piece = switch (op) {
+      case InPlace.AddScaledInto(var alpha) -> {
+        Floats target = Floats.of(in[0]);
+        Floats x = Floats.of(in[1]);
+        yield (from, vectors) -> addScaled((float) alpha, Span.of(x, target, target, from, vectors));
+      }
+      case InPlace.ScaleInto(var factor) -> {
+        Floats target = Floats.of(in[0]);
+        yield (from, vectors) -> scale((float) factor, Span.of(target, target, from, vectors));
+      }
+      case InPlace.AdamUpdate adam -> adam(ScalarUpdates.Adam.of(adam), in);
+      default -> null;
+    };
+    if (piece == null) {
+      return false;
+    }
+    long count = in[0].elementCount();
+    Parallel.Range rest = ScalarUpdates.body(op, in);
+    Parallel.forRange(count, VectorElementwise.GRAIN, (from, to) -> {
+      int vectors = Math.toIntExact((to - from) / Simd.LANES);
+      piece.run(from, vectors);
+      rest.run(from + (long) vectors * Simd.LANES, to);
+    });
+    return true;
+  }
+
+  private static void addScaled(float alpha, Span s) {
+    for (int i = 0; i < s.vectors(); i++) {
+      s.put(i, s.a(i).fma(MathVector.splat(alpha), s.b(i)));
+    }
+  }
+
+  private static void scale(float factor, Span s) {
+    for (int i = 0; i < s.vectors(); i++) {
+      s.put(i, s.a(i).mul(factor));
+    }
+  }
+
+  private static Piece adam(ScalarUpdates.Adam a, Tensor[] in) {
+    Floats p = Floats.of(in[0]);
+    Floats g = Floats.of(in[1]);
+    Floats m = Floats.of(in[2]);
+    Floats v = Floats.of(in[3]);
+    return (from, vectors) -> adam(a, p, g, m, v, from, vectors);
+  }
+
+  private static void adam(ScalarUpdates.Adam a, Floats ps, Floats gs, Floats ms, Floats vs, long from, int vectors) {
+    long atP = ps.byteAt(from);
+    long atG = gs.byteAt(from);
+    long atM = ms.byteAt(from);
+    long atV = vs.byteAt(from);
+    boolean decays = a.gradientDecay() != 0f;
+    for (int i = 0; i < vectors; i++) {
+      long step = (long) i * Simd.BYTES;
+      FloatVector p = Simd.load(ps.memory(), atP + step).mul(a.keep());
+      FloatVector g = Simd.load(gs.memory(), atG + step);
+      if (decays) {
+        g = p.fma(MathVector.splat(a.gradientDecay()), g);
+      }
+      FloatVector m = g.fma(MathVector.splat(a.rest1()), Simd.load(ms.memory(), atM + step).mul(a.beta1()));
+      FloatVector v = g.mul(a.rest2()).fma(g, Simd.load(vs.memory(), atV + step).mul(a.beta2()));
+      m.intoMemorySegment(ms.memory(), atM + step, Simd.ORDER);
+      v.intoMemorySegment(vs.memory(), atV + step, Simd.ORDER);
+      FloatVector move = m.div(v.sqrt().div(a.correction()).add(a.eps()));
+      move.fma(MathVector.splat(-a.rate()), p).intoMemorySegment(ps.memory(), atP + step, Simd.ORDER);
+    }
+  }
+}

@@ -1,0 +1,87 @@
+package org.deft4j.tensor.internal;
+
+import java.util.List;
+import java.util.Random;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Shape;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.Contraction;
+import org.deft4j.tensor.op.Contraction.ConvSpec;
+import org.junit.jupiter.api.Test;
+
+/** The vector form of convolutions and their gradients gives the bits of the plain one. */
+class VectorConvolutionTest {
+  private final Random random = new Random(11);
+
+  /** Forward, with bias and without, and both gradients. */
+  private void all(ConvSpec spec, long n, long c, long h, long w, long o, long kh, long kw) {
+    try (Scope _ = Scope.open()) {
+      Tensor x = Twins.random(random, n, c, h, w);
+      Tensor filters = Twins.random(random, o, c / spec.groups(), kh, kw);
+      Shape y = Shape.of(n, o, spec.outHeight(h, kh), spec.outWidth(w, kw));
+      same(new Contraction.Conv2d(spec), y, x, filters, Twins.random(random, o));
+      same(new Contraction.Conv2d(spec), y, x, filters);
+      Tensor dy = Twins.random(random, y.toArray());
+      same(new Contraction.Conv2dInputGrad(spec, x.shape()), x.shape(), dy, filters);
+      same(new Contraction.Conv2dWeightGrad(spec, filters.shape()), filters.shape(), dy, x);
+    }
+  }
+
+  private static void same(Contraction op, Shape shape, Tensor... in) {
+    Twins.same(op + " " + in[0].shape() + in[1].shape(), op, (x, out) -> VectorConvolution.compute(op, x, out[0]),
+        List.of(shape), in);
+  }
+
+  @Test
+  void kernelsAndPictures() {
+    all(ConvSpec.of(1, 1), 2, 5, 9, 11, 7, 3, 3);
+    all(ConvSpec.of(1, 1), 1, 16, 8, 32, 15, 3, 3);
+    all(ConvSpec.of(1, 1), 1, 3, 6, 40, 29, 3, 3);
+    all(ConvSpec.of(1, 0), 2, 9, 7, 6, 14, 1, 1);
+    all(ConvSpec.of(1, 2), 1, 4, 13, 17, 6, 5, 5);
+    all(ConvSpec.of(1, 0), 1, 3, 5, 5, 3, 5, 5);
+    all(ConvSpec.of(1, 1), 3, 2, 1, 1, 4, 3, 3);
+    all(ConvSpec.of(1, 3), 1, 2, 4, 3, 3, 2, 3);
+    all(ConvSpec.of(1, 1), 1, 45, 12, 20, 8, 3, 3);
+  }
+
+  @Test
+  void strides() {
+    all(ConvSpec.of(2, 1), 2, 4, 9, 12, 5, 3, 3);
+    all(ConvSpec.of(2, 0), 1, 4, 8, 8, 5, 1, 1);
+    all(ConvSpec.of(3, 1), 1, 3, 11, 10, 4, 2, 2);
+    all(new ConvSpec(2, 1, 1, 1, 1, 1, 1, 1, 1), 1, 3, 10, 35, 4, 3, 3);
+    all(new ConvSpec(1, 2, 1, 1, 1, 1, 1, 1, 1), 1, 3, 6, 9, 4, 3, 3);
+    all(new ConvSpec(2, 2, 0, 1, 0, 1, 1, 1, 1), 2, 4, 8, 10, 6, 3, 3);
+  }
+
+  @Test
+  void paddingDilationGroups() {
+    all(new ConvSpec(1, 1, 2, 0, 1, 3, 1, 1, 1), 1, 3, 7, 8, 4, 3, 3);
+    all(new ConvSpec(1, 1, 2, 2, 2, 2, 2, 2, 1), 1, 3, 9, 19, 4, 3, 3);
+    all(new ConvSpec(2, 3, 2, 1, 0, 4, 2, 3, 1), 2, 3, 13, 14, 4, 3, 2);
+    all(new ConvSpec(1, 1, 1, 1, 1, 1, 1, 1, 2), 2, 6, 7, 8, 4, 3, 3);
+    all(new ConvSpec(1, 1, 1, 1, 1, 1, 1, 1, 12), 1, 12, 6, 17, 24, 3, 3);
+    all(new ConvSpec(2, 2, 1, 1, 1, 1, 1, 1, 3), 1, 6, 8, 8, 9, 3, 3);
+  }
+
+  @Test
+  void deepEnoughForSeveralBlocks() {
+    all(ConvSpec.of(1, 1), 1, 50, 5, 8, 44, 3, 3);
+    all(ConvSpec.of(1, 1), 2, 2, 14, 30, 3, 3, 3);
+  }
+
+  @Test
+  void weightsOf16Bits() {
+    ConvSpec spec = ConvSpec.of(1, 1);
+    for (DType type : new DType[] {DType.F16, DType.BF16}) {
+      try (Scope _ = Scope.open()) {
+        Tensor filters = Twins.half(random, type, 15, 20, 3, 3);
+        Tensor x = Twins.random(random, 1, 20, 6, 18);
+        same(new Contraction.Conv2d(spec), Shape.of(1, 15, 6, 18), x, filters);
+        same(new Contraction.Conv2dInputGrad(spec, x.shape()), x.shape(), Twins.random(random, 1, 15, 6, 18), filters);
+      }
+    }
+  }
+}

@@ -35,7 +35,7 @@ class PipelineFixtureTest {
 
   @TestFactory
   Stream<DynamicNode> loops() {
-    return Stream.of("sd", "sdxl").flatMap(kind -> Fixtures.folders(kind).stream()).map(folder ->
+    return Fixtures.models().stream().map(folder ->
         DynamicContainer.dynamicContainer(folder.getFileName().toString(), goldens(folder)
             .map(golden -> DynamicTest.dynamicTest(golden.getFileName().toString(), () -> reproduce(folder, golden)))));
   }

@@ -14,9 +14,6 @@ final class StridedCopy {
   /** Elements below which a second thread costs more than it saves. */
   private static final long GRAIN = 1 << 15;
 
-  /** Rows and columns of a tile of a transposition. */
-  private static final long TILE = 32;
-
   private final long[] sizes;
   private final long[] from;
   private final long[] to;
@@ -128,50 +125,18 @@ final class StridedCopy {
           last - first, from[rank - 1], to[rank - 1]));
       return;
     }
-    if (transposes()) {
-      forEachTile(rows / sizes[rank - 2], body);
-      return;
-    }
     Parallel.forRange(rows, Math.max(1, GRAIN / inner), (first, last) -> {
       for (long row = first; row < last; row++) {
-        body.run(start(row, rank - 1, from), start(row, rank - 1, to), inner, from[rank - 1], to[rank - 1]);
-      }
-    });
-  }
-
-  /** Where the elements of position {@code index} in the dimensions before {@code dims} start. */
-  private long start(long index, int dims, long[] strides) {
-    long offset = 0;
-    long rest = index;
-    for (int d = dims - 1; d >= 0; d--) {
-      offset += rest % sizes[d] * strides[d];
-      rest /= sizes[d];
-    }
-    return offset;
-  }
-
-  /** Whether the last two dimensions are swapped in memory: read by columns, every element would be a cache line. */
-  private boolean transposes() {
-    return from[rank - 2] == 1 && from[rank - 1] != 1 && to[rank - 1] == 1;
-  }
-
-  /** Runs over the last two dimensions in square tiles, which fit the cache read by columns too. */
-  private void forEachTile(long matrices, Run body) {
-    long rows = sizes[rank - 2];
-    long columns = sizes[rank - 1];
-    long bands = (rows + TILE - 1) / TILE;
-    Parallel.forRange(matrices * bands, Math.max(1, GRAIN / (TILE * columns)), (first, last) -> {
-      for (long band = first; band < last; band++) {
-        long a = start(band / bands, rank - 2, from);
-        long b = start(band / bands, rank - 2, to);
-        long firstRow = band % bands * TILE;
-        long lastRow = Math.min(rows, firstRow + TILE);
-        for (long column = 0; column < columns; column += TILE) {
-          long n = Math.min(TILE, columns - column);
-          for (long row = firstRow; row < lastRow; row++) {
-            body.run(a + row + column * from[rank - 1], b + row * to[rank - 2] + column, n, from[rank - 1], 1);
-          }
+        long a = 0;
+        long b = 0;
+        long rest = row;
+        for (int d = rank - 2; d >= 0; d--) {
+          long index = rest % sizes[d];
+          rest /= sizes[d];
+          a += index * from[d];
+          b += index * to[d];
         }
+        body.run(a, b, inner, from[rank - 1], to[rank - 1]);
       }
     });
   }

@@ -101,22 +101,22 @@ public final class Tensor implements AutoCloseable {
     return tensor;
   }
 
-  /** An F32 tensor of these elements in row-major order; without sizes a vector, or of rank 0 if one. */
+  /** An F32 tensor of these elements in row-major order; without sizes a vector. */
   public static Tensor of(float[] values, long... sizes) {
     return Elements.of(values, values.length, DType.F32, sizes);
   }
 
-  /** An F64 tensor of these elements in row-major order; without sizes a vector, or of rank 0 if one. */
+  /** An F64 tensor of these elements in row-major order; without sizes a vector. */
   public static Tensor of(double[] values, long... sizes) {
     return Elements.of(values, values.length, DType.F64, sizes);
   }
 
-  /** An I64 tensor of these elements in row-major order; without sizes a vector, or of rank 0 if one. */
+  /** An I64 tensor of these elements in row-major order; without sizes a vector. */
   public static Tensor of(long[] values, long... sizes) {
     return Elements.of(values, values.length, DType.I64, sizes);
   }
 
-  /** An I32 tensor of these elements in row-major order; without sizes a vector, or of rank 0 if one. */
+  /** An I32 tensor of these elements in row-major order; without sizes a vector. */
   public static Tensor of(int[] values, long... sizes) {
     return Elements.of(values, values.length, DType.I32, sizes);
   }
@@ -190,7 +190,9 @@ public final class Tensor implements AutoCloseable {
     if (!contiguous) {
       throw new ShapeException("bytes: " + this + " is not contiguous; call contiguous() first");
     }
-    return storage.segment().asSlice(offset * dtype.bytes(), elementCount() * dtype.bytes());
+    // Where there are no elements, their offset may lie beyond the memory.
+    long start = elementCount() == 0 ? 0 : offset * dtype.bytes();
+    return storage.segment().asSlice(start, elementCount() * dtype.bytes());
   }
 
   /** Names the tensor for error messages; returns it. */

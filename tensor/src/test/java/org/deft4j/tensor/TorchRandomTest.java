@@ -88,6 +88,13 @@ class TorchRandomTest {
       assertTrue(large < Long.MAX_VALUE);
     }
     assertThrows(IllegalArgumentException.class, () -> random.between(4, 4));
+    try (Scope _ = Scope.open()) {
+      assertEquals(Shape.of(), random.integers(0, 5).shape());
+      assertEquals(Shape.of(2, 3), random.integers(0, 5, 2, 3).shape());
+      long live = MemoryPool.cpu().liveBytes();
+      assertThrows(IllegalArgumentException.class, () -> random.integers(5, 5, 2));
+      assertEquals(live, MemoryPool.cpu().liveBytes());
+    }
   }
 
   @Test

@@ -101,22 +101,22 @@ public final class Tensor implements AutoCloseable {
     return tensor;
   }
 
-  /** An F32 tensor of these elements in row-major order; without sizes a vector. */
+  /** An F32 tensor of these elements in row-major order; without sizes a vector, or of rank 0 if one. */
   public static Tensor of(float[] values, long... sizes) {
     return Elements.of(values, values.length, DType.F32, sizes);
   }
 
-  /** An F64 tensor of these elements in row-major order; without sizes a vector. */
+  /** An F64 tensor of these elements in row-major order; without sizes a vector, or of rank 0 if one. */
   public static Tensor of(double[] values, long... sizes) {
     return Elements.of(values, values.length, DType.F64, sizes);
   }
 
-  /** An I64 tensor of these elements in row-major order; without sizes a vector. */
+  /** An I64 tensor of these elements in row-major order; without sizes a vector, or of rank 0 if one. */
   public static Tensor of(long[] values, long... sizes) {
     return Elements.of(values, values.length, DType.I64, sizes);
   }
 
-  /** An I32 tensor of these elements in row-major order; without sizes a vector. */
+  /** An I32 tensor of these elements in row-major order; without sizes a vector, or of rank 0 if one. */
   public static Tensor of(int[] values, long... sizes) {
     return Elements.of(values, values.length, DType.I32, sizes);
   }

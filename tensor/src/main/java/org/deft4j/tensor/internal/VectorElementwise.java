@@ -11,10 +11,11 @@ import org.deft4j.tensor.op.Unary;
 /** {@link Unary} and {@link Binary} in float32: whole vectors by a loop for each operation, the rest one by one. */
 final class VectorElementwise {
   /**
-   * Below so many elements the scalar form runs. It gives the same bits, and it needs no compiler: a vector loop that is
-   * still interpreted makes an object of every vector, hundreds of times slower than a float at a time.
+   * Below so many elements the scalar form runs: the same bits, and at most a microsecond lost. It does not wait for the
+   * compiler: in a vector loop that is still interpreted every vector is an object, and each operation on it takes
+   * microseconds, so that a program of few and small operations would spend its life there.
    */
-  static final long SMALL = 256;
+  static final long SMALL = 1024;
   /** Elements that a thread takes at a time: 64 KiB, which stay in the cache next to it. */
   static final long GRAIN = 1 << 14;
 

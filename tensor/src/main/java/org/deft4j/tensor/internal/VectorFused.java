@@ -36,11 +36,15 @@ final class VectorFused {
     Floats dy = Floats.of(in[0]);
     Floats x = Floats.of(in[1]);
     Floats dx = Floats.of(out[0]);
-    Parallel.forRange(out[0].elementCount(), VectorElementwise.GRAIN, (from, to) -> {
-      int vectors = Math.toIntExact((to - from) / Simd.LANES);
-      SlopeLoops.run(function, Span.of(dy, x, dx, from, vectors));
-      for (long i = from + (long) vectors * Simd.LANES; i < to; i++) {
-        dx.set(i, dy.get(i) * slope.apply(x.get(i)));
+    Parallel.forRange(out[0].elementCount(), VectorElementwise.GRAIN, (first, last) -> {
+      // One thread alone is given everything at once; some loops read what they wrote, which had better be in the cache.
+      for (long from = first; from < last; from += VectorElementwise.GRAIN) {
+        long to = Math.min(last, from + VectorElementwise.GRAIN);
+        int vectors = (int) ((to - from) / Simd.LANES);
+        SlopeLoops.run(function, Span.of(dy, x, dx, from, vectors));
+        for (long i = from + (long) vectors * Simd.LANES; i < to; i++) {
+          dx.set(i, dy.get(i) * slope.apply(x.get(i)));
+        }
       }
     });
     return true;

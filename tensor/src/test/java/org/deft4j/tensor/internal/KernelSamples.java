@@ -25,7 +25,7 @@ final class KernelSamples {
   }
 
   /** Around the multiples of all vector lengths, primes, more than a chunk of a sum, more than a thread takes. */
-  static final long[] SIZES = {0, 1, 255, 256, 257, 271, 272, 273, 291, 1009, 4099, 40_009};
+  static final long[] SIZES = {0, 1, 271, 1023, 1024, 1025, 1039, 1040, 1041, 1059, 4099, 17_011};
 
   private static final float[] SPECIAL = {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY, 0f, -0f,
       Float.MIN_VALUE, -Float.MIN_VALUE, 1e-39f, Float.MAX_VALUE, -Float.MAX_VALUE, 99_999.5f, 100_001f, -3e7f, 88.7f,
@@ -89,8 +89,8 @@ final class KernelSamples {
 
   private static void reductions(List<Sample> samples) {
     List<Tensor> inputs = List.of(normal(1), normal(300), normal(4096), normal(4097), normal(3, 8200), normal(140_000),
-        normal(17, 33), normal(300, 40), normal(2, 300, 67), normal(2, 6, 5, 67), special(5, 77), special(300, 20),
-        normal(40, 15), normal(40, 16), normal(40, 17));
+        normal(37, 33), normal(300, 40), normal(2, 300, 67), normal(2, 6, 5, 67), special(15, 77), special(300, 20),
+        normal(70, 15), normal(70, 16), normal(70, 17));
     for (Tensor x : inputs) {
       for (int mask = 1; mask < 1 << x.rank(); mask++) {
         List<Integer> dims = new ArrayList<>();
@@ -117,11 +117,11 @@ final class KernelSamples {
     samples.add(new Sample(new Reduction.Sum(List.of(), false), normal(2, 200)));
     samples.add(new Sample(new Reduction.Sum(List.of(1), false), normal(7, 0)));
     samples.add(new Sample(new Reduction.Sum(List.of(0), false), normal(0, 7)));
-    samples.add(new Sample(new Reduction.Softmax(1), normal(300, 2).transpose(0, 1)));
+    samples.add(new Sample(new Reduction.Softmax(1), normal(600, 2).transpose(0, 1)));
   }
 
   private static void norms(List<Sample> samples) {
-    long[][] images = {{2, 6, 5, 7}, {1, 12, 19, 31}, {3, 32, 8}, {2, 64}, {1, 6, 67, 67}};
+    long[][] images = {{2, 6, 5, 7}, {2, 6, 15, 7}, {1, 12, 19, 31}, {5, 32, 8}, {20, 64}, {1, 6, 67, 67}};
     for (long[] sizes : images) {
       Tensor x = normal(sizes).mul(2).add(100);
       int groups = sizes[1] % 4 == 0 ? 4 : 3;
@@ -130,7 +130,7 @@ final class KernelSamples {
       samples.add(new Sample(new Norm.GroupNormGrad(groups), normal(sizes), x, statistics, statistics.add(1),
           normal(sizes[1])));
     }
-    long[][] rows = {{3, 5}, {40, 15}, {300, 16}, {9, 33}, {2, 150, 67}, {3, 4099}};
+    long[][] rows = {{3, 5}, {80, 15}, {300, 16}, {39, 33}, {2, 150, 67}, {3, 4099}};
     for (long[] sizes : rows) {
       long width = sizes[sizes.length - 1];
       Tensor x = normal(sizes).add(3);
@@ -147,7 +147,7 @@ final class KernelSamples {
       samples.add(new Sample(new Norm.RmsNormGrad(), dy, x, rstd));
       samples.add(new Sample(new Norm.RmsNormGrad(), dy, x, rstd, w));
     }
-    samples.add(new Sample(new Norm.LayerNorm(2, 1e-5), normal(5, 9, 13), normal(9, 13), normal(9, 13)));
+    samples.add(new Sample(new Norm.LayerNorm(2, 1e-5), normal(10, 9, 13), normal(9, 13), normal(9, 13)));
   }
 
   private static void rowsAndUpdates(List<Sample> samples) {

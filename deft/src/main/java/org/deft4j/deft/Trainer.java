@@ -111,7 +111,7 @@ public final class Trainer {
 
   private Pass pass(long number) {
     try (Tape tape = Tape.watch(adapter.trainable())) {
-      Tensor loss = loss();
+      Tensor loss = Scope.run(this::loss);
       double value = loss.item();
       if (!Double.isFinite(value)) {
         throw new NumericException("step " + number + ": the loss is " + value

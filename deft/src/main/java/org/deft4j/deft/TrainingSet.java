@@ -5,6 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.IntConsumer;
+import org.deft4j.diffusion.StableDiffusion;
 import org.deft4j.tensor.Scope;
 
 /** Pictures and captions as a model sees them: each picture and each distinct caption is encoded once. */
@@ -14,12 +15,12 @@ public final class TrainingSet implements AutoCloseable {
   private TrainingSet() {}
 
   /** Encodes all of {@code pictures}; {@code progress} is told how many are done. */
-  public static TrainingSet encode(LoadedModel model, List<TrainingPicture> pictures, IntConsumer progress) {
+  public static TrainingSet encode(StableDiffusion model, List<TrainingPicture> pictures, IntConsumer progress) {
     TrainingSet set = new TrainingSet();
     try (Scope _ = Scope.open()) {
-      Map<String, LoadedModel.Text> captions = new LinkedHashMap<>();
+      Map<String, StableDiffusion.Conditioning> captions = new LinkedHashMap<>();
       for (TrainingPicture picture : pictures) {
-        LoadedModel.Text text = captions.computeIfAbsent(picture.caption(), model::encode);
+        StableDiffusion.Conditioning text = captions.computeIfAbsent(picture.caption(), model::encode);
         set.examples.add(TrainingExample.encode(model.vae(), picture, text.context(), text.pooled()));
         progress.accept(set.examples.size());
       }

@@ -6,7 +6,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.deft4j.nn.Module;
-import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.DiffusersFolder;
@@ -38,7 +37,7 @@ public final class StableDiffusion implements AutoCloseable {
 
   private StableDiffusion(ModelSource source, boolean isXl) {
     this.isXl = isXl;
-    name = Path.of(source.source()).toAbsolutePath().normalize().getFileName().toString();
+    name = Path.of(source.source()).toAbsolutePath().normalize().getFileName().toString().replaceFirst("\\.safetensors$", "");
     zerosForNoNegative = isXl && (!(source instanceof DiffusersFolder folder)
         || folder.index().bool("force_zeros_for_empty_prompt", true));
     scheduler = source.config("scheduler");
@@ -76,7 +75,7 @@ public final class StableDiffusion implements AutoCloseable {
   private static void loadWeights(ModelSource source, String part, Module module) {
     Map<String, Target> expected = new LinkedHashMap<>();
     module.parameters().forEach((path, parameter) -> expected.put(path, new Target(parameter.shape(), parameter::set)));
-    try (WeightSource weights = source.weights(part)) {
+    try (Scope _ = Scope.open(); WeightSource weights = source.weights(part)) {
       Weights.load(part, expected, weights);
     }
   }
@@ -84,7 +83,7 @@ public final class StableDiffusion implements AutoCloseable {
   private static ClipTokenizer tokenizer(ModelSource source, String part) {
     Optional<Path> folder = source.folder(part);
     return ClipTokenizer.load(folder.orElseThrow(() -> new FormatException(source.source() + ": has no " + part
-        + " folder with vocab.json and merges.txt")));
+        + "; a single-file checkpoint holds no tokenizer: give the diffusers folder of the same model")));
   }
 
   /** The parts that have weights, by the names of their folders. */
@@ -99,7 +98,7 @@ public final class StableDiffusion implements AutoCloseable {
     return parts;
   }
 
-  /** The folder's or file's name, without its path. */
+  /** The folder's or file's name, without its path and ending. */
   public String name() {
     return name;
   }
@@ -129,9 +128,19 @@ public final class StableDiffusion implements AutoCloseable {
     return textEncoder2;
   }
 
-  /** What the model's {@code scheduler_config.json} says. */
-  public JsonObject schedulerConfig() {
-    return scheduler;
+  /** The model's own scheduler: the noise it was trained with, and how it is sampled unless said otherwise. */
+  public Scheduler scheduler() {
+    return Scheduler.of(scheduler);
+  }
+
+  /** Another scheduler over the noise that the model was trained with. */
+  public Scheduler scheduler(SchedulerName kind) {
+    return Scheduler.of(scheduler, kind);
+  }
+
+  /** The guidance that pictures of such a model are usually made with: 5 for SDXL, 7.5 for SD 1.5. */
+  public double usualGuidance() {
+    return isXl ? 5 : 7.5;
   }
 
   /** The side of the square pictures the model was made for. */
@@ -189,12 +198,6 @@ public final class StableDiffusion implements AutoCloseable {
       return new Conditioning(positive.context().zerosLike(), positive.pooled().zerosLike());
     }
     return encode(negative == null ? "" : negative);
-  }
-
-  /** The type that latents and activations have: that of the weights, F32 where they are held in fewer bits. */
-  public DType computeType() {
-    DType held = unet.parameters().values().iterator().next().value().dtype();
-    return held.isComputable() ? held : DType.F32;
   }
 
   /** Lets go of all weights. */

@@ -15,8 +15,9 @@ import org.deft4j.tensor.Tensor;
  *
  * <pre>{@code
  * try (StableDiffusion model = StableDiffusion.load("models/sdxl"); Scope scope = Scope.open()) {
- *   var pipeline = new StableDiffusionPipeline(model, Scheduler.of(model.schedulerConfig()));
+ *   var pipeline = new StableDiffusionPipeline(model, model.scheduler());
  *   Tensor picture = pipeline.generate(Settings.of("a photo of a dog", 512, 512), new TorchRandom(0), Progress.NONE);
+ *   PngWriter.write(Path.of("dog.png"), PictureTensors.toPicture(picture), Map.of());
  * }
  * }</pre>
  */

@@ -11,12 +11,16 @@ import java.util.Map;
 import org.deft4j.deft.AdapterFiles;
 import org.deft4j.deft.AdapterSet;
 import org.deft4j.deft.InputException;
-import org.deft4j.deft.LoadedModel;
-import org.deft4j.deft.TextToPicture;
+import org.deft4j.diffusion.SamplerOptions;
 import org.deft4j.diffusion.Scheduler;
 import org.deft4j.diffusion.SchedulerName;
+import org.deft4j.diffusion.StableDiffusion;
+import org.deft4j.diffusion.StableDiffusionPipeline;
+import org.deft4j.diffusion.StableDiffusionPipeline.Settings;
 import org.deft4j.diffusion.image.Picture;
+import org.deft4j.diffusion.image.PictureTensors;
 import org.deft4j.diffusion.image.PngWriter;
+import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.TorchRandom;
 import org.deft4j.weights.Json;
 
@@ -26,13 +30,13 @@ record Generation(String modelName, List<AdapterArgument> adapters, String promp
 
   /** Makes the pictures; returns the exit status. */
   int run(Console console) throws IOException {
-    try (LoadedModel model = LoadedModel.load(modelName)) {
+    try (StableDiffusion model = StableDiffusion.load(modelName)) {
       List<AdapterSet> sets = attach(model);
       try {
         Scheduler scheduler = schedulerName == null ? model.scheduler()
             : model.scheduler(SchedulerName.parse(schedulerName));
-        TextToPicture request = new TextToPicture(prompt, negative, steps,
-            guidance == null ? model.usualGuidance() : guidance, side(width, model), side(height, model));
+        Settings request = new Settings(prompt, negative, side(width, model), side(height, model), steps,
+            guidance == null ? model.usualGuidance() : guidance, 0, SamplerOptions.DEFAULT);
         requireSize(model, request);
         List<Map<String, Object>> made = new ArrayList<>();
         for (int i = 0; i < count; i++) {
@@ -48,7 +52,7 @@ record Generation(String modelName, List<AdapterArgument> adapters, String promp
     }
   }
 
-  private List<AdapterSet> attach(LoadedModel model) {
+  private List<AdapterSet> attach(StableDiffusion model) {
     List<AdapterSet> sets = new ArrayList<>();
     try {
       for (AdapterArgument adapter : adapters) {
@@ -61,11 +65,11 @@ record Generation(String modelName, List<AdapterArgument> adapters, String promp
     }
   }
 
-  private static int side(Integer given, LoadedModel model) {
+  private static int side(Integer given, StableDiffusion model) {
     return given == null ? model.defaultSize() : given;
   }
 
-  private static void requireSize(LoadedModel model, TextToPicture request) {
+  private static void requireSize(StableDiffusion model, Settings request) {
     int grain = model.vae().config().downscale();
     if (request.width() % grain != 0 || request.height() % grain != 0) {
       throw new InputException("--width " + request.width() + ", --height " + request.height() + ": multiples of " + grain
@@ -73,11 +77,15 @@ record Generation(String modelName, List<AdapterArgument> adapters, String promp
     }
   }
 
-  private Map<String, Object> picture(Console console, LoadedModel model, Scheduler scheduler, TextToPicture request,
+  private Map<String, Object> picture(Console console, StableDiffusion model, Scheduler scheduler, Settings request,
       long pictureSeed) throws IOException {
     long started = System.nanoTime();
-    Picture picture = request.sample(model, scheduler, new TorchRandom(pictureSeed), done -> console.progress("step", done,
-        steps, "", Duration.ofNanos(System.nanoTime() - started)));
+    Picture picture;
+    try (Scope _ = Scope.open()) {
+      picture = PictureTensors.toPicture(new StableDiffusionPipeline(model, scheduler).generate(request,
+          new TorchRandom(pictureSeed), (step, all, latent) -> console.progress("step", step, all, "",
+              Duration.ofNanos(System.nanoTime() - started))));
+    }
     String scheduled = schedulerName == null ? scheduler.config().type().className() : schedulerName;
     PictureText text = new PictureText(prompt, negative, pictureSeed, steps, scheduled, request.guidance(), request.width(),
         request.height(), model.name(), adapters.stream().map(AdapterArgument::label).toList());

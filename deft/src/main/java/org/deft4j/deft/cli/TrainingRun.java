@@ -12,7 +12,6 @@ import java.util.Set;
 import org.deft4j.deft.AdapterConfig;
 import org.deft4j.deft.AdapterSet;
 import org.deft4j.deft.InputException;
-import org.deft4j.deft.LoadedModel;
 import org.deft4j.deft.LossLog;
 import org.deft4j.deft.Method;
 import org.deft4j.deft.OutputFolder;
@@ -23,6 +22,7 @@ import org.deft4j.deft.TrainingExample;
 import org.deft4j.deft.TrainingOptions;
 import org.deft4j.deft.TrainingPicture;
 import org.deft4j.deft.TrainingSet;
+import org.deft4j.diffusion.StableDiffusion;
 import org.deft4j.tensor.TorchRandom;
 import org.deft4j.weights.Json;
 
@@ -67,7 +67,7 @@ final class TrainingRun {
   int run(Console console, Interruption interruption) throws IOException {
     long started = System.nanoTime();
     List<TrainingPicture> given = size == null ? null : PictureFolder.read(data, prompt, size);
-    try (LoadedModel model = LoadedModel.load(modelName)) {
+    try (StableDiffusion model = StableDiffusion.load(modelName)) {
       int side = size == null ? model.defaultSize() : size;
       requireSize(model, side);
       List<TrainingPicture> pictures = given == null ? PictureFolder.read(data, prompt, side) : given;
@@ -89,7 +89,7 @@ final class TrainingRun {
     }
   }
 
-  private static void requireSize(LoadedModel model, int side) {
+  private static void requireSize(StableDiffusion model, int side) {
     int grain = model.vae().config().downscale();
     if (side % grain != 0) {
       throw new InputException("--size " + side + ": a multiple of " + grain + " is needed for this model");
@@ -101,7 +101,7 @@ final class TrainingRun {
     return log.means(window);
   }
 
-  private long train(Console console, LoadedModel model, TrainingSet examples, AdapterSet adapter, TorchRandom random,
+  private long train(Console console, StableDiffusion model, TrainingSet examples, AdapterSet adapter, TorchRandom random,
       Interruption interruption) {
     List<TrainingExample> all = examples.examples();
     long start = System.nanoTime();
@@ -116,7 +116,7 @@ final class TrainingRun {
     return Duration.ofNanos(System.nanoTime() - start);
   }
 
-  private void write(Console console, OutputFolder folder, LoadedModel model, AdapterSet adapter, int side,
+  private void write(Console console, OutputFolder folder, StableDiffusion model, AdapterSet adapter, int side,
       int pictures) throws IOException {
     PeftFolder.write(folder.path(), adapter, model.name());
     Json.write(folder.path().resolve(RUN), description(model, adapter, side, pictures));
@@ -128,7 +128,7 @@ final class TrainingRun {
     }
   }
 
-  private Map<String, Object> description(LoadedModel model, AdapterSet adapter, int side, int pictures) {
+  private Map<String, Object> description(StableDiffusion model, AdapterSet adapter, int side, int pictures) {
     Map<String, Object> run = new LinkedHashMap<>();
     run.put("model", model.name());
     run.put("method", config.method().label());

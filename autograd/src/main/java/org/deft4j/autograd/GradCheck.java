@@ -142,7 +142,7 @@ public final class GradCheck {
     List<Tensor> checked = Arrays.stream(inputs).filter(GradCheck::isChecked).toList();
     try (Scope _ = Scope.open(); Tape tape = Tape.watch(rules, checked)) {
       Tensor y = f.apply(inputs);
-      Tensor dy = Tensor.of(upstream, y.shape().toArray());
+      Tensor dy = Tensor.of(upstream).reshape(y.shape().toArray());
       Gradients gradients = tape.gradients(y, strided ? strided(dy) : dy);
       double[][] result = new double[inputs.length][0];
       for (int i = 0; i < inputs.length; i++) {

@@ -67,7 +67,7 @@ class OpSamplesTest {
         if (inputs[i].dtype() == DType.F64) {
           try (Scope _ = Scope.open(); Tape tape = Tape.watch(inputs[i])) {
             Tensor y = Scope.run(() -> sample.function().apply(inputs));
-            Gradients gradients = tape.gradients(y, Tensor.of(upstream, y.shape().toArray()));
+            Gradients gradients = tape.gradients(y, Tensor.of(upstream).reshape(y.shape().toArray()));
             assertArrayEquals(all[i], gradients.of(inputs[i]).toDoubles(), "input " + i);
           }
         }

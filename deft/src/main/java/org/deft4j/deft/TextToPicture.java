@@ -5,6 +5,7 @@ import org.deft4j.diffusion.Sampler;
 import org.deft4j.diffusion.Scheduler;
 import org.deft4j.diffusion.UNet2DConditionModel;
 import org.deft4j.diffusion.image.Picture;
+import org.deft4j.diffusion.image.PictureTensors;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.NumericException;
 import org.deft4j.tensor.RandomSource;
@@ -36,7 +37,7 @@ public record TextToPicture(String prompt, String negative, int steps, double gu
         x = step(model.unet(), sampler, condition, x, i, random);
         progress.accept(i + 1);
       }
-      return picture(model.vae().decode(model.vae().unscale(x)));
+      return PictureTensors.toPicture(model.vae().decode(model.vae().unscale(x)));
     }
   }
 
@@ -81,18 +82,5 @@ public record TextToPicture(String prompt, String negative, int steps, double gu
       }
       return scope.keep(next);
     }
-  }
-
-  /** {@code x / 2 + 0.5}, clamped to 0..1, times 255, rounded; x [1, 3, H, W]. */
-  private Picture picture(Tensor decoded) {
-    float[] values = decoded.affine(0.5, 0.5).clamp(0, 1).mul(255).toFloats();
-    byte[] rgb = new byte[values.length];
-    int plane = width * height;
-    for (int i = 0; i < plane; i++) {
-      for (int c = 0; c < 3; c++) {
-        rgb[3 * i + c] = (byte) Math.rint(values[c * plane + i]);
-      }
-    }
-    return new Picture(width, height, rgb);
   }
 }

@@ -1,6 +1,7 @@
 package org.deft4j.deft;
 
 import org.deft4j.diffusion.AutoencoderKL;
+import org.deft4j.diffusion.image.PictureTensors;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 
@@ -20,7 +21,7 @@ public record TrainingExample(Tensor mean, Tensor deviation, Tensor context, Ten
   /** Encodes a picture; {@code context} and {@code pooled} are shared, not taken. */
   static TrainingExample encode(AutoencoderKL vae, TrainingPicture picture, Tensor context, Tensor pooled) {
     try (Scope _ = Scope.open()) {
-      AutoencoderKL.Posterior posterior = AutoencoderKL.Posterior.of(vae.moments(picture.pixels()));
+      AutoencoderKL.Posterior posterior = AutoencoderKL.Posterior.of(vae.moments(PictureTensors.toTensor(picture.framed().picture())));
       Tensor ids = pooled == null ? null : Scope.release(Tensor.of(picture.timeIds(), 1, 6));
       return new TrainingExample(Scope.release(vae.scale(posterior.mean())),
           Scope.release(posterior.std().mul(vae.config().scalingFactor())), context.share(),

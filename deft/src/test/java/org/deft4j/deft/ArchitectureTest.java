@@ -30,13 +30,13 @@ class ArchitectureTest {
       "diffusion", Set.of("nn", "weights", "autograd", "tensor"),
       "deft", Set.of("diffusion", "nn", "weights", "autograd", "tensor"));
 
-  /** What is required from outside the JDK: nothing but EJML up to nn. */
+  /** What is required from outside the JDK: nothing but EJML up to nn, and decoders of WebP and CMYK beside the models. */
   private static final Map<String, Set<String>> OUTSIDE = Map.of(
       "tensor", Set.of("ejml.core", "ejml.ddense"),
       "autograd", Set.of(),
       "nn", Set.of(),
       "weights-import", Set.of("com.fasterxml.jackson.core", "com.fasterxml.jackson.jr.ob"),
-      "diffusion", Set.of(),
+      "diffusion", Set.of("com.twelvemonkeys.imageio.core", "com.twelvemonkeys.imageio.jpeg", "com.twelvemonkeys.imageio.webp"),
       "deft", Set.of("info.picocli", "org.knowm.xchart"));
 
   private static Path classes(String folder) {

@@ -8,7 +8,10 @@ import org.deft4j.nn.Embedding;
 import org.deft4j.nn.LayerNorm;
 import org.deft4j.nn.Linear;
 import org.deft4j.nn.Module;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 
 /**
@@ -120,7 +123,7 @@ public final class ClipTextEncoder extends Module {
           + " positions");
     }
     List<Tensor> states = new ArrayList<>();
-    Tensor h = tokens.forward(ids).add(positions.forward(Tensor.of(sequence(length), length)));
+    Tensor h = tokens.forward(ids).add(positions.forward(indices(ids.device(), LongStream.range(0, length))));
     states.add(h);
     for (Layer layer : layers) {
       h = layer.forward(h);
@@ -131,20 +134,20 @@ public final class ClipTextEncoder extends Module {
     return new Output(states, last, projection == null ? pooled : projection.forward(pooled));
   }
 
-  private static long[] sequence(long length) {
-    return LongStream.range(0, length).toArray();
+  /** A vector of indices; on the meta device only its shape. */
+  private static Tensor indices(Device device, LongStream indices) {
+    long[] values = indices.toArray();
+    return device == Device.META ? Tensor.empty(device, DType.I64, Shape.of(values.length)) : Tensor.of(values, values.length);
   }
 
   /** Rows of the end token: [N,S,C] to [N,C]. */
   private Tensor pool(Tensor last, Tensor ids) {
     long n = ids.size(0);
     long length = ids.size(1);
-    long[] tokenIds = ids.toLongs();
-    long[] rows = new long[(int) n];
-    for (int i = 0; i < n; i++) {
-      rows[i] = i * length + endPosition(tokenIds, (int) (i * length), (int) length);
-    }
-    return last.reshape(n * length, -1).indexSelect(0, Tensor.of(rows, n));
+    long[] tokenIds = ids.device() == Device.META ? new long[(int) (n * length)] : ids.toLongs();
+    LongStream rows = LongStream.range(0, n)
+        .map(i -> i * length + endPosition(tokenIds, (int) (i * length), (int) length));
+    return last.reshape(n * length, -1).indexSelect(0, indices(ids.device(), rows));
   }
 
   /**

@@ -20,8 +20,8 @@ import org.deft4j.weights.JsonObject;
 
 /**
  * CLIP's tokenizer, with the rules of transformers' {@code CLIPTokenizerFast}: the special tokens are cut out where they
- * stand in the text; the rest is put into normal form C and lower case, cut into words, numbers' digits and runs of signs, and each is
- * byte-pair encoded.
+ * stand in the text; the rest is put into normal form C and lower case, cut into words, digits and runs of signs, and each
+ * of these is byte-pair encoded.
  *
  * <p>Any string has tokens: NUL and other control characters are signs like others; halves of surrogate pairs count as
  * U+FFFD. Time grows with n log n. Safe for use by several threads.
@@ -195,7 +195,8 @@ public final class ClipTokenizer {
   private static int idOf(Path file, Map<String, Integer> vocabulary, String token) {
     Integer id = vocabulary.get(token);
     if (id == null) {
-      throw new FormatException(file + ": the token '" + token + "', which tokenizer_config.json or CLIP's rules name, is missing");
+      throw new FormatException(file + ": the token '" + token + "', which tokenizer_config.json or CLIP's rules name, is "
+          + "missing");
     }
     return id;
   }

@@ -8,7 +8,8 @@ import org.deft4j.tensor.Tensor;
 
 /**
  * DPM-Solver++ (Lu et al. 2022), multistep of first or second order, deterministic or with noise, in
- * {@code x = a x_0 + s eps}, {@code lambda = log(a / s)}; here s is the standard deviation, {@code sigma a} with sigma the noise level.
+ * {@code x = a x_0 + s eps}, {@code lambda = log(a / s)}; s is the standard deviation, {@code sigma a} with sigma the noise
+ * level.
  *
  * <p>With h the step in lambda, d_0 the predicted x_0 and d_1 its difference to the one before over {@code r = h_before / h}:
  * first order {@code x' = s'/s x - a' (e^-h - 1) d_0}; second order adds {@code -a' (e^-h - 1) / 2 d_1} (midpoint) or

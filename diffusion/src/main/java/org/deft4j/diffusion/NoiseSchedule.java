@@ -196,7 +196,8 @@ public final class NoiseSchedule {
       signal[i] = (float) Math.sqrt(alpha(timesteps[i]));
       noise[i] = sign * (float) Math.sqrt(1 - alpha(timesteps[i]));
     }
-    return Scope.run(() -> first.mul(perSample(what, first.shape(), signal)).add(second.mul(perSample(what, second.shape(), noise))));
+    return Scope.run(() -> first.mul(perSample(what, first.shape(), signal))
+        .add(second.mul(perSample(what, second.shape(), noise))));
   }
 
   /** One value per sample, to be broadcast over the rest of {@code shape}. */

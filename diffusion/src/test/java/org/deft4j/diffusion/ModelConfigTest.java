@@ -6,7 +6,11 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.deft4j.nn.Module;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Device;
+import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
+import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.FormatException;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
@@ -55,6 +59,39 @@ class ModelConfigTest {
       }
     }
     assertTrue(parts >= 3);
+  }
+
+  /** A picture's way through the full-size models, shapes only. */
+  @ParameterizedTest
+  @MethodSource("families")
+  void publishedModelsRunOnTheMetaDevice(Path family) {
+    Path configs = family.resolve("configs");
+    try (Scope _ = Scope.open(); UNet2DConditionModel unet = (UNet2DConditionModel) onMeta("unet", configs);
+        AutoencoderKL vae = (AutoencoderKL) onMeta("vae", configs);
+        ClipTextEncoder text = (ClipTextEncoder) onMeta("text_encoder", configs)) {
+      long size = unet.config().sampleSize();
+      ClipTextEncoder.Output encoded = text.forward(meta(DType.I64, 2, 77));
+      assertEquals(Shape.of(2, 77, text.config().hidden()), encoded.penultimate().shape());
+      assertEquals(Shape.of(2, text.config().hidden()), encoded.pooled().shape());
+      Tensor latent = vae.encode(meta(DType.F32, 2, 3, 8 * size, 8 * size)).mode();
+      assertEquals(Shape.of(2, 4, size, size), latent.shape());
+      UNetConfig config = unet.config();
+      UNet2DConditionModel.Added added = config.additionTimeDim() == 0 ? null : new UNet2DConditionModel.Added(
+          meta(DType.F32, 2, config.additionInputDim() - 6L * config.additionTimeDim()), meta(DType.F32, 2, 6));
+      Tensor noise = unet.forward(latent.contiguous(), meta(DType.I64, 2), meta(DType.F32, 2, 77, config.contextDim()), added);
+      assertEquals(latent.shape(), noise.shape());
+      assertEquals(Shape.of(2, 3, 8 * size, 8 * size), vae.decode(noise).shape());
+    }
+  }
+
+  private static Tensor meta(DType type, long... sizes) {
+    return Tensor.empty(Device.META, type, Shape.of(sizes));
+  }
+
+  private static Module onMeta(String part, Path configs) {
+    Module model = build(part, Json.read(configs.resolve(part).resolve("config.json")));
+    model.parameters().values().forEach(parameter -> parameter.set(meta(DType.F16, parameter.shape().toArray())));
+    return model;
   }
 
   /** The configuration with some values replaced. */

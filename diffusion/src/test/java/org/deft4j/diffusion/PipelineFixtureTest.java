@@ -13,8 +13,8 @@ import org.deft4j.diffusion.StableDiffusion.Conditioning;
 import org.deft4j.diffusion.StableDiffusionPipeline.Inputs;
 import org.deft4j.diffusion.StableDiffusionPipeline.Settings;
 import org.deft4j.diffusion.image.Picture;
+import org.deft4j.diffusion.image.PictureTensors;
 import org.deft4j.diffusion.image.Pictures;
-import org.deft4j.diffusion.image.Pixels;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.Json;
@@ -35,7 +35,7 @@ class PipelineFixtureTest {
 
   @TestFactory
   Stream<DynamicNode> loops() {
-    return Stream.of("sd", "sdxl").flatMap(kind -> Fixtures.folders(kind).stream()).map(folder ->
+    return Fixtures.models().stream().map(folder ->
         DynamicContainer.dynamicContainer(folder.getFileName().toString(), goldens(folder)
             .map(golden -> DynamicTest.dynamicTest(golden.getFileName().toString(), () -> reproduce(folder, golden)))));
   }
@@ -139,7 +139,7 @@ class PipelineFixtureTest {
   /** Levels differ by one at most. */
   private static void samePng(Tensor decoded, Path png) {
     Picture expected = Pictures.read(png);
-    Picture actual = Pixels.toPicture(decoded.slice(0, 0, 1));
+    Picture actual = PictureTensors.toPicture(decoded.slice(0, 0, 1));
     assertEquals(expected.width(), actual.width());
     assertEquals(expected.height(), actual.height());
     byte[] a = actual.rgb();

@@ -24,7 +24,7 @@ import org.deft4j.weights.testing.Fixtures;
 record TinyModel(Path folder) {
   /** All of them. */
   static List<TinyModel> all() {
-    return Stream.of("sd", "sdxl").flatMap(kind -> Fixtures.folders(kind).stream()).map(TinyModel::new).toList();
+    return Fixtures.models().stream().map(TinyModel::new).toList();
   }
 
   JsonObject config(String part) {

@@ -1,7 +1,9 @@
 package org.deft4j.nn;
 
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 
 /** A number as a vector: sinusoids of it, then {@code linear_2(silu(linear_1(s)))} (diffusers' {@code TimestepEmbedding}). */
@@ -39,6 +41,9 @@ public final class TimestepEmbedding extends Module {
    * @return F32 [N, width]
    */
   public static Tensor sinusoidal(Tensor t, int width, boolean cosFirst, double shift) {
+    if (t.device() == Device.META) {
+      return Tensor.empty(Device.META, DType.F32, Shape.of(t.elementCount(), width));
+    }
     return Scope.run(() -> {
       int half = width / 2;
       Tensor angles = t.cast(DType.F32).reshape(-1, 1).mul(Tensor.of(frequencies(half, shift), 1, half));

@@ -126,7 +126,7 @@ final class ContractionShapes {
     if (mask != null) {
       type(op, "mask", mask, DType.BOOL, q.dtype());
       Shape scores = Shape.of(q.size(0), q.size(1), q.size(2), k.size(2));
-      if (!Shape.broadcast(op.label(), mask.shape(), scores).equals(scores)) {
+      if (!mask.shape().broadcastsTo(scores)) {
         throw wrong(op, "mask", "a shape that broadcasts to " + scores, mask);
       }
     }

@@ -1,5 +1,8 @@
 package org.deft4j.tensor;
 
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
 /**
  * Where random numbers come from: given explicitly to whatever draws, never global. A source is one stream; the same calls
  * in the same order after the same seed give the same bits. Not for use by several threads at once.
@@ -57,13 +60,20 @@ public interface RandomSource {
     return tensor;
   }
 
-  /** An I64 tensor of integers from {@code low} (inclusive) to {@code high} (exclusive). */
+  /**
+   * An I64 tensor of integers from {@code low} (inclusive) to {@code high} (exclusive).
+   *
+   * @throws IllegalArgumentException unless {@code low < high}
+   */
   default Tensor integers(long low, long high, long... sizes) {
-    Shape shape = Shape.of(sizes);
-    long[] values = new long[Math.toIntExact(shape.elementCount())];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = between(low, high);
+    if (low >= high) {
+      throw new IllegalArgumentException("integers: none lies from " + low + " (inclusive) to " + high + " (exclusive)");
     }
-    return Tensor.of(values, sizes);
+    Tensor tensor = Tensor.empty(Device.CPU, DType.I64, Shape.of(sizes));
+    MemorySegment memory = tensor.bytes();
+    for (long i = 0; i < tensor.elementCount(); i++) {
+      memory.setAtIndex(ValueLayout.JAVA_LONG, i, between(low, high));
+    }
+    return tensor;
   }
 }

@@ -121,6 +121,17 @@ public final class Shape {
     return new Shape(sizes);
   }
 
+  /** Whether repeating along dimensions of size 1, or missing ones, makes this shape {@code target}. */
+  public boolean broadcastsTo(Shape target) {
+    for (int i = 1; i <= rank(); i++) {
+      long size = sizes[rank() - i];
+      if (i > target.rank() || (size != 1 && size != target.sizes[target.rank() - i])) {
+        return false;
+      }
+    }
+    return true;
+  }
+
   @Override
   public boolean equals(Object other) {
     return other instanceof Shape shape && Arrays.equals(sizes, shape.sizes);

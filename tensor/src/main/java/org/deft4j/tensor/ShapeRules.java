@@ -282,7 +282,7 @@ final class ShapeRules {
     switch (op) {
       case InPlace.CopyInto() -> {
         arity(op, in, 2, 2);
-        if (!Shape.broadcast(op.label(), in[0].shape(), in[1].shape()).equals(in[0].shape())) {
+        if (!in[1].shape().broadcastsTo(in[0].shape())) {
           throw wrong(op, "source", "a shape that broadcasts to " + in[0].shape(), in[1]);
         }
         requireOwnElements(op, in[0]);

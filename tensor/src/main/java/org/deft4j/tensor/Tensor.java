@@ -190,7 +190,9 @@ public final class Tensor implements AutoCloseable {
     if (!contiguous) {
       throw new ShapeException("bytes: " + this + " is not contiguous; call contiguous() first");
     }
-    return storage.segment().asSlice(offset * dtype.bytes(), elementCount() * dtype.bytes());
+    // Where there are no elements, their offset may lie beyond the memory.
+    long start = elementCount() == 0 ? 0 : offset * dtype.bytes();
+    return storage.segment().asSlice(start, elementCount() * dtype.bytes());
   }
 
   /** Names the tensor for error messages; returns it. */

@@ -32,7 +32,7 @@ final class ViewShapes {
           throw new ShapeException("slice: " + start + " to " + end + " by " + step + " of dimension " + dim
               + " does not lie in " + x);
         }
-        long offset = x.offset() + start * strides[dim];
+        long offset = x.offset() + (start == end ? 0 : start * strides[dim]);
         strides[dim] *= step;
         yield x.view(x.shape().with(dim, (end - start + step - 1) / step), strides, offset);
       }
@@ -75,7 +75,7 @@ final class ViewShapes {
   }
 
   private static Tensor expand(Op op, Shape shape, Tensor x) {
-    if (!Shape.broadcast(op.label(), shape, x.shape()).equals(shape)) {
+    if (!x.shape().broadcastsTo(shape)) {
       throw wrong(op, "x", "a shape that broadcasts to " + shape, x);
     }
     long[] from = x.strides();

@@ -40,7 +40,7 @@ record DenseArray(long[] sizes, double[] values) {
   }
 
   Tensor tensor() {
-    return Tensor.of(values, sizes);
+    return sizes.length == 0 ? Tensor.scalar(DType.F64, values[0]) : Tensor.of(values, sizes);
   }
 
   DenseArray permute(int... dims) {

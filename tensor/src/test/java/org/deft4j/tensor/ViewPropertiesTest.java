@@ -14,7 +14,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 class ViewPropertiesTest {
   private static final int STEPS = 6;
 
-  @Property(tries = 400)
+  @Property(tries = 2000)
   void chainsOfViewsAndCopiesAgreeWithPlainArrays(@ForAll long seed) {
     Random random = new Random(seed);
     long before = MemoryPool.cpu().liveBytes();
@@ -81,7 +81,7 @@ class ViewPropertiesTest {
   }
 
   /** A reshape shares memory exactly where strides can express it, and always holds the same elements. */
-  @Property(tries = 400)
+  @Property(tries = 2000)
   void reshapeSplitsAndJoinsDimensions(@ForAll long seed) {
     Random random = new Random(seed);
     try (Scope _ = Scope.open()) {

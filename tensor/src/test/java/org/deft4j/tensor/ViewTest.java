@@ -102,6 +102,18 @@ class ViewTest {
     assertEquals(Shape.of(6), x.flatten(0, -1).shape());
   }
 
+  /** Larger than a tile of the copy, in both directions and not a multiple of it. */
+  @Test
+  void largeTranspositionsCopyEveryElement() {
+    DenseArray model = DenseArray.counting(3, 70, 45);
+    for (DType dtype : new DType[] {DType.F64, DType.F32, DType.I64, DType.I16}) {
+      Tensor x = model.tensor().cast(dtype);
+      assertArrayEquals(model.permute(0, 2, 1).values(), x.transpose(1, 2).contiguous().toDoubles());
+      assertArrayEquals(model.permute(2, 1, 0).values(), x.permute(2, 1, 0).contiguous().toDoubles());
+      assertArrayEquals(model.permute(0, 2, 1).values(), x.transpose(1, 2).cast(DType.I32).toDoubles());
+    }
+  }
+
   @Test
   void tensorsWithoutElementsPassThroughEverything() {
     Tensor x = Tensor.zeros(DType.F32, 2, 0, 3);

@@ -75,11 +75,11 @@ public final class Json {
     if (text.startsWith("\uFEFF")) {
       throw new FormatException(source + ": starts with a byte-order mark; save it as UTF-8 without one");
     }
+    if (text.isBlank()) {
+      throw new FormatException(source + ": is empty; JSON is needed");
+    }
     try (JsonParser parser = MAPPER.getStreamingFactory().createParser(text)) {
       Object value = MAPPER.anyFrom(parser);
-      if (value == null && !parser.hasCurrentToken() && text.isBlank()) {
-        throw new FormatException(source + ": is empty; JSON is needed");
-      }
       if (parser.nextToken() != null) {
         throw new FormatException(source + ": " + place(parser.currentTokenLocation()) + "there is more after the end");
       }

@@ -89,19 +89,19 @@ final class SafetensorsHeader {
       }
       while (parser.nextToken() == JsonToken.FIELD_NAME) {
         String name = text(parser, parser.currentName());
-        long at = offset(parser);
+        long at = position(parser);
         parser.nextToken();
         if (name.equals(METADATA)) {
           readMetadata(parser, at);
         } else if (entries.put(name, readEntry(parser, name)) != null) {
-          throw FormatException.tensor(path, at, name, "the header names it twice");
+          throw FormatException.tensor(path, offset(at), name, "the header names it twice");
         }
       }
       if (parser.nextToken() != null) {
         throw wrong(parser, "the header goes on after its JSON object");
       }
     } catch (JsonProcessingException e) {
-      throw FormatException.at(path, PREFIX + bytesBefore(e.getLocation().getCharOffset()),
+      throw FormatException.at(path, offset(e.getLocation() == null ? 0 : e.getLocation().getCharOffset()),
           "the header is not valid JSON: " + e.getOriginalMessage(), e);
     } catch (IOException e) {
       throw FormatException.unreadable(path, e);
@@ -110,7 +110,7 @@ final class SafetensorsHeader {
 
   private void readMetadata(JsonParser parser, long at) throws IOException {
     if (metadata != null) {
-      throw FormatException.at(path, at, METADATA + " appears twice", null);
+      throw FormatException.at(path, offset(at), METADATA + " appears twice", null);
     }
     metadata = new LinkedHashMap<>();
     if (parser.currentToken() == JsonToken.VALUE_NULL) {
@@ -132,7 +132,7 @@ final class SafetensorsHeader {
     if (parser.currentToken() != JsonToken.START_OBJECT) {
       throw wrong(parser, tensor, "its entry must be an object of dtype, shape and data_offsets");
     }
-    long at = offset(parser);
+    long at = position(parser);
     StoredType type = null;
     long[] shape = null;
     long[] offsets = null;
@@ -157,7 +157,7 @@ final class SafetensorsHeader {
     }
     if (type == null || shape == null || offsets == null) {
       String missing = type == null ? "dtype" : shape == null ? "shape" : "data_offsets";
-      throw FormatException.tensor(path, at, tensor, missing + " is missing");
+      throw FormatException.tensor(path, offset(at), tensor, missing + " is missing");
     }
     return entry(tensor, at, type, shape, offsets);
   }
@@ -186,7 +186,7 @@ final class SafetensorsHeader {
       try {
         numbers[count++] = Long.parseLong(digits);
       } catch (NumberFormatException e) {
-        throw FormatException.at(path, offset(parser), "tensor " + Text.quote(tensor) + ": " + field + ": "
+        throw FormatException.at(path, offset(position(parser)), "tensor " + Text.quote(tensor) + ": " + field + ": "
             + Text.quote(digits) + " is larger than 2^63 - 1", e);
       }
     }
@@ -195,7 +195,7 @@ final class SafetensorsHeader {
 
   private TensorEntry entry(String tensor, long at, StoredType type, long[] sizes, long[] offsets) {
     if (offsets.length != 2) {
-      throw FormatException.tensor(path, at, tensor, "data_offsets must be begin and end, found " + offsets.length
+      throw FormatException.tensor(path, offset(at), tensor, "data_offsets must be begin and end, found " + offsets.length
           + " numbers");
     }
     long bits = type.bits();
@@ -206,15 +206,15 @@ final class SafetensorsHeader {
       }
       bits = Math.multiplyExact(elements, bits);
     } catch (ArithmeticException e) {
-      throw FormatException.at(path, at, "tensor " + Text.quote(tensor) + ": shape " + Arrays.toString(sizes)
+      throw FormatException.at(path, offset(at), "tensor " + Text.quote(tensor) + ": shape " + Arrays.toString(sizes)
           + " has more than 2^63 - 1 bits", e);
     }
     if (bits % 8 != 0) {
-      throw FormatException.tensor(path, at, tensor, type + " of shape " + Arrays.toString(sizes)
+      throw FormatException.tensor(path, offset(at), tensor, type + " of shape " + Arrays.toString(sizes)
           + " does not end with a whole byte");
     }
     if (offsets[1] < offsets[0] || offsets[1] - offsets[0] != bits / 8) {
-      throw FormatException.tensor(path, at, tensor, type + " of shape " + Arrays.toString(sizes) + " has " + bits / 8
+      throw FormatException.tensor(path, offset(at), tensor, type + " of shape " + Arrays.toString(sizes) + " has " + bits / 8
           + " bytes, data_offsets " + Arrays.toString(offsets) + " have " + (offsets[1] - offsets[0]));
     }
     return new TensorEntry(type, Shape.of(sizes), offsets[0], offsets[1]);
@@ -259,25 +259,26 @@ final class SafetensorsHeader {
   }
 
   private FormatException wrong(JsonParser parser, String problem) {
-    return FormatException.at(path, offset(parser), problem, null);
+    return FormatException.at(path, offset(position(parser)), problem, null);
   }
 
   private FormatException wrong(JsonParser parser, String tensor, String problem) {
-    return FormatException.tensor(path, offset(parser), tensor, problem);
+    return FormatException.tensor(path, offset(position(parser)), tensor, problem);
   }
 
-  private long offset(JsonParser parser) {
-    return PREFIX + bytesBefore(parser.currentTokenLocation().getCharOffset());
+  /** Where the token starts, in UTF-16 units of the header. */
+  private static long position(JsonParser parser) {
+    return parser.currentTokenLocation().getCharOffset();
   }
 
-  /** The UTF-8 bytes of the header's first {@code chars} UTF-16 units. */
-  private long bytesBefore(long chars) {
+  /** The byte of the file at a position in the header; walks through the header, so only errors ask for it. */
+  private long offset(long position) {
     int at = 0;
-    for (long left = chars; left > 0 && at < json.length; left--) {
+    for (long left = position; left > 0 && at < json.length; left--) {
       int lead = json[at] & 0xFF;
       left -= lead >= 0xF0 ? 1 : 0;
       at += lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
     }
-    return Math.min(at, json.length);
+    return PREFIX + (long) Math.min(at, json.length);
   }
 }

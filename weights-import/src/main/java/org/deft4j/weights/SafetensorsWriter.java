@@ -20,9 +20,10 @@ import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 
 /**
- * Writes safetensors files as the reference implementation does, byte for byte: tensors ordered by element type, the widest
- * first, and then by name; the header compact and padded with spaces to a multiple of 8. (Of several metadata entries the
- * reference implementation leaves the order open; here it is the map's.) The file appears whole or not at all.
+ * Writes safetensors files as the reference implementation (0.8.0) does, byte for byte: tensors ordered by element type, the
+ * last of {@link StoredType} and with it the widest first, and then by name; the header compact and padded with spaces to a
+ * multiple of 8. (Of several metadata entries the reference leaves the order open; here it is the map's.) The file appears
+ * whole or not at all.
  */
 public final class SafetensorsWriter {
   private static final String METADATA = "__metadata__";

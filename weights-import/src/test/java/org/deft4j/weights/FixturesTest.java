@@ -20,9 +20,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 class FixturesTest {
   @Test
   void everyKindIsFound() {
-    for (String kind : List.of("sd", "sdxl", "ops", "rng", "schedulers", "images", "tokenizer", "adapters", "manifests")) {
+    for (String kind : List.of("ops", "rng", "schedulers", "images", "tokenizer", "adapters", "manifests")) {
       assertFalse(Fixtures.folders(kind).isEmpty(), kind);
     }
+    assertFalse(Fixtures.models().isEmpty());
     assertThrows(AssertionError.class, () -> Fixtures.folders("nothing"));
   }
 

@@ -24,7 +24,7 @@ final class DemoCommand extends Subcommand {
   private static final String SHIPPED = "deft/src/demo";
 
   @Option(names = "--steps", paramLabel = "N", description = "Training steps for each method; default ${DEFAULT-VALUE}.")
-  int steps = 60;
+  int steps = 40;
 
   @Option(names = "--seed", paramLabel = "N", description = "Where random numbers start; default ${DEFAULT-VALUE}.")
   long seed;

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.List;
 import org.deft4j.deft.InputException;
+import org.deft4j.diffusion.image.PictureException;
 import org.deft4j.tensor.MemoryException;
 import org.deft4j.weights.FormatException;
 
@@ -27,6 +28,7 @@ final class ExitStatus {
     return switch (error) {
       case InputException e -> MISTAKE;
       case FormatException e -> MISTAKE;
+      case PictureException e -> MISTAKE;
       case MemoryException e -> MEMORY;
       case OutOfMemoryError e -> MEMORY;
       default -> FAILED;

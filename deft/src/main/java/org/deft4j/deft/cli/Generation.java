@@ -12,11 +12,11 @@ import org.deft4j.deft.AdapterFiles;
 import org.deft4j.deft.AdapterSet;
 import org.deft4j.deft.InputException;
 import org.deft4j.deft.LoadedModel;
-import org.deft4j.deft.PngFile;
 import org.deft4j.deft.TextToPicture;
 import org.deft4j.diffusion.Scheduler;
 import org.deft4j.diffusion.SchedulerName;
 import org.deft4j.diffusion.image.Picture;
+import org.deft4j.diffusion.image.PngWriter;
 import org.deft4j.tensor.TorchRandom;
 import org.deft4j.weights.Json;
 
@@ -85,7 +85,7 @@ record Generation(String modelName, List<AdapterArgument> adapters, String promp
     if (file.toAbsolutePath().getParent() != null) {
       Files.createDirectories(file.toAbsolutePath().getParent());
     }
-    PngFile.write(file, picture, text.chunks());
+    PngWriter.write(file, picture, text.chunks());
     console.result(file + ": " + request.width() + " x " + request.height() + ", seed " + pictureSeed + ", "
         + Console.duration((System.nanoTime() - started) / 1e9));
     Map<String, Object> made = new LinkedHashMap<>();

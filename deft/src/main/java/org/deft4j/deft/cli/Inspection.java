@@ -15,10 +15,10 @@ import org.deft4j.deft.DiffusersLora;
 import org.deft4j.deft.InputException;
 import org.deft4j.deft.Method;
 import org.deft4j.deft.PeftFolder;
-import org.deft4j.deft.PngFile;
 import org.deft4j.deft.Targets;
 import org.deft4j.diffusion.image.Picture;
 import org.deft4j.diffusion.image.Pictures;
+import org.deft4j.diffusion.image.PngText;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.MemoryPool;
 import org.deft4j.tensor.Shape;
@@ -175,13 +175,9 @@ final class Inspection {
     document.put("kind", "picture");
     document.put("width", picture.width());
     document.put("height", picture.height());
-    try {
-      Map<String, String> text = PngFile.text(file);
-      if (!text.isEmpty()) {
-        document.put("text", text);
-      }
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
+    Map<String, String> text = PngText.read(file);
+    if (!text.isEmpty()) {
+      document.put("text", text);
     }
   }
 }

@@ -24,7 +24,7 @@ public final class Main {
   private static final Logger LOGGER = Logger.getLogger("org.deft4j");
 
   @Option(names = {"-h", "--help"}, usageHelp = true, description = "Print this help.")
-  private boolean help;
+  boolean help;
 
   private Main() {}
 

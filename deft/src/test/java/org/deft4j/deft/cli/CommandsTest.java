@@ -5,7 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import org.deft4j.deft.PngFile;
+import org.deft4j.diffusion.image.PngText;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
 import org.deft4j.weights.testing.Fixtures;
@@ -51,7 +51,7 @@ class CommandsTest {
         picture.toString());
     assertEquals(0, made.status(), made.err());
     assertEquals(1, Json.parse(made.out(), "generate").requireList("pictures").size());
-    Map<String, String> text = PngFile.text(picture);
+    Map<String, String> text = PngText.read(picture);
     assertTrue(text.get("parameters").startsWith("a toy \u2603\nSteps: 2, Sampler: ddim, CFG scale: 5.0, Seed: 3, Size: 32x64"),
         text.toString());
     assertEquals(List.of("one:0.5"), Json.parse(text.get("deft4j"), "text").requireStrings("adapters"));

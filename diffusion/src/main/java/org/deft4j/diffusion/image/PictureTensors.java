@@ -7,7 +7,7 @@ import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.ShapeException;
 import org.deft4j.tensor.Tensor;
 
-/** Pictures to tensors and back. Letters: N pictures, H rows, W columns. */
+/** Between pictures of bytes and the tensors that models see. Letters: N pictures, H rows, W columns. */
 public final class PictureTensors {
   private PictureTensors() {}
 

@@ -19,6 +19,8 @@ final class MathF32 {
   /** Below it e^x rounds to 0; above {@link #EXP_MAX} it overflows. */
   static final float EXP_MIN = -104f;
   static final float EXP_MAX = 89f;
+  /** Above it e^x is not subnormal. */
+  static final float EXP_INSIDE = -87f;
   /** {@code e^r = 1 + r + r^2 (E2 + E3 r + ...)} for |r| at most ln(2)/2; 3.2e-9. */
   static final float E2 = 0x1.fffffcp-2f;
   static final float E3 = 0x1.555492p-3f;
@@ -102,6 +104,11 @@ final class MathF32 {
   static float expInside(float x) {
     float t = Math.fma(x, LOG2_E, MAGIC);
     return expOfRemainder(x, t - MAGIC) * power(Float.floatToRawIntBits(t) - MAGIC_BITS);
+  }
+
+  /** {@link #expInside}, or 0 below -87: the exponential of a softmax, whose sums contain a 1. */
+  static float expOrZero(float x) {
+    return x < EXP_INSIDE ? 0f : expInside(x);
   }
 
   /** {@code e^(x - n ln 2)}; ln 2 in two parts, the difference with the first is exact. */

@@ -62,6 +62,10 @@ final class MathVector {
     return p.mul(t.reinterpretAsInts().sub(MathF32.MAGIC_BITS - 127).lanewise(LSHL, 23).reinterpretAsFloats());
   }
 
+  static FloatVector expOrZero(FloatVector x) {
+    return expInside(x).blend(0f, x.lt(MathF32.EXP_INSIDE));
+  }
+
   static FloatVector log(FloatVector x) {
     VectorMask<Float> tiny = x.lt(Float.MIN_NORMAL);
     IntVector bits = x.blend(x.mul(0x1p25f), tiny).reinterpretAsInts();

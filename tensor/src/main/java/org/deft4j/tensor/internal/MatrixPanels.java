@@ -75,7 +75,7 @@ record MatrixPanels(MemorySegment memory, DType type, long offset, long[] sizes,
       }
     }
     if (kStep == 1) {
-      Transpose.lines(room, depth, lines, depth, to, at, pitch);
+      Transpose.lines(room, 0, depth, lines, depth, to, at, pitch);
     }
   }
 

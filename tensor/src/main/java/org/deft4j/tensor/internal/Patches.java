@@ -58,7 +58,7 @@ record Patches(MemorySegment memory, long offset, long imageStep, long height, l
         }
         j += run;
       }
-      Transpose.lines(room, depth, lines, depth, to, at, pitch);
+      Transpose.lines(room, 0, depth, lines, depth, to, at, pitch);
     };
   }
 

@@ -35,6 +35,11 @@ enum Real {
     }
 
     @Override
+    double expOrZero(double x) {
+      return MathF32.expOrZero((float) x);
+    }
+
+    @Override
     double log(double x) {
       return MathF32.log((float) x);
     }
@@ -67,6 +72,11 @@ enum Real {
     }
 
     @Override
+    double expOrZero(double x) {
+      return StrictMath.exp(x);
+    }
+
+    @Override
     double log(double x) {
       return StrictMath.log(x);
     }
@@ -81,6 +91,9 @@ enum Real {
   abstract double div(double a, double b);
 
   abstract double exp(double x);
+
+  /** {@code e^x}, or 0 where it is tiny: the exponential of a softmax. */
+  abstract double expOrZero(double x);
 
   abstract double log(double x);
 

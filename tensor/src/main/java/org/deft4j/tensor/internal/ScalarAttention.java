@@ -7,11 +7,12 @@ import org.deft4j.tensor.op.Contraction;
 
 /**
  * Attention row by row with the online softmax (Milakov and Gimelshein 2018; Dao et al. 2022, algorithm 1): keys come in blocks
- * of 64, a running maximum m and sum l are kept, and what was summed under an older maximum is rescaled.
+ * of 96, a running maximum m and sum l are kept, and what was summed under an older maximum is rescaled. A causal query does not
+ * visit the blocks after its own.
  */
 final class ScalarAttention {
   /** Keys per block; part of the definition of the result's bits. */
-  static final int BLOCK = 64;
+  static final int BLOCK = 96;
 
   private final Real real;
   private final double scale;
@@ -61,7 +62,7 @@ final class ScalarAttention {
     });
   }
 
-  /** {@code scale * q k^T + mask} of row (b, h, t) and key s; minus infinity where it may not look. */
+  /** {@code (scale q) k^T + mask} of row (b, h, t) and key s; minus infinity where it may not look. */
   private double score(long b, long h, long t, int s) {
     if (causal && s > t) {
       return Double.NEGATIVE_INFINITY;
@@ -70,17 +71,30 @@ final class ScalarAttention {
     long atK = b * sk[0] + h * sk[1] + s * sk[2];
     double dot = 0;
     for (int d = 0; d < width; d++) {
-      dot = real.fma(q.get(atQ + d * sq[3]), k.get(atK + d * sk[3]), dot);
+      dot = real.fma(scaledQuery(atQ, d), k.get(atK + d * sk[3]), dot);
     }
-    double score = real.mul(scale, dot);
     if (mask == null) {
-      return score;
+      return dot;
     }
     double m = mask.get(b * sm[0] + h * sm[1] + t * sm[2] + s * sm[3]);
     if (maskAllows) {
-      return m != 0 ? score : Double.NEGATIVE_INFINITY;
+      return m != 0 ? dot : Double.NEGATIVE_INFINITY;
     }
-    return real.add(score, m);
+    return real.add(dot, m);
+  }
+
+  private double scaledQuery(long at, int d) {
+    return real.mul(scale, q.get(at + d * sq[3]));
+  }
+
+  /** {@code e^(score - shift)}; a shift of minus infinity, where nothing was seen, counts as 0, so that masked scores give 0. */
+  private double exp(double score, double shift) {
+    return real.expOrZero(real.add(score, shift == Double.NEGATIVE_INFINITY ? 0 : -shift));
+  }
+
+  /** Whether query t visits the block of key s. */
+  private boolean visits(long t, int s) {
+    return !causal || s / BLOCK <= t / BLOCK;
   }
 
   private void row(long row, Access o, Access lse) {
@@ -91,21 +105,20 @@ final class ScalarAttention {
     double l = 0;
     double[] acc = new double[width];
     double[] p = new double[BLOCK];
-    for (int start = 0; start < keys; start += BLOCK) {
+    for (int start = 0; start < keys && visits(t, start); start += BLOCK) {
       int n = Math.min(BLOCK, keys - start);
       double blockMax = m;
       for (int j = 0; j < n; j++) {
         p[j] = score(b, h, t, start + j);
-        blockMax = Math.max(blockMax, p[j]);
+        blockMax = blockMax < p[j] ? p[j] : blockMax;
       }
-      if (blockMax == Double.NEGATIVE_INFINITY) {
-        continue;
-      }
-      double correction = real.exp(real.add(m, -blockMax));
+      double correction = exp(m, blockMax);
+      double sum = 0;
       for (int j = 0; j < n; j++) {
-        p[j] = real.exp(real.add(p[j], -blockMax));
+        p[j] = exp(p[j], blockMax);
+        sum = real.add(sum, p[j]);
       }
-      l = real.add(real.mul(l, correction), real.sum(p, n));
+      l = real.fma(l, correction, sum);
       for (int d = 0; d < width; d++) {
         acc[d] = real.mul(acc[d], correction);
         for (int j = 0; j < n; j++) {
@@ -122,7 +135,7 @@ final class ScalarAttention {
 
   /**
    * With {@code p = e^(score - lse)}, {@code delta = sum_d do_d o_d}, {@code dp = do v^T} and {@code ds = p (dp - delta)}:
-   * {@code dq = scale ds k}, {@code dk = scale ds^T q}, {@code dv = p^T do}.
+   * {@code dq = scale (ds k)}, {@code dk = ds^T (scale q)}, {@code dv = p^T do}. Every sum is a chain, over d, s or t ascending.
    */
   static void backward(Contraction.AttentionGrad op, Tensor[] in, Tensor[] out) {
     ScalarAttention attention =
@@ -145,15 +158,13 @@ final class ScalarAttention {
     double[][] dk = new double[keys][width];
     double[][] dv = new double[keys][width];
     for (long t = 0; t < rows; t++) {
-      double[] row = new double[width];
+      double delta = 0;
       for (int d = 0; d < width; d++) {
-        row[d] = real.mul(dO.get(t, d), o.get(t, d));
+        delta = real.fma(dO.get(t, d), o.get(t, d), delta);
       }
-      double delta = real.sum(row, width);
       double[] dqRow = new double[width];
-      for (int s = 0; s < keys; s++) {
-        double score = score(b, h, t, s);
-        double p = score == Double.NEGATIVE_INFINITY ? 0 : real.exp(real.add(score, -lse.get(t, 0)));
+      for (int s = 0; s < keys && visits(t, s); s++) {
+        double p = exp(score(b, h, t, s), lse.get(t, 0));
         double dp = 0;
         for (int d = 0; d < width; d++) {
           dp = real.fma(dO.get(t, d), v.get(b * sv[0] + h * sv[1] + s * sv[2] + d * sv[3]), dp);
@@ -161,7 +172,7 @@ final class ScalarAttention {
         double ds = real.mul(p, real.add(dp, -delta));
         for (int d = 0; d < width; d++) {
           dqRow[d] = real.fma(ds, k.get(b * sk[0] + h * sk[1] + s * sk[2] + d * sk[3]), dqRow[d]);
-          dk[s][d] = real.fma(ds, q.get(b * sq[0] + h * sq[1] + t * sq[2] + d * sq[3]), dk[s][d]);
+          dk[s][d] = real.fma(ds, scaledQuery(b * sq[0] + h * sq[1] + t * sq[2], d), dk[s][d]);
           dv[s][d] = real.fma(p, dO.get(t, d), dv[s][d]);
         }
       }
@@ -173,7 +184,7 @@ final class ScalarAttention {
     Access toV = Access.of(out[2]);
     for (int s = 0; s < keys; s++) {
       for (int d = 0; d < width; d++) {
-        toK.set((head * keys + s) * width + d, real.mul(scale, dk[s][d]));
+        toK.set((head * keys + s) * width + d, dk[s][d]);
         toV.set((head * keys + s) * width + d, dv[s][d]);
       }
     }

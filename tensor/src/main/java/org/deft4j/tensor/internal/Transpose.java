@@ -38,15 +38,15 @@ final class Transpose {
   }
 
   /**
-   * Writes element k of line i, which is {@code from[i * length + k]}, to {@code to[at + k * pitch + i]}.
+   * Writes element k of line i, which is {@code from[start + i * length + k]}, to {@code to[at + k * pitch + i]}.
    *
    * @param pitch the length of a row; it holds whole vectors, so that what is written beyond the last line stays in it
    */
-  static void lines(float[] from, int length, int lines, int depth, float[] to, int at, int pitch) {
+  static void lines(float[] from, int start, int length, int lines, int depth, float[] to, int at, int pitch) {
     if (depth < LANES) {
       for (int i = 0; i < lines; i++) {
         for (int k = 0; k < depth; k++) {
-          to[at + k * pitch + i] = from[i * length + k];
+          to[at + k * pitch + i] = from[start + i * length + k];
         }
       }
       return;
@@ -57,7 +57,7 @@ final class Transpose {
       for (int k = 0; k < depth; k += LANES) {
         // The last square is moved back to end with the lines, and writes some rows a second time.
         int first = Math.min(k, depth - LANES);
-        square(from, i * length + first, length, last, to, at + first * pitch + i, pitch);
+        square(from, start + i * length + first, length, last, to, at + first * pitch + i, pitch);
       }
     }
   }

@@ -42,6 +42,8 @@ final class VectorKernels implements Kernels {
       case Contraction.Conv2d convolution -> VectorConvolution.run(convolution, in, out);
       case Contraction.Conv2dInputGrad convolution -> VectorConvolution.run(convolution, in, out);
       case Contraction.Conv2dWeightGrad convolution -> VectorConvolution.run(convolution, in, out);
+      case Contraction.Attention attention -> VectorAttention.run(attention, in, out);
+      case Contraction.AttentionGrad attention -> VectorAttention.run(attention, in, out);
       default -> false;
     };
     if (!done) {

@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.stream.Stream;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.Json;
@@ -54,14 +55,40 @@ public final class Fixtures {
     return Files.isDirectory(shared) ? shared : repository().resolve("weights-import/src/test/fixtures");
   }
 
+  /** Every small pipeline, of kind {@code sd} or {@code sdxl}; fails where there is none. */
+  public static List<Path> models() {
+    List<Path> found = Stream.of("sd", "sdxl").flatMap(kind -> find(kind).stream()).toList();
+    if (found.isEmpty()) {
+      throw new AssertionError("no fixture folder of kind 'sd' or 'sdxl' under " + root());
+    }
+    return found;
+  }
+
+  /** The one-file checkpoint of a small pipeline, where the set has it: the repository's copy leaves it out. */
+  public static Optional<Path> singleFile(Path model) {
+    Path folder = model.resolve("single_file");
+    if (!Files.isDirectory(folder)) {
+      return Optional.empty();
+    }
+    try (Stream<Path> files = Files.list(folder)) {
+      return files.filter(file -> file.toString().endsWith(".safetensors")).findFirst();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
   /** Every folder of a kind: {@code sd}, {@code sdxl}, or one of those with signs; fails where there is none. */
   public static List<Path> folders(String kind) {
+    List<Path> found = find(kind);
+    if (found.isEmpty()) {
+      throw new AssertionError("no fixture folder of kind '" + kind + "' under " + root());
+    }
+    return found;
+  }
+
+  private static List<Path> find(String kind) {
     try (Stream<Path> all = Files.walk(root(), DEPTH)) {
-      List<Path> found = all.filter(Files::isDirectory).filter(folder -> is(folder, kind)).sorted().toList();
-      if (found.isEmpty()) {
-        throw new AssertionError("no fixture folder of kind '" + kind + "' under " + root());
-      }
-      return found;
+      return all.filter(Files::isDirectory).filter(folder -> is(folder, kind)).sorted().toList();
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

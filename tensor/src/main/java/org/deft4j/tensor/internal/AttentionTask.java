@@ -1,0 +1,178 @@
+package org.deft4j.tensor.internal;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+import jdk.incubator.vector.FloatVector;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.Threads;
+
+/**
+ * What the forward and the backward pass of attention share: B H heads, each of T queries and S keys of D numbers.
+ *
+ * <p>Vectors lie along the queries (or along the keys, for the gradients of keys and values): a strip of WIDTH of them is the right
+ * side of each product, in columns; the others come in blocks of {@link #BLOCK}, as rows of the left side. So a tile of scores
+ * stands as the next product wants it, and maxima, exponentials and sums run in every lane for itself.
+ *
+ * <pre>
+ *    keys   +---------+   x   queries q^T  D x WIDTH    =   scores  BLOCK x WIDTH
+ *    BLOCK  |    D    |
+ *           +---------+
+ *    values +---------+   x   e^scores  BLOCK x WIDTH   =   o^T     D x WIDTH
+ *    v^T  D |  BLOCK  |
+ *           +---------+
+ * </pre>
+ */
+final class AttentionTask {
+  /**
+   * Queries or keys in a block; part of the definition of the result's bits. Whole tiles of 14 and of 6 rows fill it, and strips of
+   * 8, 16 and 32 do not cross its border, so that causal attention leaves out whole blocks for all of a strip.
+   */
+  static final int BLOCK = ScalarAttention.BLOCK;
+
+  static final int WIDTH = RegisterTile.WIDTH;
+  /** Floats of strips that one thread works on, so that each packed block is used by many of them. */
+  private static final int STRIPS = 1 << 18;
+
+  final float scale;
+  final boolean causal;
+  final long heads;
+  final int queries;
+  final int keys;
+  final int width;
+  private final Tensor mask;
+  private final long[] maskSteps;
+
+  AttentionTask(double scale, boolean causal, Tensor q, Tensor k, Tensor mask) {
+    this.scale = (float) scale;
+    this.causal = causal;
+    this.heads = q.size(1);
+    this.queries = Math.toIntExact(q.size(2));
+    this.keys = Math.toIntExact(k.size(2));
+    this.width = Math.toIntExact(q.size(3));
+    this.mask = mask;
+    this.maskSteps = mask == null ? null : StridedCopy.stretched(mask, 4);
+  }
+
+  /** Works on strips {@code first .. end} of a head. */
+  @FunctionalInterface
+  interface Strips {
+    /** Does it. */
+    void run(long head, int first, int end);
+  }
+
+  /** Deals out the strips over {@code length} lanes of all {@code count} heads, as many of one head together as is good. */
+  void forStrips(long count, int length, Strips body) {
+    int strips = (length + WIDTH - 1) / WIDTH;
+    long fair = (count * strips + 4L * Threads.count() - 1) / (4L * Threads.count());
+    long most = Math.clamp(fair, 1, Math.max(1, STRIPS / (2 * WIDTH * Math.max(1, width))));
+    int groups = (int) ((strips + most - 1) / most);
+    Parallel.forRange(count * groups, 1, (from, to) -> {
+      for (long task = from; task < to; task++) {
+        int group = (int) (task % groups);
+        body.run(task / groups, (int) ((long) strips * group / groups), (int) ((long) strips * (group + 1) / groups));
+      }
+    });
+  }
+
+  /** The rows of one head of a tensor [B, H, rows, D]. */
+  MatrixPanels rows(Tensor tensor, long head) {
+    long[] steps = tensor.strides();
+    return MatrixPanels.of(tensor.memory(), tensor.dtype(), start(tensor, head), tensor.size(2), steps[2], steps[3]);
+  }
+
+  /** The columns of one head of a tensor [B, H, rows, D]. */
+  MatrixPanels columns(Tensor tensor, long head) {
+    long[] steps = tensor.strides();
+    return MatrixPanels.of(tensor.memory(), tensor.dtype(), start(tensor, head), tensor.size(3), steps[3], steps[2]);
+  }
+
+  /** The first element of a head of a tensor [B, H, ...]. */
+  long start(Tensor tensor, long head) {
+    long[] steps = tensor.strides();
+    return tensor.offset() + head / heads * steps[0] + head % heads * steps[1];
+  }
+
+  /** Packs the lines of {@code cut}, from {@code line} on, k .. k + depth, as the left side of a product. */
+  static void packLeft(Panels side, Cut cut, long line, long k, int depth, float[] to, float[] room) {
+    for (long panel = 0; panel < cut.count() && depth > 0; panel++) {
+      side.pack(line + cut.start(panel), cut.lines(panel), k, depth, to, (int) cut.before(panel) * depth, cut.pitch(panel), room);
+    }
+  }
+
+  /** {@code c = a b} or {@code c += a b}: packed rows times a strip of {@code depth} rows. */
+  static void multiply(Cut cut, float[] a, int depth, float[] b, int bAt, float[] c, int cAt, boolean first) {
+    for (long panel = 0; panel < cut.count(); panel++) {
+      RegisterTile.run(cut.room(panel), a, (int) cut.before(panel) * depth, b, bAt, depth, c,
+          cAt + (int) cut.start(panel) * WIDTH, first);
+    }
+  }
+
+  /** Floats of a strip of the rows of {@code cut}; the last tile may be taller than what is left of them. */
+  static int stripFloats(Cut cut) {
+    return (int) (cut.lines() + RegisterTile.WIDE) * WIDTH;
+  }
+
+  /** Floats of packed rows. */
+  static long packedFloats(Cut cut, int depth) {
+    return cut.before(cut.count()) * depth;
+  }
+
+  static void multiplyAll(float[] values, int from, int count, float factor) {
+    for (int i = from; i < from + count; i += Simd.LANES) {
+      FloatVector.fromArray(Simd.FLOATS, values, i).mul(factor).intoArray(values, i);
+    }
+  }
+
+  /**
+   * Applies the mask and causality to scores: row i of {@code scores} is key (or query, if {@code lanesAreKeys}) {@code row + i}, its
+   * lanes are the queries (or keys) from {@code lane} on.
+   *
+   * @param work memory for rows x WIDTH floats
+   */
+  void mask(long head, float[] scores, int row, int rows, int lane, int lanes, boolean lanesAreKeys, float[] work, float[] room) {
+    if (mask != null) {
+      long rowStep = lanesAreKeys ? maskSteps[2] : maskSteps[3];
+      long laneStep = lanesAreKeys ? maskSteps[3] : maskSteps[2];
+      long start = mask.offset() + head / heads * maskSteps[0] + head % heads * maskSteps[1] + row * rowStep + lane * laneStep;
+      if (mask.dtype() == DType.BOOL) {
+        allow(start, rowStep, laneStep, scores, rows, lanes);
+      } else {
+        MatrixPanels.of(mask.memory(), mask.dtype(), start, lanes, laneStep, rowStep).pack(0, lanes, 0, rows, work, 0, WIDTH, room);
+        for (int i = 0; i < rows * WIDTH; i += Simd.LANES) {
+          FloatVector.fromArray(Simd.FLOATS, scores, i).add(FloatVector.fromArray(Simd.FLOATS, work, i)).intoArray(scores, i);
+        }
+      }
+    }
+    if (causal) {
+      for (int i = 0; i < rows; i++) {
+        // Key s is hidden from query t if s > t.
+        int from = i * WIDTH + (lanesAreKeys ? Math.clamp((long) row + i - lane + 1, 0, WIDTH) : 0);
+        int to = i * WIDTH + (lanesAreKeys ? WIDTH : Math.clamp((long) row + i - lane, 0, WIDTH));
+        Arrays.fill(scores, from, Math.max(from, to), Float.NEGATIVE_INFINITY);
+      }
+    }
+  }
+
+  private void allow(long start, long rowStep, long laneStep, float[] scores, int rows, int lanes) {
+    MemorySegment memory = mask.memory();
+    for (int i = 0; i < rows; i++) {
+      for (int j = 0; j < lanes; j++) {
+        if (memory.get(ValueLayout.JAVA_BYTE, start + i * rowStep + j * laneStep) == 0) {
+          scores[i * WIDTH + j] = Float.NEGATIVE_INFINITY;
+        }
+      }
+    }
+  }
+
+  /** Writes a strip [D, WIDTH] as rows of D: lane i goes to row {@code lane + i} of a head of a contiguous tensor. */
+  void store(float[] strip, int at, Tensor to, long head, int lane, int lanes, float[] room) {
+    int pitch = (width + Simd.LANES - 1) / Simd.LANES * Simd.LANES;
+    Transpose.lines(strip, at, WIDTH, width, WIDTH, room, 0, pitch);
+    long row = head * to.size(2) + lane;
+    for (int i = 0; i < lanes; i++) {
+      MemorySegment.copy(room, i * pitch, to.memory(), Simd.F32, Float.BYTES * (to.offset() + (row + i) * width), width);
+    }
+  }
+}

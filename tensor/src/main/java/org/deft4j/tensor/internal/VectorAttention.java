@@ -1,0 +1,43 @@
+package org.deft4j.tensor.internal;
+
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.Contraction;
+
+/** Attention in float32 and its gradients, without ever storing the scores. */
+final class VectorAttention {
+  private VectorAttention() {}
+
+  /** Computes {@code op}, or returns false. */
+  static boolean run(Contraction op, Tensor[] in, Tensor[] out) {
+    if (out[0].dtype() != DType.F32) {
+      return false;
+    }
+    switch (op) {
+      case Contraction.Attention(var scale, var causal) -> forward(
+          new AttentionTask(scale, causal, in[0], in[1], in.length == 4 ? in[3] : null), in, out);
+      case Contraction.AttentionGrad(var scale, var causal) -> backward(
+          new AttentionTask(scale, causal, in[1], in[2], in.length == 7 ? in[6] : null), in, out);
+      default -> throw new IllegalArgumentException(op.label());
+    }
+    return true;
+  }
+
+  private static void forward(AttentionTask task, Tensor[] in, Tensor[] out) {
+    task.forStrips(in[0].size(0) * task.heads, task.queries, (head, first, end) -> {
+      try (AttentionForward strips = new AttentionForward(task, head, first, end)) {
+        strips.run(in[0], in[1], in[2], out[0], out[1]);
+      }
+    });
+  }
+
+  private static void backward(AttentionTask task, Tensor[] in, Tensor[] out) {
+    long heads = in[1].size(0) * task.heads;
+    try (Buffer statistics = Buffer.of(2 * heads * task.queries)) {
+      AttentionBackward backward = new AttentionBackward(task, in, statistics.floats);
+      task.forStrips(heads, task.queries, (head, first, end) -> backward.prepare(in[4], in[5], head, first, end));
+      task.forStrips(heads, task.queries, (head, first, end) -> backward.queries(out[0], head, first, end));
+      task.forStrips(heads, task.keys, (head, first, end) -> backward.keys(out[1], out[2], head, first, end));
+    }
+  }
+}

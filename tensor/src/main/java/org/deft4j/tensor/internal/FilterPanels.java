@@ -1,6 +1,7 @@
 package org.deft4j.tensor.internal;
 
 import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.FloatVector;
 import org.deft4j.tensor.DType;
 
 /**
@@ -15,17 +16,33 @@ import org.deft4j.tensor.DType;
 record FilterPanels(MemorySegment memory, DType type, long offset, long channels, int size, int[] taps) implements Panels {
   @Override
   public void pack(long line, int lines, long k, int depth, float[] to, int at, int pitch, float[] room) {
-    long filter = k / taps.length;
-    int tap = (int) (k % taps.length);
-    for (int j = 0; j < depth; j++) {
-      long from = offset + (filter * channels + line) * size + taps[tap];
-      int row = at + j * pitch;
-      for (int i = 0; i < lines; i++) {
-        to[row + i] = HalfFloats.get(type, memory, type.bytes() * (from + (long) i * size));
+    // Of one filter, these channels lie side by side; they are turned at once, with a little of what follows them.
+    int turned = Math.max(size, Simd.LANES);
+    int aside = lines * size + Simd.LANES;
+    if (aside + turned * pitch > room.length) {
+      gather(line, lines, k, depth, to, at, pitch);
+      return;
+    }
+    for (int j = 0; j < depth;) {
+      long filter = (k + j) / taps.length;
+      long start = offset + (filter * channels + line) * size;
+      HalfFloats.copy(type, memory, type.bytes() * start, lines * size, room, 0);
+      Transpose.lines(room, 0, size, lines, turned, room, aside, pitch);
+      for (int tap = (int) ((k + j) % taps.length); tap < taps.length && j < depth; tap++, j++) {
+        for (int i = 0; i < pitch; i += Simd.LANES) {
+          FloatVector.fromArray(Simd.FLOATS, room, aside + taps[tap] * pitch + i).intoArray(to, at + j * pitch + i);
+        }
       }
-      if (++tap == taps.length) {
-        tap = 0;
-        filter++;
+    }
+  }
+
+  private void gather(long line, int lines, long k, int depth, float[] to, int at, int pitch) {
+    for (int j = 0; j < depth; j++) {
+      long filter = (k + j) / taps.length;
+      int tap = taps[(int) ((k + j) % taps.length)];
+      for (int i = 0; i < lines; i++) {
+        long element = offset + (filter * channels + line + i) * size + tap;
+        to[at + j * pitch + i] = HalfFloats.get(type, memory, type.bytes() * element);
       }
     }
   }

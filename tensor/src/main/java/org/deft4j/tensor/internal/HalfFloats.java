@@ -32,26 +32,33 @@ final class HalfFloats {
 
   /** {@code count} elements that lie side by side, to floats side by side. */
   static void copy(DType type, MemorySegment from, long fromAt, int count, float[] to, int at) {
-    int whole = count / LANES * LANES;
+    if (count < LANES) {
+      for (int i = 0; i < count; i++) {
+        to[at + i] = get(type, from, fromAt + (long) type.bytes() * i);
+      }
+      return;
+    }
+    // Whole vectors, the last one moved back to end with the elements.
+    int last = count - LANES;
     switch (type) {
       case F32 -> {
-        for (int i = 0; i < whole; i += LANES) {
+        for (int i = 0; i < last; i += LANES) {
           Simd.load(from, fromAt + 4L * i).intoArray(to, at + i);
         }
+        Simd.load(from, fromAt + 4L * last).intoArray(to, at + last);
       }
       case F16 -> {
-        for (int i = 0; i < whole; i += LANES) {
+        for (int i = 0; i < last; i += LANES) {
           f16(from, fromAt + 2L * i).intoArray(to, at + i);
         }
+        f16(from, fromAt + 2L * last).intoArray(to, at + last);
       }
       default -> {
-        for (int i = 0; i < whole; i += LANES) {
+        for (int i = 0; i < last; i += LANES) {
           bf16(from, fromAt + 2L * i).intoArray(to, at + i);
         }
+        bf16(from, fromAt + 2L * last).intoArray(to, at + last);
       }
-    }
-    for (int i = whole; i < count; i++) {
-      to[at + i] = get(type, from, fromAt + (long) type.bytes() * i);
     }
   }
 

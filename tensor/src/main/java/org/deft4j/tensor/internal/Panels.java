@@ -9,7 +9,7 @@ interface Panels {
    * Writes element (line + i, k + j), for i below {@code lines} and j below {@code depth}, to {@code to[at + j * pitch + i]}. The floats from there to the end of
    * each row of {@code pitch} may be overwritten with anything.
    *
-   * @param room working memory, {@link RegisterTile#WIDTH} x depth
+   * @param room working memory, at least {@link RegisterTile#WIDTH} x depth floats
    */
   void pack(long line, int lines, long k, int depth, float[] to, int at, int pitch, float[] room);
 }

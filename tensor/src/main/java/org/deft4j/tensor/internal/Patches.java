@@ -33,17 +33,17 @@ record Patches(MemorySegment memory, long offset, long imageStep, long height, l
     return (line, lines, k, depth, to, at, pitch, room) -> {
       int taps = down.length;
       for (int i = 0; i < lines;) {
-        int run = run(line + i, lines - i);
+        Run run = run(line + i, lines - i);
         long channel = k / taps;
         int tap = (int) (k % taps);
         for (int j = 0; j < depth; j++) {
-          copy(channel, tap, line + i, run, to, at + j * pitch + i);
+          copy(run, channel, tap, to, at + j * pitch + i);
           if (++tap == taps) {
             tap = 0;
             channel++;
           }
         }
-        i += run;
+        i += run.count;
       }
     };
   }
@@ -52,33 +52,37 @@ record Patches(MemorySegment memory, long offset, long imageStep, long height, l
   Panels rows() {
     return (line, lines, k, depth, to, at, pitch, room) -> {
       for (int j = 0; j < depth;) {
-        int run = run(k + j, depth - j);
+        Run run = run(k + j, depth - j);
         for (int i = 0; i < lines; i++) {
-          copy((line + i) / down.length, (int) ((line + i) % down.length), k + j, run, room, i * depth + j);
+          copy(run, (line + i) / down.length, (int) ((line + i) % down.length), room, i * depth + j);
         }
-        j += run;
+        j += run.count;
       }
       Transpose.lines(room, 0, depth, lines, depth, to, at, pitch);
     };
   }
 
-  /** How many of {@code count} positions are in the same row of the grid as the first. */
-  private int run(long position, int count) {
-    return (int) Math.min(count, gridWidth - position % gridWidth);
+  /** Positions side by side: what a tap at (0, 0) of channel 0 reads begins at row, column of the picture at {@code start}. */
+  private record Run(long start, long row, long column, int count) {}
+
+  /** The first of {@code count} positions and those after it in the same row of the grid. */
+  private Run run(long position, int count) {
+    long q = position % gridWidth;
+    long p = position / gridWidth;
+    return new Run(offset + p / gridHeight * imageStep, p % gridHeight * strideH, q * strideW,
+        (int) Math.min(count, gridWidth - q));
   }
 
-  /** A run of positions of one channel and tap. */
-  private void copy(long channel, int tap, long position, int count, float[] to, int at) {
-    long q = position % gridWidth;
-    long p = position / gridWidth % gridHeight;
-    long row = p * strideH + down[tap];
-    long column = q * strideW + right[tap];
+  /** What one tap of one channel reads in a run. */
+  private void copy(Run run, long channel, int tap, float[] to, int at) {
+    int count = run.count;
+    long row = run.row + down[tap];
+    long column = run.column + right[tap];
     if (row < 0 || row >= height) {
       Arrays.fill(to, at, at + count, 0f);
       return;
     }
-    long image = position / gridWidth / gridHeight * imageStep;
-    long from = Float.BYTES * (offset + image + (channel * height + row) * width + column);
+    long from = Float.BYTES * (run.start + (channel * height + row) * width + column);
     if (strideW != 1) {
       for (int i = 0; i < count; i++) {
         boolean inside = column + (long) i * strideW >= 0 && column + (long) i * strideW < width;

@@ -10,7 +10,7 @@ import org.deft4j.tensor.Threads;
  * <pre>
  *             n                     One side is shared: it is packed first, by all threads, to stay in the last cache.
  *       +-----------+               The panels of the other side are dealt out: a thread takes a group of them, packs
- *     k | B  | | |  |               DEPTH of their k at a time into its own second-level cache, and multiplies them by
+ *     k | B  | | |  |               a block of their k at a time into its own second-level cache, and multiplies them by
  *       +-----------+               every panel of the shared side. So each output is computed by one thread, its chain
  *    k        ||                    running over k in blocks, and going on from what C holds.
  *  +---+ +-----------+
@@ -23,12 +23,14 @@ import org.deft4j.tensor.Threads;
  * <p>The side with fewer panels is shared. Where both are large, the shared side is taken in pieces of {@link #SHARED} floats.
  */
 final class Product {
-  /** k per block: a panel of 32 columns then has 48 KiB, one of 14 rows 24 KiB, the size of the first-level cache. */
-  static final int DEPTH = 384;
+  /** The most k per block: a panel of 14 rows then has 32 KiB, the size of the first-level cache. */
+  private static final int DEPTH = 512;
   /** Floats of packed panels that share the last cache. */
   private static final long SHARED = 1 << 22;
   /** Floats of a group of panels of one thread: a quarter of a second-level cache. */
   private static final int GROUP = 1 << 16;
+  /** Floats of working memory that every packing may count on. */
+  private static final long ROOM = 1 << 12;
   /** Groups per thread, so that a thread that is held up does not hold up the others for long. */
   private static final int GROUPS_PER_THREAD = 4;
   private static final int WIDTH = RegisterTile.WIDTH;
@@ -53,6 +55,8 @@ final class Product {
   private final Target target;
   private final Bias bias;
   private final boolean leftShared;
+  /** k per block, the blocks being equal but for the last. */
+  private final int block;
 
   private Product(Panels left, Panels right, long m, long n, long k, Target target, Bias bias) {
     this.left = left;
@@ -63,6 +67,9 @@ final class Product {
     this.target = target;
     this.bias = bias;
     this.leftShared = rows.count() <= columns.count();
+    long blocks = Math.max(1, (k + DEPTH - 1) / DEPTH);
+    long even = Math.max(1, (k + blocks - 1) / blocks);
+    this.block = (int) (even + Simd.LANES - 1) / Simd.LANES * Simd.LANES;
   }
 
   /** Computes it; {@code bias} may be null. */
@@ -72,10 +79,15 @@ final class Product {
     }
   }
 
+  /** Floats of working memory for packing. */
+  private long room() {
+    return Math.max(ROOM, (long) WIDTH * block);
+  }
+
   private void run() {
     Cut shared = leftShared ? rows : columns;
     // Whole blocks of k; more than one piece of k only if not even one panel of all k fits.
-    long pieceK = Math.clamp(k, 1, SHARED / shared.pitch(0) / DEPTH * DEPTH);
+    long pieceK = Math.clamp(k, 1, SHARED / shared.pitch(0) / block * block);
     long piecePanels = Math.min(shared.count(), SHARED / (pieceK * shared.pitch(0)));
     for (long k0 = 0; k0 == 0 || k0 < k; k0 += pieceK) {
       for (long panel = 0; panel < shared.count(); panel += piecePanels) {
@@ -105,10 +117,10 @@ final class Product {
 
     void run() {
       try (Buffer packed = Buffer.of(perK * (k1 - k0))) {
-        long blocks = Math.max(1, (k1 - k0 + DEPTH - 1) / DEPTH);
+        long blocks = Math.max(1, (k1 - k0 + block - 1) / block);
         long grain = Math.max(1, (to - from) * blocks / ((long) GROUPS_PER_THREAD * Threads.count()));
         Parallel.forRange((to - from) * blocks, grain, (first, end) -> packShared(first, end, packed.floats));
-        long most = Math.max(1, GROUP / (DEPTH * own.pitch(0)));
+        long most = Math.max(1, GROUP / (block * own.pitch(0)));
         long groups = (long) GROUPS_PER_THREAD * Threads.count();
         long panels = Math.clamp((own.count() + groups - 1) / groups, 1, most);
         Parallel.forRange(own.count(), panels, (first, end) -> {
@@ -122,7 +134,7 @@ final class Product {
     }
 
     int depth(long k) {
-      return (int) Math.min(DEPTH, k1 - k);
+      return (int) Math.min(block, k1 - k);
     }
 
     /** Where a shared panel of the block at k is packed: blocks of k outside, panels inside. */
@@ -132,10 +144,10 @@ final class Product {
 
     private void packShared(long first, long end, float[] packed) {
       Panels side = leftShared ? left : right;
-      try (Buffer room = Buffer.of((long) WIDTH * DEPTH)) {
+      try (Buffer room = Buffer.of(room())) {
         for (long i = first; i < end && k0 < k1; i++) {
           long panel = from + i % (to - from);
-          long k = k0 + i / (to - from) * DEPTH;
+          long k = k0 + i / (to - from) * block;
           side.pack(shared.start(panel), shared.lines(panel), k, depth(k), packed, at(panel, k), shared.pitch(panel),
               room.floats);
         }
@@ -148,7 +160,7 @@ final class Product {
     final Piece piece;
     final float[] shared;
     final Buffer own = Buffer.of(GROUP);
-    final Buffer room = Buffer.of((long) WIDTH * DEPTH);
+    final Buffer room = Buffer.of(room());
     final Buffer tile = Buffer.of((RegisterTile.WIDE + 1L) * WIDTH);
 
     Worker(Piece piece, float[] shared) {
@@ -168,7 +180,7 @@ final class Product {
       Panels side = leftShared ? right : left;
       Cut cut = piece.own;
       long base = cut.before(first);
-      for (long k = piece.k0; k == piece.k0 || k < piece.k1; k += DEPTH) {
+      for (long k = piece.k0; k == piece.k0 || k < piece.k1; k += block) {
         int depth = piece.depth(k);
         for (long panel = first; panel < end && depth > 0; panel++) {
           side.pack(cut.start(panel), cut.lines(panel), k, depth, own.floats, (int) (cut.before(panel) - base) * depth,

@@ -59,7 +59,8 @@ final class VectorConvolution {
     long depth = w.size(1) * w.size(2) * w.size(3);
     forGroups(s.groups(), y.elementCount() * depth, group -> {
       Panels left = MatrixPanels.of(w.memory(), w.dtype(), w.offset() + group * filters * depth, filters, depth, 1);
-      Panels right = patches(s, in[0], group * w.size(1), w, y).columns();
+      Panels right = pointwise(s, w) ? pictures(in[0], group * w.size(1))
+          : patches(s, in[0], group * w.size(1), w, y).columns();
       Product.Bias bias = in.length < 3 ? null : new Product.Bias(in[2].memory(),
           Float.BYTES * (in[2].offset() + group * filters), Float.BYTES, true);
       Target target = Pictures.of(y, group * filters);
@@ -73,9 +74,7 @@ final class VectorConvolution {
     long width = x.size(3);
     long offset = x.offset() + channel * height * width;
     long imageStep = x.size(1) * height * width;
-    boolean pointwise = w.size(2) * w.size(3) == 1 && s.equals(new ConvSpec(1, 1, 0, 0, 0, 0, s.dilationH(), s.dilationW(),
-        s.groups()));
-    if (pointwise) {
+    if (pointwise(s, w)) {
       // One row as long as the picture, so that runs are long.
       return new Patches(x.memory(), offset, imageStep, 1, height * width, 1, height * width, 1, 1, new long[1], new long[1]);
     }
@@ -85,6 +84,19 @@ final class VectorConvolution {
     long[] right = IntStream.range(0, taps).mapToLong(t -> (long) t % kw * s.dilationW() - s.left()).toArray();
     return new Patches(x.memory(), offset, imageStep, height, width, y.size(2), y.size(3), s.strideH(), s.strideW(), down,
         right);
+  }
+
+  /** Whether each position meets just itself: then pictures are matrices already. */
+  private static boolean pointwise(ConvSpec s, Tensor w) {
+    return w.size(2) * w.size(3) == 1 && s.strideH() == 1 && s.strideW() == 1 && s.top() == 0 && s.bottom() == 0
+        && s.left() == 0 && s.right() == 0;
+  }
+
+  /** The positions of pictures [N, C, H, W] as lines, which run along the channels from one on. */
+  private static Panels pictures(Tensor x, long channel) {
+    long plane = x.size(2) * x.size(3);
+    return new MatrixPanels(x.memory(), x.dtype(), x.offset() + channel * plane, new long[] {x.size(0), plane},
+        new long[] {x.size(1) * plane, 1}, plane);
   }
 
   private static void inputGrad(ConvSpec s, Tensor dy, Tensor w, Tensor dx) {
@@ -102,20 +114,21 @@ final class VectorConvolution {
     int[] taps = IntStream.range(0, size)
         .filter(t -> (h + s.top() - t / kw * s.dilationH()) % s.strideH() == 0)
         .filter(t -> (v + s.left() - t % kw * s.dilationW()) % s.strideW() == 0).toArray();
-    long[] down = IntStream.of(taps).mapToLong(t -> (h + s.top() - t / kw * s.dilationH()) / s.strideH()).toArray();
-    long[] right = IntStream.of(taps).mapToLong(t -> (v + s.left() - t % kw * s.dilationW()) / s.strideW()).toArray();
+    long[] below = IntStream.of(taps).mapToLong(t -> (h + s.top() - t / kw * s.dilationH()) / s.strideH()).toArray();
+    long[] beside = IntStream.of(taps).mapToLong(t -> (v + s.left() - t % kw * s.dilationW()) / s.strideW()).toArray();
     long gridHeight = (dx.size(2) - h + s.strideH() - 1) / s.strideH();
     long gridWidth = (dx.size(3) - v + s.strideW() - 1) / s.strideW();
     long channels = w.size(1);
     long filters = w.size(0) / s.groups();
     long plane = dy.size(2) * dy.size(3);
     forGroups(s.groups(), dx.elementCount() * filters * taps.length, group -> {
-      Panels left = new FilterPanels(w.memory(), w.dtype(), w.offset() + group * filters * channels * size, channels, size,
-          taps);
-      Panels patches = new Patches(dy.memory(), dy.offset() + group * filters * plane, dy.size(1) * plane, dy.size(2),
-          dy.size(3), gridHeight, gridWidth, 1, 1, down, right).columns();
+      long first = w.offset() + group * filters * channels * size;
+      Panels left = size == 1 ? MatrixPanels.of(w.memory(), w.dtype(), first, channels, 1, channels)
+          : new FilterPanels(w.memory(), w.dtype(), first, channels, size, taps);
+      Panels right = pointwise(s, w) ? pictures(dy, group * filters) : new Patches(dy.memory(), dy.offset() + group * filters * plane, dy.size(1) * plane, dy.size(2),
+          dy.size(3), gridHeight, gridWidth, 1, 1, below, beside).columns();
       Target target = Pictures.of(dx, group * channels).every(s.strideH(), s.strideW(), h, v);
-      Product.run(left, patches, channels, dx.size(0) * gridHeight * gridWidth, filters * taps.length, target, null);
+      Product.run(left, right, channels, dx.size(0) * gridHeight * gridWidth, filters * taps.length, target, null);
     });
   }
 

@@ -8,7 +8,6 @@ import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.Stream;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
 import org.deft4j.weights.FormatException;
@@ -135,7 +134,7 @@ class ClipTokenizerTest {
 
   @Test
   void tokenizersOfTheTinyModelsWork() {
-    for (Path model : Stream.concat(Fixtures.folders("sd").stream(), Fixtures.folders("sdxl").stream()).toList()) {
+    for (Path model : Fixtures.models()) {
       for (String part : List.of("tokenizer", "tokenizer_2")) {
         if (Files.isDirectory(model.resolve(part))) {
           ClipTokenizer tiny = ClipTokenizer.load(model.resolve(part));

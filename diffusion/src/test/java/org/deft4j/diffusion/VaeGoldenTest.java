@@ -46,7 +46,9 @@ class VaeGoldenTest {
       Fixtures.closeTo("decode_input", vae.unscale(scaled), golden.get("decode_input"), VALUE);
       Fixtures.relativelyCloseTo("kl", posterior.kl(), golden.get("kl"), 1e-5);
       Fixtures.closeTo("decoded", vae.decode(golden.get("decode_input")), golden.get("decoded"), VALUE);
-      assertTrue(activations.compare(model.golden("vae_activations"), VALUE) > 10);
+      if (model.hasGolden("vae_activations")) {
+        assertTrue(activations.compare(model.golden("vae_activations"), VALUE) > 10);
+      }
       assertEquals(golden.get("image").size(2) / vae.config().downscale(), sample.size(2));
     }
   }

@@ -60,19 +60,17 @@ class ModelSourceTest {
 
   @Test
   void theTinyModelsOpen() {
-    for (String kind : List.of("sd", "sdxl")) {
-      for (Path path : Fixtures.folders(kind)) {
-        try (ModelSource source = ModelSource.open(path.toString())) {
-          assertTrue(source.pipeline().startsWith("StableDiffusion"));
-          for (String component : List.of("unet", "vae", "text_encoder")) {
-            try (WeightSource weights = source.weights(component)) {
-              assertFalse(weights.names().isEmpty());
-            }
-            assertFalse(source.config(component).keys().isEmpty());
+    for (Path path : Fixtures.models()) {
+      try (ModelSource source = ModelSource.open(path.toString())) {
+        assertTrue(source.pipeline().startsWith("StableDiffusion"));
+        for (String component : List.of("unet", "vae", "text_encoder")) {
+          try (WeightSource weights = source.weights(component)) {
+            assertFalse(weights.names().isEmpty());
           }
-          assertTrue(source.config("scheduler").has("num_train_timesteps"));
-          assertTrue(Files.exists(source.folder("tokenizer").orElseThrow().resolve("vocab.json")));
+          assertFalse(source.config(component).keys().isEmpty());
         }
+        assertTrue(source.config("scheduler").has("num_train_timesteps"));
+        assertTrue(Files.exists(source.folder("tokenizer").orElseThrow().resolve("vocab.json")));
       }
     }
   }

@@ -1,66 +1,62 @@
 package org.deft4j.tensor.internal;
 
+import java.lang.invoke.MethodHandles;
+import java.util.Map;
 import org.deft4j.tensor.op.Binary;
 
 /** One loop for each arithmetic {@link Binary} (see {@link UnaryLoops}). */
 final class BinaryLoops {
+  private static final Map<Class<? extends Binary>, Outlined> LOOPS = Outlined.loops(MethodHandles.lookup(), Map.ofEntries(
+      Map.entry(Binary.Add.class, "add"),
+      Map.entry(Binary.Sub.class, "sub"),
+      Map.entry(Binary.Mul.class, "mul"),
+      Map.entry(Binary.Div.class, "div"),
+      Map.entry(Binary.Maximum.class, "maximum"),
+      Map.entry(Binary.Minimum.class, "minimum")));
+
   private BinaryLoops() {}
 
   /** Whether there is a loop for {@code op}. */
   static boolean has(Binary op) {
-    return switch (op) {
-      case Binary.Pow() -> false;
-      case Binary.Equal() -> false;
-      case Binary.Less() -> false;
-      case Binary.LessEqual() -> false;
-      default -> true;
-    };
+    return LOOPS.containsKey(op.getClass());
   }
 
   /** Computes the whole vectors of {@code s}. */
   static void run(Binary op, Span s) {
-    switch (op) {
-      case Binary.Add() -> add(s);
-      case Binary.Sub() -> sub(s);
-      case Binary.Mul() -> mul(s);
-      case Binary.Div() -> div(s);
-      case Binary.Maximum() -> maximum(s);
-      case Binary.Minimum() -> minimum(s);
-      default -> throw new IllegalStateException(op.label());
-    }
+    LOOPS.get(op.getClass()).run(s);
   }
 
-  private static void add(Span s) {
+  static void add(Span s) {
     for (int i = 0; i < s.vectors(); i++) {
       s.put(i, s.a(i).add(s.b(i)));
     }
   }
 
-  private static void sub(Span s) {
+  static void sub(Span s) {
     for (int i = 0; i < s.vectors(); i++) {
       s.put(i, s.a(i).sub(s.b(i)));
     }
   }
 
-  private static void mul(Span s) {
+  static void mul(Span s) {
     for (int i = 0; i < s.vectors(); i++) {
       s.put(i, s.a(i).mul(s.b(i)));
     }
   }
 
-  private static void div(Span s) {
+  static void div(Span s) {
     for (int i = 0; i < s.vectors(); i++) {
       s.put(i, s.a(i).div(s.b(i)));
     }
   }
 
-  private static void maximum(Span s) {
+  static void maximum(Span s) {
     for (int i = 0; i < s.vectors(); i++) {
       s.put(i, s.a(i).max(s.b(i)));
     }
   }
 
-  private static void minimum(Span s) {
+  static void minimum(Span s) {
     for (int i = 0; i < s.vectors(); i++) {
       s.put(i, s.a(i).min(s.b(i)));
     }

@@ -1,9 +1,12 @@
 package org.deft4j.tensor.internal;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandles;
+import java.util.Map;
 import jdk.incubator.vector.FloatVector;
 import org.deft4j.tensor.op.Unary;
 
+import static jdk.incubator.vector.FloatVector.fromMemorySegment;
 import static jdk.incubator.vector.VectorOperators.GT;
 import static jdk.incubator.vector.VectorOperators.LE;
 import static org.deft4j.tensor.internal.FloatFunctions.INV_SQRT_2;
@@ -11,9 +14,32 @@ import static org.deft4j.tensor.internal.FloatFunctions.INV_SQRT_2PI;
 import static org.deft4j.tensor.internal.FloatFunctions.QUICK;
 import static org.deft4j.tensor.internal.FloatFunctions.TWO_OVER_SQRT_PI;
 import static org.deft4j.tensor.internal.MathVector.splat;
+import static org.deft4j.tensor.internal.Simd.FLOATS;
+import static org.deft4j.tensor.internal.Simd.ORDER;
 
 /** {@code dy f'(x)}, one loop for each {@link Unary} (see {@link UnaryLoops}): a is dy, b is x. */
 final class SlopeLoops {
+  private static final Map<Class<? extends Unary>, Outlined> LOOPS = Outlined.loops(MethodHandles.lookup(), Map.ofEntries(
+      Map.entry(Unary.Exp.class, "exp"),
+      Map.entry(Unary.Log.class, "log"),
+      Map.entry(Unary.Sqrt.class, "sqrt"),
+      Map.entry(Unary.Rsqrt.class, "rsqrt"),
+      Map.entry(Unary.Reciprocal.class, "reciprocal"),
+      Map.entry(Unary.Square.class, "square"),
+      Map.entry(Unary.Tanh.class, "tanh"),
+      Map.entry(Unary.Erf.class, "erf"),
+      Map.entry(Unary.Sigmoid.class, "sigmoid"),
+      Map.entry(Unary.Silu.class, "silu"),
+      Map.entry(Unary.Gelu.class, "gelu"),
+      Map.entry(Unary.GeluTanh.class, "geluTanh"),
+      Map.entry(Unary.QuickGelu.class, "quickGelu"),
+      Map.entry(Unary.Softplus.class, "softplus"),
+      Map.entry(Unary.Abs.class, "abs"),
+      Map.entry(Unary.Sin.class, "sin"),
+      Map.entry(Unary.Cos.class, "cos")));
+  /** The second step of GELU. */
+  private static final Outlined GELU_OF_ERF = Outlined.loops(MethodHandles.lookup(), Map.of(0, "geluOfErf")).get(0);
+
   private SlopeLoops() {}
 
   /** Whether there is a loop for the derivative of {@code op}; the constant ones are not worth one. */
@@ -29,24 +55,12 @@ final class SlopeLoops {
 
   /** Computes the whole vectors of {@code s}. */
   static void run(Unary op, Span s) {
+    Outlined loop = LOOPS.get(op.getClass());
+    if (loop != null) {
+      loop.run(s);
+      return;
+    }
     switch (op) {
-      case Unary.Exp() -> exp(s);
-      case Unary.Log() -> log(s);
-      case Unary.Sqrt() -> sqrt(s);
-      case Unary.Rsqrt() -> rsqrt(s);
-      case Unary.Reciprocal() -> reciprocal(s);
-      case Unary.Square() -> square(s);
-      case Unary.Tanh() -> tanh(s);
-      case Unary.Erf() -> erf(s);
-      case Unary.Sigmoid() -> sigmoid(s);
-      case Unary.Silu() -> silu(s);
-      case Unary.Gelu() -> gelu(s);
-      case Unary.GeluTanh() -> geluTanh(s);
-      case Unary.QuickGelu() -> quickGelu(s);
-      case Unary.Softplus() -> softplus(s);
-      case Unary.Abs() -> abs(s);
-      case Unary.Sin() -> sin(s);
-      case Unary.Cos() -> cos(s);
       case Unary.Relu() -> leakyRelu(s, 0f);
       case Unary.LeakyRelu(var slope) -> leakyRelu(s, (float) slope);
       case Unary.Clamp(var low, var high) -> clamp(s, (float) low, (float) high);
@@ -54,146 +68,146 @@ final class SlopeLoops {
     }
   }
 
-  private static void exp(Span s) {
+  static void exp(Span s) {
     MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
       long at = s.at(i);
       FloatVector y = s.a(i).mul(MathVector.exp(s.b(i)));
-      y.intoMemorySegment(memory, at, Simd.ORDER);
+      y.intoMemorySegment(memory, at, ORDER);
     }
   }
 
-  private static void log(Span s) {
+  static void log(Span s) {
     for (int i = 0; i < s.vectors(); i++) {
       s.put(i, s.a(i).mul(splat(1f).div(s.b(i))));
     }
   }
 
-  private static void sqrt(Span s) {
+  static void sqrt(Span s) {
     for (int i = 0; i < s.vectors(); i++) {
       FloatVector x = s.b(i);
       s.put(i, s.a(i).mul(splat(0.5f).div(x.sqrt())));
     }
   }
 
-  private static void rsqrt(Span s) {
+  static void rsqrt(Span s) {
     for (int i = 0; i < s.vectors(); i++) {
       FloatVector x = s.b(i);
       s.put(i, s.a(i).mul(splat(-0.5f).div(x.mul(x.sqrt()))));
     }
   }
 
-  private static void reciprocal(Span s) {
+  static void reciprocal(Span s) {
     for (int i = 0; i < s.vectors(); i++) {
       FloatVector x = s.b(i);
       s.put(i, s.a(i).mul(splat(-1f).div(x.mul(x))));
     }
   }
 
-  private static void square(Span s) {
+  static void square(Span s) {
     for (int i = 0; i < s.vectors(); i++) {
       FloatVector x = s.b(i);
       s.put(i, s.a(i).mul(x.mul(2f)));
     }
   }
 
-  private static void tanh(Span s) {
+  static void tanh(Span s) {
     MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
       long at = s.at(i);
       FloatVector y = s.a(i).mul(VectorFunctions.tanhSlope(s.b(i)));
-      y.intoMemorySegment(memory, at, Simd.ORDER);
+      y.intoMemorySegment(memory, at, ORDER);
     }
   }
 
-  private static void erf(Span s) {
+  static void erf(Span s) {
     MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
       long at = s.at(i);
       FloatVector x = s.b(i);
       FloatVector y = s.a(i).mul(MathVector.exp(x.mul(x).neg()).mul(TWO_OVER_SQRT_PI));
-      y.intoMemorySegment(memory, at, Simd.ORDER);
+      y.intoMemorySegment(memory, at, ORDER);
     }
   }
 
-  private static void sigmoid(Span s) {
+  static void sigmoid(Span s) {
     MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
       long at = s.at(i);
       FloatVector y = s.a(i).mul(VectorFunctions.sigmoidSlope(s.b(i)));
-      y.intoMemorySegment(memory, at, Simd.ORDER);
+      y.intoMemorySegment(memory, at, ORDER);
     }
   }
 
-  private static void silu(Span s) {
+  static void silu(Span s) {
     MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
       long at = s.at(i);
       FloatVector y = s.a(i).mul(VectorFunctions.swishSlope(s.b(i)));
-      y.intoMemorySegment(memory, at, Simd.ORDER);
+      y.intoMemorySegment(memory, at, ORDER);
     }
   }
 
   /** In two steps: exp and erf together would be more than is inlined (see {@link MathVector}). dx holds erf in between. */
-  private static void gelu(Span s) {
+  static void gelu(Span s) {
     MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
       long at = s.at(i);
-      MathVector.erf(s.b(i).mul(INV_SQRT_2)).intoMemorySegment(memory, at, Simd.ORDER);
+      MathVector.erf(s.b(i).mul(INV_SQRT_2)).intoMemorySegment(memory, at, ORDER);
     }
-    geluOfErf(s);
+    GELU_OF_ERF.run(s);
   }
 
-  private static void geluOfErf(Span s) {
+  static void geluOfErf(Span s) {
     MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
       long at = s.at(i);
       FloatVector dy = s.a(i);
       FloatVector x = s.b(i);
-      FloatVector distribution = Simd.load(memory, at).fma(0.5f, 0.5f);
+      FloatVector distribution = fromMemorySegment(FLOATS, memory, at, ORDER).fma(0.5f, 0.5f);
       FloatVector density = MathVector.exp(x.mul(x).mul(-0.5f)).mul(INV_SQRT_2PI);
-      dy.mul(x.fma(density, distribution)).intoMemorySegment(memory, at, Simd.ORDER);
+      dy.mul(x.fma(density, distribution)).intoMemorySegment(memory, at, ORDER);
     }
   }
 
-  private static void geluTanh(Span s) {
+  static void geluTanh(Span s) {
     MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
       long at = s.at(i);
       FloatVector y = s.a(i).mul(VectorFunctions.geluTanhSlope(s.b(i)));
-      y.intoMemorySegment(memory, at, Simd.ORDER);
+      y.intoMemorySegment(memory, at, ORDER);
     }
   }
 
-  private static void quickGelu(Span s) {
+  static void quickGelu(Span s) {
     MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
       long at = s.at(i);
       FloatVector x = s.b(i);
       FloatVector y = s.a(i).mul(VectorFunctions.swishSlope(x.mul(QUICK)));
-      y.intoMemorySegment(memory, at, Simd.ORDER);
+      y.intoMemorySegment(memory, at, ORDER);
     }
   }
 
-  private static void softplus(Span s) {
+  static void softplus(Span s) {
     MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
       long at = s.at(i);
       FloatVector y = s.a(i).mul(MathVector.sigmoid(s.b(i)));
-      y.intoMemorySegment(memory, at, Simd.ORDER);
+      y.intoMemorySegment(memory, at, ORDER);
     }
   }
 
-  private static void abs(Span s) {
+  static void abs(Span s) {
     MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
       long at = s.at(i);
       FloatVector y = s.a(i).mul(VectorFunctions.sign(s.b(i)));
-      y.intoMemorySegment(memory, at, Simd.ORDER);
+      y.intoMemorySegment(memory, at, ORDER);
     }
   }
 
-  private static void sin(Span s) {
+  static void sin(Span s) {
     for (int i = 0; i < s.vectors(); i++) {
       FloatVector x = s.b(i);
       if (MathVector.canTurn(x).allTrue()) {
@@ -204,7 +218,7 @@ final class SlopeLoops {
     }
   }
 
-  private static void cos(Span s) {
+  static void cos(Span s) {
     for (int i = 0; i < s.vectors(); i++) {
       FloatVector x = s.b(i);
       if (MathVector.canTurn(x).allTrue()) {

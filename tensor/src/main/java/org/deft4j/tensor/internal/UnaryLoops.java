@@ -1,6 +1,8 @@
 package org.deft4j.tensor.internal;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandles;
+import java.util.Map;
 import jdk.incubator.vector.FloatVector;
 import org.deft4j.tensor.op.Unary;
 
@@ -11,9 +13,32 @@ import static org.deft4j.tensor.internal.MathVector.splat;
 
 /**
  * One loop for each {@link Unary}. They are written out because each must be compiled with its function inside it: a loop
- * that called the function through an interface would make an object of every vector.
+ * that called the function through an interface would make an object of every vector. And each is compiled by itself:
+ * see {@link Outlined}.
  */
 final class UnaryLoops {
+  private static final Map<Class<? extends Unary>, Outlined> LOOPS = Outlined.loops(MethodHandles.lookup(), Map.ofEntries(
+      Map.entry(Unary.Neg.class, "neg"),
+      Map.entry(Unary.Abs.class, "abs"),
+      Map.entry(Unary.Exp.class, "exp"),
+      Map.entry(Unary.Log.class, "log"),
+      Map.entry(Unary.Sqrt.class, "sqrt"),
+      Map.entry(Unary.Rsqrt.class, "rsqrt"),
+      Map.entry(Unary.Reciprocal.class, "reciprocal"),
+      Map.entry(Unary.Square.class, "square"),
+      Map.entry(Unary.Tanh.class, "tanh"),
+      Map.entry(Unary.Erf.class, "erf"),
+      Map.entry(Unary.Sigmoid.class, "sigmoid"),
+      Map.entry(Unary.Silu.class, "silu"),
+      Map.entry(Unary.Gelu.class, "gelu"),
+      Map.entry(Unary.GeluTanh.class, "geluTanh"),
+      Map.entry(Unary.QuickGelu.class, "quickGelu"),
+      Map.entry(Unary.Relu.class, "relu"),
+      Map.entry(Unary.Softplus.class, "softplus"),
+      Map.entry(Unary.Sign.class, "sign"),
+      Map.entry(Unary.Sin.class, "sin"),
+      Map.entry(Unary.Cos.class, "cos")));
+
   private UnaryLoops() {}
 
   /** Whether there is a loop for {@code op}. */
@@ -23,27 +48,12 @@ final class UnaryLoops {
 
   /** Computes the whole vectors of {@code s}. */
   static void run(Unary op, Span s) {
+    Outlined loop = LOOPS.get(op.getClass());
+    if (loop != null) {
+      loop.run(s);
+      return;
+    }
     switch (op) {
-      case Unary.Neg() -> neg(s);
-      case Unary.Abs() -> abs(s);
-      case Unary.Exp() -> exp(s);
-      case Unary.Log() -> log(s);
-      case Unary.Sqrt() -> sqrt(s);
-      case Unary.Rsqrt() -> rsqrt(s);
-      case Unary.Reciprocal() -> reciprocal(s);
-      case Unary.Square() -> square(s);
-      case Unary.Tanh() -> tanh(s);
-      case Unary.Erf() -> erf(s);
-      case Unary.Sigmoid() -> sigmoid(s);
-      case Unary.Silu() -> silu(s);
-      case Unary.Gelu() -> gelu(s);
-      case Unary.GeluTanh() -> geluTanh(s);
-      case Unary.QuickGelu() -> quickGelu(s);
-      case Unary.Relu() -> relu(s);
-      case Unary.Softplus() -> softplus(s);
-      case Unary.Sign() -> sign(s);
-      case Unary.Sin() -> sin(s);
-      case Unary.Cos() -> cos(s);
       case Unary.LeakyRelu(var slope) -> leakyRelu(s, (float) slope);
       case Unary.Affine(var scale, var shift) -> {
         if ((float) shift == 0f) {
@@ -53,23 +63,23 @@ final class UnaryLoops {
         }
       }
       case Unary.Clamp(var low, var high) -> clamp(s, (float) low, (float) high);
-      case Unary.Power power -> throw new IllegalStateException(power.label());
+      default -> throw new IllegalStateException(op.label());
     }
   }
 
-  private static void neg(Span s) {
+  static void neg(Span s) {
     for (int i = 0; i < s.vectors(); i++) {
       s.put(i, s.a(i).neg());
     }
   }
 
-  private static void abs(Span s) {
+  static void abs(Span s) {
     for (int i = 0; i < s.vectors(); i++) {
       s.put(i, s.a(i).abs());
     }
   }
 
-  private static void exp(Span s) {
+  static void exp(Span s) {
     MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
       long at = s.at(i);
@@ -78,7 +88,7 @@ final class UnaryLoops {
     }
   }
 
-  private static void log(Span s) {
+  static void log(Span s) {
     MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
       long at = s.at(i);
@@ -87,33 +97,33 @@ final class UnaryLoops {
     }
   }
 
-  private static void sqrt(Span s) {
+  static void sqrt(Span s) {
     for (int i = 0; i < s.vectors(); i++) {
       s.put(i, s.a(i).sqrt());
     }
   }
 
-  private static void rsqrt(Span s) {
+  static void rsqrt(Span s) {
     for (int i = 0; i < s.vectors(); i++) {
       FloatVector x = s.a(i);
       s.put(i, splat(1f).div(x.sqrt()));
     }
   }
 
-  private static void reciprocal(Span s) {
+  static void reciprocal(Span s) {
     for (int i = 0; i < s.vectors(); i++) {
       s.put(i, splat(1f).div(s.a(i)));
     }
   }
 
-  private static void square(Span s) {
+  static void square(Span s) {
     for (int i = 0; i < s.vectors(); i++) {
       FloatVector x = s.a(i);
       s.put(i, x.mul(x));
     }
   }
 
-  private static void tanh(Span s) {
+  static void tanh(Span s) {
     MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
       long at = s.at(i);
@@ -122,7 +132,7 @@ final class UnaryLoops {
     }
   }
 
-  private static void erf(Span s) {
+  static void erf(Span s) {
     MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
       long at = s.at(i);
@@ -131,7 +141,7 @@ final class UnaryLoops {
     }
   }
 
-  private static void sigmoid(Span s) {
+  static void sigmoid(Span s) {
     MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
       long at = s.at(i);
@@ -140,7 +150,7 @@ final class UnaryLoops {
     }
   }
 
-  private static void silu(Span s) {
+  static void silu(Span s) {
     MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
       long at = s.at(i);
@@ -150,7 +160,7 @@ final class UnaryLoops {
     }
   }
 
-  private static void gelu(Span s) {
+  static void gelu(Span s) {
     MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
       long at = s.at(i);
@@ -159,7 +169,7 @@ final class UnaryLoops {
     }
   }
 
-  private static void geluTanh(Span s) {
+  static void geluTanh(Span s) {
     MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
       long at = s.at(i);
@@ -168,7 +178,7 @@ final class UnaryLoops {
     }
   }
 
-  private static void quickGelu(Span s) {
+  static void quickGelu(Span s) {
     MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
       long at = s.at(i);
@@ -178,14 +188,14 @@ final class UnaryLoops {
     }
   }
 
-  private static void relu(Span s) {
+  static void relu(Span s) {
     for (int i = 0; i < s.vectors(); i++) {
       FloatVector x = s.a(i);
       s.put(i, x.blend(splat(0f), x.compare(LE, 0f)));
     }
   }
 
-  private static void softplus(Span s) {
+  static void softplus(Span s) {
     MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
       long at = s.at(i);
@@ -194,7 +204,7 @@ final class UnaryLoops {
     }
   }
 
-  private static void sign(Span s) {
+  static void sign(Span s) {
     MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
       long at = s.at(i);
@@ -203,7 +213,7 @@ final class UnaryLoops {
     }
   }
 
-  private static void sin(Span s) {
+  static void sin(Span s) {
     for (int i = 0; i < s.vectors(); i++) {
       FloatVector x = s.a(i);
       if (MathVector.canTurn(x).allTrue()) {
@@ -214,7 +224,7 @@ final class UnaryLoops {
     }
   }
 
-  private static void cos(Span s) {
+  static void cos(Span s) {
     for (int i = 0; i < s.vectors(); i++) {
       FloatVector x = s.a(i);
       if (MathVector.canTurn(x).allTrue()) {

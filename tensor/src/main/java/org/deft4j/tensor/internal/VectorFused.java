@@ -7,8 +7,11 @@ import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Fused;
 import org.deft4j.tensor.op.Unary;
 
+import static jdk.incubator.vector.FloatVector.fromMemorySegment;
 import static org.deft4j.tensor.internal.FloatFunctions.INV_SQRT_2;
 import static org.deft4j.tensor.internal.FloatFunctions.INV_SQRT_2PI;
+import static org.deft4j.tensor.internal.Simd.FLOATS;
+import static org.deft4j.tensor.internal.Simd.ORDER;
 
 /** {@link Fused} in float32: whole vectors by loops, the rest one by one. */
 final class VectorFused {
@@ -77,9 +80,9 @@ final class VectorFused {
     long atY = y.byteAt(out);
     for (int i = 0; i < vectors; i++) {
       long step = (long) i * Simd.BYTES;
-      FloatVector v = Simd.load(x.memory(), atValue + step);
-      FloatVector g = Simd.load(x.memory(), atGate + step);
-      v.mul(VectorFunctions.gelu(g)).intoMemorySegment(memory, atY + step, Simd.ORDER);
+      FloatVector v = fromMemorySegment(FLOATS, x.memory(), atValue + step, ORDER);
+      FloatVector g = fromMemorySegment(FLOATS, x.memory(), atGate + step, ORDER);
+      v.mul(VectorFunctions.gelu(g)).intoMemorySegment(memory, atY + step, ORDER);
     }
   }
 
@@ -108,8 +111,8 @@ final class VectorFused {
     long atY = y.byteAt(start);
     for (int i = 0; i < vectors; i++) {
       long step = (long) i * Simd.BYTES;
-      FloatVector scaled = Simd.load(x.memory(), atX + step).mul(INV_SQRT_2);
-      MathVector.erf(scaled).intoMemorySegment(memory, atY + step, Simd.ORDER);
+      FloatVector scaled = fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).mul(INV_SQRT_2);
+      MathVector.erf(scaled).intoMemorySegment(memory, atY + step, ORDER);
     }
   }
 
@@ -123,15 +126,15 @@ final class VectorFused {
     long toGate = dx.byteAt(gate);
     for (int i = 0; i < vectors; i++) {
       long step = (long) i * Simd.BYTES;
-      FloatVector d = Simd.load(dy.memory(), atDy + step);
-      FloatVector v = Simd.load(x.memory(), atValue + step);
-      FloatVector g = Simd.load(x.memory(), atGate + step);
-      FloatVector erf = Simd.load(memory, toGate + step);
+      FloatVector d = fromMemorySegment(FLOATS, dy.memory(), atDy + step, ORDER);
+      FloatVector v = fromMemorySegment(FLOATS, x.memory(), atValue + step, ORDER);
+      FloatVector g = fromMemorySegment(FLOATS, x.memory(), atGate + step, ORDER);
+      FloatVector erf = fromMemorySegment(FLOATS, memory, toGate + step, ORDER);
       FloatVector density = MathVector.exp(g.mul(g).mul(-0.5f)).mul(INV_SQRT_2PI);
       FloatVector slope = g.fma(density, erf.fma(0.5f, 0.5f));
       FloatVector half = g.mul(0.5f);
-      d.mul(half.fma(erf, half)).intoMemorySegment(memory, toValue + step, Simd.ORDER);
-      d.mul(v).mul(slope).intoMemorySegment(memory, toGate + step, Simd.ORDER);
+      d.mul(half.fma(erf, half)).intoMemorySegment(memory, toValue + step, ORDER);
+      d.mul(v).mul(slope).intoMemorySegment(memory, toGate + step, ORDER);
     }
   }
 
@@ -161,8 +164,9 @@ final class VectorFused {
     long atDx = dx.byteAt(start);
     for (int i = 0; i < vectors; i++) {
       long step = (long) i * Simd.BYTES;
-      FloatVector difference = Simd.load(dy.memory(), atDy + step).sub(sum);
-      Simd.load(y.memory(), atY + step).mul(difference).intoMemorySegment(dx.memory(), atDx + step, Simd.ORDER);
+      FloatVector difference = fromMemorySegment(FLOATS, dy.memory(), atDy + step, ORDER).sub(sum);
+      fromMemorySegment(FLOATS, y.memory(), atY + step, ORDER).mul(difference)
+          .intoMemorySegment(dx.memory(), atDx + step, ORDER);
     }
     for (long i = start + (long) vectors * Simd.LANES; i < start + n; i++) {
       dx.set(i, y.get(i) * (dy.get(i) - sum));

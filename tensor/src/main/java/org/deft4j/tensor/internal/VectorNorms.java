@@ -8,6 +8,11 @@ import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Norm;
 
+import static jdk.incubator.vector.FloatVector.fromMemorySegment;
+import static jdk.incubator.vector.VectorOperators.FMA;
+import static org.deft4j.tensor.internal.Simd.FLOATS;
+import static org.deft4j.tensor.internal.Simd.ORDER;
+
 /** {@link Norm} in float32, by the formulas of {@link ScalarNorms}. */
 final class VectorNorms {
   /** Shorter rows are left to the scalar form. */
@@ -33,8 +38,9 @@ final class VectorNorms {
 
   private static ScalarNorms.Statistics statistics(Floats x, long start, long n, float eps) {
     float mean = VectorSums.sum(x, start, n) / n;
-    return ScalarNorms.Statistics.of(mean, VectorSums.differences(x, mean, start, n),
-        VectorSums.squares(x, mean, start, n), n, eps);
+    float[] sums = new float[2];
+    VectorSums.moments(x, mean, start, n, sums);
+    return ScalarNorms.Statistics.of(mean, sums[0], sums[1], n, eps);
   }
 
   // -------------------------------------------------------------------------------------------------- group norm
@@ -70,8 +76,8 @@ final class VectorNorms {
     long atY = y.byteAt(start);
     for (int i = 0; i < vectors; i++) {
       long step = (long) i * Simd.BYTES;
-      FloatVector d = Simd.load(x.memory(), atX + step).sub(mean);
-      d.fma(scale, shift).intoMemorySegment(y.memory(), atY + step, Simd.ORDER);
+      FloatVector d = fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).sub(mean);
+      d.fma(scale, shift).intoMemorySegment(y.memory(), atY + step, ORDER);
     }
     for (long i = start + (long) vectors * Simd.LANES; i < start + n; i++) {
       y.set(i, Math.fma(x.get(i) - mean, scale, shift));
@@ -128,9 +134,9 @@ final class VectorNorms {
     long atD = dx.byteAt(start);
     for (int i = 0; i < vectors; i++) {
       long step = (long) i * Simd.BYTES;
-      FloatVector scaled = Simd.load(g.memory(), atG + step).fma(scale, constant);
-      FloatVector d = Simd.load(x.memory(), atX + step).sub(mean);
-      d.fma(MathVector.splat(slope), scaled).intoMemorySegment(dx.memory(), atD + step, Simd.ORDER);
+      FloatVector scaled = fromMemorySegment(FLOATS, g.memory(), atG + step, ORDER).fma(scale, constant);
+      FloatVector d = fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).sub(mean);
+      d.lanewise(FMA, slope, scaled).intoMemorySegment(dx.memory(), atD + step, ORDER);
     }
     for (long i = start + (long) vectors * Simd.LANES; i < start + n; i++) {
       dx.set(i, Math.fma(x.get(i) - mean, slope, Math.fma(g.get(i), scale, constant)));
@@ -172,8 +178,8 @@ final class VectorNorms {
     long atY = y.byteAt(start);
     for (int i = 0; i < vectors; i++) {
       long step = (long) i * Simd.BYTES;
-      FloatVector d = Simd.load(x.memory(), atX + step).sub(s.mean()).sub(s.low());
-      d.mul(s.rstd()).intoMemorySegment(y.memory(), atY + step, Simd.ORDER);
+      FloatVector d = fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).sub(s.mean()).sub(s.low());
+      d.mul(s.rstd()).intoMemorySegment(y.memory(), atY + step, ORDER);
     }
     for (long i = start + (long) vectors * Simd.LANES; i < start + n; i++) {
       y.set(i, ((x.get(i) - s.mean()) - s.low()) * s.rstd());
@@ -189,9 +195,10 @@ final class VectorNorms {
     long atY = y.byteAt(start);
     for (int i = 0; i < vectors; i++) {
       long step = (long) i * Simd.BYTES;
-      FloatVector d = Simd.load(x.memory(), atX + step).sub(s.mean()).sub(s.low()).mul(s.rstd());
-      d.fma(Simd.load(w.memory(), atW + step), Simd.load(b.memory(), atB + step))
-          .intoMemorySegment(y.memory(), atY + step, Simd.ORDER);
+      FloatVector d = fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).sub(s.mean()).sub(s.low()).mul(s.rstd());
+      FloatVector weight = fromMemorySegment(FLOATS, w.memory(), atW + step, ORDER);
+      FloatVector bias = fromMemorySegment(FLOATS, b.memory(), atB + step, ORDER);
+      d.fma(weight, bias).intoMemorySegment(y.memory(), atY + step, ORDER);
     }
     for (long i = (long) vectors * Simd.LANES; i < n; i++) {
       float xhat = ((x.get(start + i) - s.mean()) - s.low()) * s.rstd();
@@ -239,8 +246,9 @@ final class VectorNorms {
     long atR = room.byteAt(start);
     for (int i = 0; i < vectors; i++) {
       long step = (long) i * Simd.BYTES;
-      Simd.load(dy.memory(), atD + step).mul(Simd.load(w.memory(), atW + step))
-          .intoMemorySegment(room.memory(), atR + step, Simd.ORDER);
+      FloatVector d = fromMemorySegment(FLOATS, dy.memory(), atD + step, ORDER);
+      FloatVector weight = fromMemorySegment(FLOATS, w.memory(), atW + step, ORDER);
+      d.mul(weight).intoMemorySegment(room.memory(), atR + step, ORDER);
     }
     for (long i = (long) vectors * Simd.LANES; i < n; i++) {
       room.set(start + i, dy.get(start + i) * w.get(i));
@@ -277,38 +285,39 @@ final class VectorNorms {
     long step = slab.n() * Float.BYTES;
     MemorySegment gradients = dy.memory();
     MemorySegment inputs = x.memory();
-    FloatVector total = FloatVector.zero(Simd.FLOATS);
+    FloatVector total = FloatVector.zero(FLOATS);
     for (long first = 0; first < slab.outer(); first += Sums.ROWS) {
       int length = (int) Math.min(Sums.ROWS, slab.outer() - first);
       long atD = dy.byteAt(column) + first * step;
       long atX = x.byteAt(column) + first * step;
-      FloatVector chain = FloatVector.zero(Simd.FLOATS);
+      FloatVector chain = FloatVector.zero(FLOATS);
       for (int i = 0; i < length; i++) {
-        FloatVector d = Simd.load(inputs, atX + i * step).sub(means.get(first + i)).mul(rstds.get(first + i));
-        chain = Simd.load(gradients, atD + i * step).fma(d, chain);
+        FloatVector d = fromMemorySegment(FLOATS, inputs, atX + i * step, ORDER).sub(means.get(first + i));
+        d = d.mul(rstds.get(first + i));
+        chain = fromMemorySegment(FLOATS, gradients, atD + i * step, ORDER).fma(d, chain);
       }
       total = total.add(chain);
     }
-    total.intoMemorySegment(dw.memory(), dw.byteAt(column), Simd.ORDER);
+    total.intoMemorySegment(dw.memory(), dw.byteAt(column), ORDER);
   }
 
   private static void weightColumns(Slab slab, Floats dy, Floats x, Floats rrms, long column, Floats dw) {
     long step = slab.n() * Float.BYTES;
     MemorySegment gradients = dy.memory();
     MemorySegment inputs = x.memory();
-    FloatVector total = FloatVector.zero(Simd.FLOATS);
+    FloatVector total = FloatVector.zero(FLOATS);
     for (long first = 0; first < slab.outer(); first += Sums.ROWS) {
       int length = (int) Math.min(Sums.ROWS, slab.outer() - first);
       long atD = dy.byteAt(column) + first * step;
       long atX = x.byteAt(column) + first * step;
-      FloatVector chain = FloatVector.zero(Simd.FLOATS);
+      FloatVector chain = FloatVector.zero(FLOATS);
       for (int i = 0; i < length; i++) {
-        FloatVector d = Simd.load(inputs, atX + i * step).mul(rrms.get(first + i));
-        chain = Simd.load(gradients, atD + i * step).fma(d, chain);
+        FloatVector d = fromMemorySegment(FLOATS, inputs, atX + i * step, ORDER).mul(rrms.get(first + i));
+        chain = fromMemorySegment(FLOATS, gradients, atD + i * step, ORDER).fma(d, chain);
       }
       total = total.add(chain);
     }
-    total.intoMemorySegment(dw.memory(), dw.byteAt(column), Simd.ORDER);
+    total.intoMemorySegment(dw.memory(), dw.byteAt(column), ORDER);
   }
 
   // ---------------------------------------------------------------------------------------------------- RMS norm
@@ -340,7 +349,7 @@ final class VectorNorms {
     long atY = y.byteAt(start);
     for (int i = 0; i < vectors; i++) {
       long step = (long) i * Simd.BYTES;
-      Simd.load(x.memory(), atX + step).mul(r).intoMemorySegment(y.memory(), atY + step, Simd.ORDER);
+      fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).mul(r).intoMemorySegment(y.memory(), atY + step, ORDER);
     }
     for (long i = start + (long) vectors * Simd.LANES; i < start + n; i++) {
       y.set(i, x.get(i) * r);
@@ -379,9 +388,9 @@ final class VectorNorms {
     long atD = dx.byteAt(start);
     for (int i = 0; i < vectors; i++) {
       long step = (long) i * Simd.BYTES;
-      FloatVector scaled = Simd.load(g.memory(), atG + step).mul(r);
-      Simd.load(x.memory(), atX + step).fma(MathVector.splat(slope), scaled)
-          .intoMemorySegment(dx.memory(), atD + step, Simd.ORDER);
+      FloatVector scaled = fromMemorySegment(FLOATS, g.memory(), atG + step, ORDER).mul(r);
+      fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).lanewise(FMA, slope, scaled)
+          .intoMemorySegment(dx.memory(), atD + step, ORDER);
     }
     for (long i = start + (long) vectors * Simd.LANES; i < start + n; i++) {
       dx.set(i, Math.fma(x.get(i), slope, g.get(i) * r));

@@ -6,9 +6,13 @@ import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Reduction;
 
+import static jdk.incubator.vector.FloatVector.fromMemorySegment;
+import static org.deft4j.tensor.internal.Simd.FLOATS;
+import static org.deft4j.tensor.internal.Simd.ORDER;
+
 /**
- * {@link Reduction} in float32: sums and extremes along the last or across other dimensions, softmax and its kin along the last.
- * The rest is left to the scalar form.
+ * {@link Reduction} in float32: sums along the last or across other dimensions, extremes, softmax and its kin along the
+ * last. The rest is left to the scalar form.
  */
 final class VectorReductions {
   /** Shorter rows are left to the scalar form. */
@@ -132,9 +136,9 @@ final class VectorReductions {
   private static float max(Floats x, long start, long n) {
     int vectors = Math.toIntExact(n / Simd.LANES);
     long at = x.byteAt(start);
-    FloatVector best = FloatVector.broadcast(Simd.FLOATS, Float.NEGATIVE_INFINITY);
+    FloatVector best = FloatVector.broadcast(FLOATS, Float.NEGATIVE_INFINITY);
     for (int i = 0; i < vectors; i++) {
-      best = best.max(Simd.load(x.memory(), at + (long) i * Simd.BYTES));
+      best = best.max(fromMemorySegment(FLOATS, x.memory(), at + (long) i * Simd.BYTES, ORDER));
     }
     float[] lanes = new float[Simd.LANES];
     best.intoArray(lanes, 0);
@@ -151,9 +155,9 @@ final class VectorReductions {
   private static float min(Floats x, long start, long n) {
     int vectors = Math.toIntExact(n / Simd.LANES);
     long at = x.byteAt(start);
-    FloatVector best = FloatVector.broadcast(Simd.FLOATS, Float.POSITIVE_INFINITY);
+    FloatVector best = FloatVector.broadcast(FLOATS, Float.POSITIVE_INFINITY);
     for (int i = 0; i < vectors; i++) {
-      best = best.min(Simd.load(x.memory(), at + (long) i * Simd.BYTES));
+      best = best.min(fromMemorySegment(FLOATS, x.memory(), at + (long) i * Simd.BYTES, ORDER));
     }
     float[] lanes = new float[Simd.LANES];
     best.intoArray(lanes, 0);
@@ -199,8 +203,8 @@ final class VectorReductions {
     long atY = y.byteAt(start);
     for (int i = 0; i < vectors; i++) {
       long step = (long) i * Simd.BYTES;
-      FloatVector e = MathVector.exp(Simd.load(x.memory(), atX + step).sub(max));
-      e.intoMemorySegment(y.memory(), atY + step, Simd.ORDER);
+      FloatVector e = MathVector.exp(fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).sub(max));
+      e.intoMemorySegment(y.memory(), atY + step, ORDER);
     }
     for (long i = start + (long) vectors * Simd.LANES; i < start + n; i++) {
       y.set(i, MathF32.exp(x.get(i) - max));
@@ -212,7 +216,8 @@ final class VectorReductions {
     long at = y.byteAt(start);
     for (int i = 0; i < vectors; i++) {
       long step = (long) i * Simd.BYTES;
-      Simd.load(y.memory(), at + step).mul(factor).intoMemorySegment(y.memory(), at + step, Simd.ORDER);
+      FloatVector e = fromMemorySegment(FLOATS, y.memory(), at + step, ORDER);
+      e.mul(factor).intoMemorySegment(y.memory(), at + step, ORDER);
     }
     for (long i = start + (long) vectors * Simd.LANES; i < start + n; i++) {
       y.set(i, y.get(i) * factor);
@@ -226,7 +231,8 @@ final class VectorReductions {
     long atY = y.byteAt(start);
     for (int i = 0; i < vectors; i++) {
       long step = (long) i * Simd.BYTES;
-      Simd.load(x.memory(), atX + step).sub(max).sub(log).intoMemorySegment(y.memory(), atY + step, Simd.ORDER);
+      FloatVector d = fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).sub(max);
+      d.sub(log).intoMemorySegment(y.memory(), atY + step, ORDER);
     }
     for (long i = start + (long) vectors * Simd.LANES; i < start + n; i++) {
       y.set(i, (x.get(i) - max) - log);

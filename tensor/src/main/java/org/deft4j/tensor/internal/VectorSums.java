@@ -2,10 +2,14 @@ package org.deft4j.tensor.internal;
 
 import jdk.incubator.vector.FloatVector;
 
+import static jdk.incubator.vector.FloatVector.fromMemorySegment;
+import static org.deft4j.tensor.internal.Simd.FLOATS;
+import static org.deft4j.tensor.internal.Simd.ORDER;
+
 /**
- * {@link Sums} with vectors, in the same order: the 32 lanes are 2, 4 or 8 vectors, two of which are carried through a chunk at
- * a time, so that every width of vector runs this one text. A chunk is in the cache next to the processor when it is
- * read again.
+ * {@link Sums} with vectors, in the same order: the 32 lanes are 2, 4 or 8 vectors, two of which are carried through a
+ * chunk at a time, so that every width of vector runs this one text. A chunk is in the cache next to the processor when
+ * it is read again. The loops call nothing but the Vector API: see {@link MathVector}.
  */
 final class VectorSums {
   private static final int LANES = Simd.LANES;
@@ -36,6 +40,9 @@ final class VectorSums {
 
   /** {@code sum x_i} over n elements from {@code start}. */
   static float sum(Floats x, long start, long n) {
+    if (n <= Sums.CHUNK) {
+      return sumChunk(x, start, (int) n);
+    }
     return ofChunks(n, (from, length) -> sumChunk(x, start + from, length));
   }
 
@@ -49,14 +56,22 @@ final class VectorSums {
     return ofChunks(n, (from, length) -> dotDifferenceChunk(a, x, mean, start + from, length));
   }
 
-  /** {@code sum (x_i - mean)}. */
-  static float differences(Floats x, float mean, long start, long n) {
-    return ofChunks(n, (from, length) -> differencesChunk(x, mean, start + from, length));
-  }
-
-  /** {@code sum (x_i - mean)^2}. */
-  static float squares(Floats x, float mean, long start, long n) {
-    return ofChunks(n, (from, length) -> squaresChunk(x, mean, start + from, length));
+  /** {@code sum (x_i - mean)} and {@code sum (x_i - mean)^2}. */
+  static void moments(Floats x, float mean, long start, long n, float[] sums) {
+    if (n <= Sums.CHUNK) {
+      momentsChunk(x, mean, start, (int) n, sums);
+      return;
+    }
+    float[] differences = new float[Sums.chunks(n)];
+    float[] squares = new float[differences.length];
+    for (int c = 0; c < differences.length; c++) {
+      long from = (long) c * Sums.CHUNK;
+      momentsChunk(x, mean, start + from, (int) Math.min(Sums.CHUNK, n - from), sums);
+      differences[c] = sums[0];
+      squares[c] = sums[1];
+    }
+    sums[0] = Sums.sum(differences);
+    sums[1] = Sums.sum(squares);
   }
 
   static float sumChunk(Floats x, long start, int n) {
@@ -64,11 +79,11 @@ final class VectorSums {
     int blocks = n / Sums.LANES;
     for (int j = 0; j < Sums.LANES; j += 2 * LANES) {
       long at = x.byteAt(start + j);
-      FloatVector left = FloatVector.zero(Simd.FLOATS);
+      FloatVector left = FloatVector.zero(FLOATS);
       FloatVector right = left;
       for (int i = 0; i < blocks; i++) {
-        left = left.add(Simd.load(x.memory(), at + i * BLOCK));
-        right = right.add(Simd.load(x.memory(), at + i * BLOCK + Simd.BYTES));
+        left = left.add(fromMemorySegment(FLOATS, x.memory(), at + i * BLOCK, ORDER));
+        right = right.add(fromMemorySegment(FLOATS, x.memory(), at + i * BLOCK + Simd.BYTES, ORDER));
       }
       left.intoArray(lanes, j);
       right.intoArray(lanes, j + LANES);
@@ -85,13 +100,15 @@ final class VectorSums {
     for (int j = 0; j < Sums.LANES; j += 2 * LANES) {
       long atA = a.byteAt(startA + j);
       long atB = b.byteAt(startB + j);
-      FloatVector left = FloatVector.zero(Simd.FLOATS);
+      FloatVector left = FloatVector.zero(FLOATS);
       FloatVector right = left;
       for (int i = 0; i < blocks; i++) {
         long step = i * BLOCK;
-        left = Simd.load(a.memory(), atA + step).fma(Simd.load(b.memory(), atB + step), left);
+        FloatVector l = fromMemorySegment(FLOATS, a.memory(), atA + step, ORDER);
+        left = l.fma(fromMemorySegment(FLOATS, b.memory(), atB + step, ORDER), left);
         step += Simd.BYTES;
-        right = Simd.load(a.memory(), atA + step).fma(Simd.load(b.memory(), atB + step), right);
+        FloatVector r = fromMemorySegment(FLOATS, a.memory(), atA + step, ORDER);
+        right = r.fma(fromMemorySegment(FLOATS, b.memory(), atB + step, ORDER), right);
       }
       left.intoArray(lanes, j);
       right.intoArray(lanes, j + LANES);
@@ -109,13 +126,15 @@ final class VectorSums {
     for (int j = 0; j < Sums.LANES; j += 2 * LANES) {
       long atA = a.byteAt(start + j);
       long atX = x.byteAt(start + j);
-      FloatVector left = FloatVector.zero(Simd.FLOATS);
+      FloatVector left = FloatVector.zero(FLOATS);
       FloatVector right = left;
       for (int i = 0; i < blocks; i++) {
         long step = i * BLOCK;
-        left = Simd.load(a.memory(), atA + step).fma(Simd.load(x.memory(), atX + step).sub(mean), left);
+        FloatVector l = fromMemorySegment(FLOATS, a.memory(), atA + step, ORDER);
+        left = l.fma(fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).sub(mean), left);
         step += Simd.BYTES;
-        right = Simd.load(a.memory(), atA + step).fma(Simd.load(x.memory(), atX + step).sub(mean), right);
+        FloatVector r = fromMemorySegment(FLOATS, a.memory(), atA + step, ORDER);
+        right = r.fma(fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).sub(mean), right);
       }
       left.intoArray(lanes, j);
       right.intoArray(lanes, j + LANES);
@@ -127,48 +146,37 @@ final class VectorSums {
     return Sums.fold(lanes);
   }
 
-  private static float differencesChunk(Floats x, float mean, long start, int n) {
-    float[] lanes = new float[Sums.LANES];
+  private static void momentsChunk(Floats x, float mean, long start, int n, float[] sums) {
+    float[] differences = new float[Sums.LANES];
+    float[] squares = new float[Sums.LANES];
     int blocks = n / Sums.LANES;
     for (int j = 0; j < Sums.LANES; j += 2 * LANES) {
       long at = x.byteAt(start + j);
-      FloatVector left = FloatVector.zero(Simd.FLOATS);
+      FloatVector left = FloatVector.zero(FLOATS);
       FloatVector right = left;
+      FloatVector leftSquares = left;
+      FloatVector rightSquares = left;
       for (int i = 0; i < blocks; i++) {
-        left = left.add(Simd.load(x.memory(), at + i * BLOCK).sub(mean));
-        right = right.add(Simd.load(x.memory(), at + i * BLOCK + Simd.BYTES).sub(mean));
+        FloatVector l = fromMemorySegment(FLOATS, x.memory(), at + i * BLOCK, ORDER).sub(mean);
+        FloatVector r = fromMemorySegment(FLOATS, x.memory(), at + i * BLOCK + Simd.BYTES, ORDER).sub(mean);
+        left = left.add(l);
+        right = right.add(r);
+        leftSquares = l.fma(l, leftSquares);
+        rightSquares = r.fma(r, rightSquares);
       }
-      left.intoArray(lanes, j);
-      right.intoArray(lanes, j + LANES);
-    }
-    for (int i = blocks * Sums.LANES; i < n; i++) {
-      lanes[i % Sums.LANES] += x.get(start + i) - mean;
-    }
-    return Sums.fold(lanes);
-  }
-
-  private static float squaresChunk(Floats x, float mean, long start, int n) {
-    float[] lanes = new float[Sums.LANES];
-    int blocks = n / Sums.LANES;
-    for (int j = 0; j < Sums.LANES; j += 2 * LANES) {
-      long at = x.byteAt(start + j);
-      FloatVector left = FloatVector.zero(Simd.FLOATS);
-      FloatVector right = left;
-      for (int i = 0; i < blocks; i++) {
-        FloatVector l = Simd.load(x.memory(), at + i * BLOCK).sub(mean);
-        FloatVector r = Simd.load(x.memory(), at + i * BLOCK + Simd.BYTES).sub(mean);
-        left = l.fma(l, left);
-        right = r.fma(r, right);
-      }
-      left.intoArray(lanes, j);
-      right.intoArray(lanes, j + LANES);
+      left.intoArray(differences, j);
+      right.intoArray(differences, j + LANES);
+      leftSquares.intoArray(squares, j);
+      rightSquares.intoArray(squares, j + LANES);
     }
     for (int i = blocks * Sums.LANES; i < n; i++) {
       int lane = i % Sums.LANES;
       float d = x.get(start + i) - mean;
-      lanes[lane] = Math.fma(d, d, lanes[lane]);
+      differences[lane] += d;
+      squares[lane] = Math.fma(d, d, squares[lane]);
     }
-    return Sums.fold(lanes);
+    sums[0] = Sums.fold(differences);
+    sums[1] = Sums.fold(squares);
   }
 
   /**
@@ -179,16 +187,16 @@ final class VectorSums {
     long step = width * Float.BYTES;
     for (int v = 0; v < vectors; v++) {
       long at = x.byteAt(start) + (long) v * Simd.BYTES;
-      FloatVector total = FloatVector.zero(Simd.FLOATS);
+      FloatVector total = FloatVector.zero(FLOATS);
       for (long first = 0; first < rows; first += Sums.ROWS) {
         int length = (int) Math.min(Sums.ROWS, rows - first);
-        FloatVector chain = FloatVector.zero(Simd.FLOATS);
+        FloatVector chain = FloatVector.zero(FLOATS);
         for (int i = 0; i < length; i++) {
-          chain = chain.add(Simd.load(x.memory(), at + (first + i) * step));
+          chain = chain.add(fromMemorySegment(FLOATS, x.memory(), at + (first + i) * step, ORDER));
         }
         total = total.add(chain);
       }
-      total.intoMemorySegment(y.memory(), y.byteAt(out) + (long) v * Simd.BYTES, Simd.ORDER);
+      total.intoMemorySegment(y.memory(), y.byteAt(out) + (long) v * Simd.BYTES, ORDER);
     }
   }
 }

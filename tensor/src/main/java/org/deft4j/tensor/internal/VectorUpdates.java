@@ -5,6 +5,11 @@ import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.InPlace;
 
+import static jdk.incubator.vector.FloatVector.fromMemorySegment;
+import static jdk.incubator.vector.VectorOperators.FMA;
+import static org.deft4j.tensor.internal.Simd.FLOATS;
+import static org.deft4j.tensor.internal.Simd.ORDER;
+
 /** The {@link InPlace} operations that compute, in float32, by the formulas of {@link ScalarUpdates}. */
 final class VectorUpdates {
   private VectorUpdates() {}
@@ -48,7 +53,7 @@ final class VectorUpdates {
 
   private static void addScaled(float alpha, Span s) {
     for (int i = 0; i < s.vectors(); i++) {
-      s.put(i, s.a(i).fma(MathVector.splat(alpha), s.b(i)));
+      s.put(i, s.a(i).lanewise(FMA, alpha, s.b(i)));
     }
   }
 
@@ -74,17 +79,17 @@ final class VectorUpdates {
     boolean decays = a.gradientDecay() != 0f;
     for (int i = 0; i < vectors; i++) {
       long step = (long) i * Simd.BYTES;
-      FloatVector p = Simd.load(ps.memory(), atP + step).mul(a.keep());
-      FloatVector g = Simd.load(gs.memory(), atG + step);
+      FloatVector p = fromMemorySegment(FLOATS, ps.memory(), atP + step, ORDER).mul(a.keep());
+      FloatVector g = fromMemorySegment(FLOATS, gs.memory(), atG + step, ORDER);
       if (decays) {
-        g = p.fma(MathVector.splat(a.gradientDecay()), g);
+        g = p.lanewise(FMA, a.gradientDecay(), g);
       }
-      FloatVector m = g.fma(MathVector.splat(a.rest1()), Simd.load(ms.memory(), atM + step).mul(a.beta1()));
-      FloatVector v = g.mul(a.rest2()).fma(g, Simd.load(vs.memory(), atV + step).mul(a.beta2()));
-      m.intoMemorySegment(ms.memory(), atM + step, Simd.ORDER);
-      v.intoMemorySegment(vs.memory(), atV + step, Simd.ORDER);
+      FloatVector m = g.lanewise(FMA, a.rest1(), fromMemorySegment(FLOATS, ms.memory(), atM + step, ORDER).mul(a.beta1()));
+      FloatVector v = g.mul(a.rest2()).fma(g, fromMemorySegment(FLOATS, vs.memory(), atV + step, ORDER).mul(a.beta2()));
+      m.intoMemorySegment(ms.memory(), atM + step, ORDER);
+      v.intoMemorySegment(vs.memory(), atV + step, ORDER);
       FloatVector move = m.div(v.sqrt().div(a.correction()).add(a.eps()));
-      move.fma(MathVector.splat(-a.rate()), p).intoMemorySegment(ps.memory(), atP + step, Simd.ORDER);
+      move.lanewise(FMA, -a.rate(), p).intoMemorySegment(ps.memory(), atP + step, ORDER);
     }
   }
 }

@@ -1,0 +1,48 @@
+package org.deft4j.deft;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.constraints.IntRange;
+import org.deft4j.diffusion.StableDiffusion;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Dispatch;
+import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.TorchRandom;
+import org.deft4j.tensor.op.Decompose;
+import org.deft4j.weights.testing.Fixtures;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+/** The README's examples, word for word but for sizes and places. */
+class ReadmeExamplesTest {
+  @Test
+  void library(@TempDir Path out) throws Exception {
+    String path = Fixtures.folders("sdxl").getFirst().toString();
+    Path photos = Fixtures.repository().resolve("deft/src/demo/photos");
+    try (StableDiffusion model = StableDiffusion.load(path);
+        TrainingSet set = TrainingSet.encode(model, PictureFolder.read(photos, "a photo of sks toy", 32), done -> {});
+        AdapterSet adapter = AdapterSet.create(model.unet(), AdapterConfig.deft(4), new TorchRandom(0)).attach()) {
+      Trainer trainer = new Trainer(model.unet(), model.scheduler(), set.examples(), adapter, TrainingOptions.steps(2),
+          new TorchRandom(1));
+      trainer.run(step -> System.out.println(step.number() + ": " + step.loss()), () -> false);
+      PeftFolder.write(out, adapter, model.name());
+    }
+    assertTrue(Files.exists(out.resolve("adapter_model.safetensors")));
+  }
+
+  @Property(tries = 50)
+  void paraLeavesNothingInTheSpan(@ForAll @IntRange(min = 1, max = 8) int rank, @ForAll long seed) {
+    try (Scope _ = Scope.open()) {
+      TorchRandom random = new TorchRandom(seed);
+      Tensor w = random.normal(DType.F64, 24, 16);
+      Tensor q = Dispatch.run(new Decompose.Qr(), random.normal(DType.F64, 24, rank))[0];
+      Tensor adapted = w.sub(q.matmul(q.t().matmul(w)));
+      assertTrue(q.t().matmul(adapted).abs().max(false).item() < 1e-12);
+    }
+  }
+}

@@ -1,6 +1,8 @@
 package org.deft4j.diffusion;
 
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
@@ -38,7 +40,8 @@ public final class ClipTokenizer {
   private final int padding;
   private final int length;
 
-  private ClipTokenizer(Path folder, Map<String, Integer> vocabulary, JsonObject settings) {
+  /** The files' paths are for errors. */
+  private ClipTokenizer(Path folder, Map<String, Integer> vocabulary, List<String> merges, JsonObject settings) {
     Path vocab = folder.resolve("vocab.json");
     tokens = byId(vocab, vocabulary);
     start = special(vocab, vocabulary, token(settings, "bos_token", "<|startoftext|>"));
@@ -48,8 +51,7 @@ public final class ClipTokenizer {
     int unknown = idOf(vocab, vocabulary, token(settings, "unk_token", endToken));
     length = length(settings);
     specialPattern = Pattern.compile(String.join("|", special.keySet().stream().map(Pattern::quote).toList()));
-    Path merges = folder.resolve("merges.txt");
-    pairs = new BytePairs(merges, lines(merges), vocabulary, unknown);
+    pairs = new BytePairs(folder.resolve("merges.txt"), merges, vocabulary, unknown);
   }
 
   /**
@@ -60,8 +62,17 @@ public final class ClipTokenizer {
    */
   public static ClipTokenizer load(Path folder) {
     Path settings = folder.resolve("tokenizer_config.json");
-    return new ClipTokenizer(folder, vocabulary(folder.resolve("vocab.json")),
+    return new ClipTokenizer(folder, vocabulary(Json.read(folder.resolve("vocab.json"))), lines(folder.resolve("merges.txt")),
         Files.exists(settings) ? Json.read(settings) : Json.parse("{}", settings.toString()));
+  }
+
+  /**
+   * The tokenizer of all published Stable Diffusion 1.x and XL models, for models that come without their own: CLIP's
+   * vocabulary (openai/CLIP, MIT licence) with these settings, those of {@code tokenizer_config.json}.
+   */
+  public static ClipTokenizer published(JsonObject settings) {
+    return new ClipTokenizer(Path.of("clip"), vocabulary(Json.parse(resource("vocab.json"), "vocab.json")),
+        resource("merges.txt").lines().toList(), settings);
   }
 
   // ---------------------------------------------------------------------------------------------------- encoding
@@ -159,8 +170,15 @@ public final class ClipTokenizer {
 
   // ----------------------------------------------------------------------------------------------------- loading
 
-  private static Map<String, Integer> vocabulary(Path file) {
-    JsonObject json = Json.read(file);
+  private static String resource(String name) {
+    try (InputStream in = ClipTokenizer.class.getResourceAsStream("clip/" + name)) {
+      return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+    } catch (IOException e) {
+      throw new UncheckedIOException(name, e);
+    }
+  }
+
+  private static Map<String, Integer> vocabulary(JsonObject json) {
     Map<String, Integer> result = HashMap.newHashMap(json.keys().size());
     for (String token : json.keys()) {
       result.put(token, json.requireInteger(token));

@@ -4,7 +4,6 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
@@ -80,10 +79,9 @@ public final class StableDiffusion implements AutoCloseable {
     }
   }
 
+  /** The model's own, or, where it has none as single-file checkpoints, the published one. */
   private static ClipTokenizer tokenizer(ModelSource source, String part) {
-    Optional<Path> folder = source.folder(part);
-    return ClipTokenizer.load(folder.orElseThrow(() -> new FormatException(source.source() + ": has no " + part
-        + "; a single-file checkpoint holds no tokenizer: give the diffusers folder of the same model")));
+    return source.folder(part).map(ClipTokenizer::load).orElseGet(() -> ClipTokenizer.published(source.config(part)));
   }
 
   /** The parts that have weights, by the names of their folders. */

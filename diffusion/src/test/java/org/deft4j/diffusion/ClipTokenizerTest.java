@@ -79,6 +79,19 @@ class ClipTokenizerTest {
   }
 
   @Test
+  void thePublishedVocabularyIsTheGoldenOne() {
+    Path folder = Fixtures.folder("tokenizer");
+    ClipTokenizer published = ClipTokenizer.published(Json.read(folder.resolve("tokenizer_config.json")));
+    ClipTokenizer secondPublished = ClipTokenizer.published(Json.read(folder.resolve("tokenizer_2_config.json")));
+    assertEquals(tokenizer.vocabularySize(), published.vocabularySize());
+    for (JsonObject entry : cases) {
+      String text = entry.requireString("text");
+      assertArrayEquals(ints(entry, "sdxl_tokenizer"), published.tokens(text).ids(), text);
+      assertArrayEquals(ints(entry, "sdxl_tokenizer_2"), secondPublished.tokens(text).ids(), text);
+    }
+  }
+
+  @Test
   void truncationIsReported() {
     ClipTokens all = tokenizer.tokens("word ".repeat(75));
     assertFalse(all.isTruncated());

@@ -8,12 +8,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
-import java.util.stream.Stream;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.testing.Fixtures;
+import org.deft4j.weights.testing.SingleFiles;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -25,13 +25,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 /** Single-file checkpoints under diffusers' names, against published maps and against the same models as folders. */
 class SingleFileTest {
   @TempDir private Path temp;
-
-  private static List<Path> files(Path folder, String prefix, String suffix) throws IOException {
-    try (Stream<Path> all = Files.list(folder)) {
-      return all.filter(file -> file.getFileName().toString().startsWith(prefix)
-          && file.getFileName().toString().endsWith(suffix)).sorted().toList();
-    }
-  }
 
   private static Map<String, Shape> manifest(Path file) {
     JsonObject json = Json.read(file);
@@ -56,10 +49,10 @@ class SingleFileTest {
   }
 
   @Test
-  void theMapOfAFullSizeCheckpointIsThePublishedOneEntryByEntry() throws IOException {
+  void theMapOfAFullSizeCheckpointIsThePublishedOneEntryByEntry() {
     for (Path folder : Fixtures.folders("manifests")) {
-      Path shapes = files(folder, "single_file.", ".json").getFirst();
-      JsonObject expected = Json.read(files(folder, "single_file_map.", ".json").getFirst());
+      Path shapes = SingleFiles.first(folder, "single_file.");
+      JsonObject expected = Json.read(SingleFiles.first(folder, "single_file_map."));
       Map<String, Shape> tensors = manifest(shapes);
       Map<String, SingleFileMap.Mapping> ours =
           SingleFileMap.of("checkpoint", SingleFileFamily.of("checkpoint", tensors.keySet()), tensors);
@@ -71,9 +64,9 @@ class SingleFileTest {
 
   /** Every tensor of every component is made, none twice, in the shape that the diffusers layout has. */
   @Test
-  void theComponentsOfAFullSizeCheckpointAreThoseOfTheFolder() throws IOException {
+  void theComponentsOfAFullSizeCheckpointAreThoseOfTheFolder() {
     for (Path folder : Fixtures.folders("manifests")) {
-      Map<String, Shape> tensors = manifest(files(folder, "single_file.", ".json").getFirst());
+      Map<String, Shape> tensors = manifest(SingleFiles.first(folder, "single_file."));
       Map<String, Map<String, Shape>> made = new TreeMap<>();
       SingleFileMap.of("checkpoint", SingleFileFamily.of("checkpoint", tensors.keySet()), tensors)
           .forEach((stored, mapping) -> mapping.pieces().forEach(piece -> made
@@ -102,9 +95,21 @@ class SingleFileTest {
   }
 
   @Test
+  void theTokenizersSettingsAreThePublishedOnes() {
+    for (Path folder : Fixtures.folders("tokenizer")) {
+      Map<String, Object> first = Json.read(folder.resolve("tokenizer_config.json")).asMap();
+      assertEquals(first, SingleFileFamily.SD15.published("tokenizer").asMap());
+      assertEquals(first, SingleFileFamily.SDXL.published("tokenizer").asMap());
+      assertEquals(Json.read(folder.resolve("tokenizer_2_config.json")).asMap(),
+          SingleFileFamily.SDXL.published("tokenizer_2").asMap());
+    }
+  }
+
+  /** As it lies in the golden data, and as it is made from the folder with the published map. */
+  @Test
   void aTinyCheckpointHoldsTheSameNumbersAsItsFolder() {
     for (Path folder : Fixtures.models()) {
-      Fixtures.singleFile(folder).ifPresent(file -> sameModel(file, folder));
+      sameModel(SingleFiles.of(folder, temp), folder);
     }
   }
 
@@ -139,11 +144,10 @@ class SingleFileTest {
   @Test
   void aTinyCheckpointWithoutConfigurationsIsRefusedWithThem() {
     for (Path folder : Fixtures.models()) {
-      Fixtures.singleFile(folder).ifPresent(file -> {
-        FormatException error = assertThrows(FormatException.class, () -> SingleFile.open(file));
-        assertTrue(error.getMessage().contains("is not of the size that Stable Diffusion"), error.getMessage());
-        assertTrue(error.getMessage().contains("was published in: unet conv_in.weight"), error.getMessage());
-      });
+      Path file = SingleFiles.of(folder, temp);
+      FormatException error = assertThrows(FormatException.class, () -> SingleFile.open(file));
+      assertTrue(error.getMessage().contains("is not of the size that Stable Diffusion"), error.getMessage());
+      assertTrue(error.getMessage().contains("was published in: unet conv_in.weight"), error.getMessage());
     }
   }
 

@@ -8,7 +8,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Optional;
 import java.util.stream.Stream;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.Json;
@@ -62,19 +61,6 @@ public final class Fixtures {
       throw new AssertionError("no fixture folder of kind 'sd' or 'sdxl' under " + root());
     }
     return found;
-  }
-
-  /** The one-file checkpoint of a small pipeline, where the set has it: the repository's copy leaves it out. */
-  public static Optional<Path> singleFile(Path model) {
-    Path folder = model.resolve("single_file");
-    if (!Files.isDirectory(folder)) {
-      return Optional.empty();
-    }
-    try (Stream<Path> files = Files.list(folder)) {
-      return files.filter(file -> file.toString().endsWith(".safetensors")).findFirst();
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
   }
 
   /** Every folder of a kind: {@code sd}, {@code sdxl}, or one of those with signs; fails where there is none. */

@@ -24,7 +24,7 @@ public final class Fixtures {
       "rng", List.of("rng.json", "rng.safetensors"),
       "schedulers", List.of("tables.json", "steps.json", "steps.safetensors"),
       "images", List.of("cases.json", "decoded.safetensors"),
-      "tokenizer", List.of("cases.json", "clip/vocab.json", "clip/merges.txt"),
+      "tokenizer", List.of("cases.json", "tokenizer_config.json", "tokenizer_2_config.json"),
       "adapters", List.of("fixture.json", "deft", "lora"),
       "manifests", List.of("configs", "unet.json", "vae.json"));
   private static final int DEPTH = 3;

@@ -31,6 +31,8 @@ final class Product {
   private static final int GROUP = 1 << 16;
   /** Floats of working memory that every packing may count on. */
   private static final long ROOM = 1 << 12;
+  /** Multiplications that one thread does in some 30 microseconds. */
+  private static final long ALONE = 1 << 21;
   /** Groups per thread, so that a thread that is held up does not hold up the others for long. */
   private static final int GROUPS_PER_THREAD = 4;
   private static final int WIDTH = RegisterTile.WIDTH;
@@ -55,6 +57,8 @@ final class Product {
   private final Target target;
   private final Bias bias;
   private final boolean leftShared;
+  /** Whether waking other threads would take longer than doing it alone. */
+  private final boolean small;
   /** k per block, the blocks being equal but for the last. */
   private final int block;
 
@@ -67,6 +71,7 @@ final class Product {
     this.target = target;
     this.bias = bias;
     this.leftShared = rows.count() <= columns.count();
+    this.small = m * n * k < ALONE;
     long blocks = Math.max(1, (k + DEPTH - 1) / DEPTH);
     long even = Math.max(1, (k + blocks - 1) / blocks);
     this.block = (int) (even + Simd.LANES - 1) / Simd.LANES * Simd.LANES;
@@ -118,19 +123,30 @@ final class Product {
     void run() {
       try (Buffer packed = Buffer.of(perK * (k1 - k0))) {
         long blocks = Math.max(1, (k1 - k0 + block - 1) / block);
-        long grain = Math.max(1, (to - from) * blocks / ((long) GROUPS_PER_THREAD * Threads.count()));
-        Parallel.forRange((to - from) * blocks, grain, (first, end) -> packShared(first, end, packed.floats));
-        long most = Math.max(1, GROUP / (block * own.pitch(0)));
-        long groups = (long) GROUPS_PER_THREAD * Threads.count();
-        long panels = Math.clamp((own.count() + groups - 1) / groups, 1, most);
-        Parallel.forRange(own.count(), panels, (first, end) -> {
+        long items = (to - from) * blocks;
+        Parallel.forRange(items, grain(items), (first, end) -> packShared(first, end, packed.floats));
+        long groups = groups();
+        Parallel.forRange(groups, small ? groups : 1, (first, end) -> {
           try (Worker worker = new Worker(this, packed.floats)) {
-            for (long panel = first; panel < end; panel += panels) {
-              worker.multiply(panel, Math.min(end, panel + panels));
+            for (long group = first; group < end; group++) {
+              worker.multiply(own.count() * group / groups, own.count() * (group + 1) / groups);
             }
           }
         });
       }
+    }
+
+    /** All at once for one thread, if it is little; else a few pieces for each. */
+    private long grain(long items) {
+      return small ? items : Math.max(1, items / ((long) GROUPS_PER_THREAD * Threads.count()));
+    }
+
+    /** How many groups the own panels form: small enough for the cache, and the same number for each thread. */
+    private long groups() {
+      long most = Math.max(1, GROUP / (block * own.pitch(0)));
+      long wanted = Math.max((own.count() + most - 1) / most, small ? 1 : (long) GROUPS_PER_THREAD * Threads.count());
+      long even = (wanted + Threads.count() - 1) / Threads.count() * Threads.count();
+      return Math.min(own.count(), small ? wanted : even);
     }
 
     int depth(long k) {

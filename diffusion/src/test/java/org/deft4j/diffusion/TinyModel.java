@@ -78,12 +78,12 @@ record TinyModel(Path folder) {
     }
   }
 
-  /** A golden file, by its name without extension. */
   /** Whether the set has that golden file; the repository's copy leaves the largest out. */
   boolean hasGolden(String name) {
     return Files.exists(folder.resolve("golden").resolve(name + ".safetensors"));
   }
 
+  /** A golden file, by its name without extension. */
   Map<String, Tensor> golden(String name) {
     return Fixtures.golden(folder.resolve("golden").resolve(name + ".safetensors"));
   }

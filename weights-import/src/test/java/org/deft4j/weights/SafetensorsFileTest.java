@@ -93,7 +93,7 @@ class SafetensorsFileTest {
   void aFileThatIsCutOffWhileOpenGivesAnErrorAndNoMemoryIsLost() throws IOException {
     int size = 40 << 20;
     Path path = temp.resolve("shrinks");
-    sparse(path, "{" + entry("big", "U8", "[" + size + "]", 0, size) + "}", size);
+    Crafted.sparse(path, "{" + entry("big", "U8", "[" + size + "]", 0, size) + "}", size);
     try (Scope _ = Scope.open(); SafetensorsFile file = SafetensorsFile.open(path)) {
       file.load("big").close();
       long live = MemoryPool.cpu().liveBytes();
@@ -108,22 +108,11 @@ class SafetensorsFileTest {
     }
   }
 
-  /** Writes a header and makes the file as long as its data without writing them. */
-  private static void sparse(Path path, String header, long dataBytes) throws IOException {
-    byte[] text = header.getBytes(StandardCharsets.UTF_8);
-    try (FileChannel channel = FileChannel.open(path, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW,
-        StandardOpenOption.SPARSE)) {
-      channel.write(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(text.length).flip());
-      channel.write(ByteBuffer.wrap(text));
-      channel.write(ByteBuffer.wrap(new byte[] {42}), 8 + text.length + dataBytes - 1);
-    }
-  }
-
   @Test
   void filesLongerThan2GiBAreReadAtTheirEnd() throws IOException {
     long big = 3L << 30;
     Path path = temp.resolve("large");
-    sparse(path, "{" + entry("big", "BF16", "[" + big / 2 + "]", 0, big) + "," + entry("small", "U8", "[3]", big, big + 3) + "}",
+    Crafted.sparse(path, "{" + entry("big", "BF16", "[" + big / 2 + "]", 0, big) + "," + entry("small", "U8", "[3]", big, big + 3) + "}",
         big + 3);
     try (Scope _ = Scope.open(); SafetensorsFile file = SafetensorsFile.open(path)) {
       assertEquals(Shape.of(big / 2), file.shape("big"));

@@ -94,6 +94,29 @@ class SingleFileTest {
     }
   }
 
+  /** A file of gigabytes whose data nobody wrote: it needs no configurations, and only what is asked for is read. */
+  @Test
+  void aFullSizeCheckpointOpensWithThePublishedConfigurations() throws IOException {
+    for (Path folder : Fixtures.folders("manifests")) {
+      Path file = Crafted.sparse(temp.resolve("checkpoint.safetensors"),
+          Json.read(SingleFiles.first(folder, "single_file.")));
+      try (Scope _ = Scope.open(); ModelSource source = ModelSource.open(file.toString())) {
+        assertTrue(Files.size(file) > 1L << 30, "bytes");
+        assertEquals(Json.read(folder.resolve("configs/model_index.json")).get("_class_name"), source.pipeline());
+        for (String component : source.components()) {
+          if (!component.equals("scheduler")) {
+            assertEquals(manifest(folder.resolve(component + ".json")).keySet(), source.weights(component).names());
+          }
+        }
+        WeightSource text = source.weights(source.components().contains("text_encoder_2") ? "text_encoder_2" : "text_encoder");
+        String bias = "text_model.encoder.layers.1.self_attn.v_proj.bias";
+        assertEquals(text.shape(bias), text.load(bias).shape());
+      } finally {
+        Files.delete(file);
+      }
+    }
+  }
+
   @Test
   void theTokenizersSettingsAreThePublishedOnes() {
     for (Path folder : Fixtures.folders("tokenizer")) {

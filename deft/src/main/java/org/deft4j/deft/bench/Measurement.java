@@ -1,0 +1,45 @@
+package org.deft4j.deft.bench;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * What came out for a row.
+ *
+ * @param kind of the limit
+ * @param seconds of one run, the median over the rounds
+ * @param work of one run, in operations or bytes
+ * @param limit work a second that the machine could do, measured in turn
+ * @param share of the limit that was reached, the median over the rounds of their ratio
+ * @param bestShare the largest of a round
+ * @param peakBytes the most memory that a run held beside its inputs
+ */
+record Measurement(Row row, Limit kind, double seconds, double work, Spread limit, double share, double bestShare,
+    long peakBytes) {
+  /** The smallest, the median and the largest of several rounds. */
+  record Spread(double low, double median, double high, int rounds) {}
+
+  /** Work a second. */
+  double rate() {
+    return work / seconds;
+  }
+
+  /** For JSON. */
+  Map<String, Object> document() {
+    Map<String, Object> map = new LinkedHashMap<>();
+    map.put("group", row.group());
+    map.put("name", row.name());
+    map.put("seconds", seconds);
+    map.put("work", work);
+    map.put("rate", rate() / 1e9);
+    map.put("unit", kind.unit());
+    map.put("limit", limit.median() / 1e9);
+    map.put("limit_low", limit.low() / 1e9);
+    map.put("limit_high", limit.high() / 1e9);
+    map.put("share", share);
+    map.put("best_share", bestShare);
+    map.put("peak_bytes", peakBytes);
+    map.put("rounds", limit.rounds());
+    return map;
+  }
+}

@@ -4,9 +4,11 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Comparator;
+import java.util.List;
 import java.util.OptionalLong;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.DoubleAdder;
 import java.util.function.LongConsumer;
 import java.util.stream.Stream;
 import org.deft4j.tensor.internal.CpuKernels;
@@ -20,50 +22,84 @@ import org.deft4j.tensor.internal.Parallel;
  * what is compared.
  */
 public final class Machine {
-  /** How long one measurement of the arithmetic lasts at least, in nanoseconds. */
+  /** How long one measurement of the arithmetic lasts, in nanoseconds. */
   private static final long SHORTEST = 5_000_000;
   /** Pieces of work for each thread, so that one that starts late does not make the others wait. */
   private static final int PIECES = 16;
-  private static final long WARM_UP = 200_000_000;
+  private static final long WARM_UP = 300_000_000;
+  /** Some ten microseconds of vectors. */
+  private static final long STEPS = 4000;
   private static final long CHUNK = 1L << 20;
   private static final Path CACHES = Path.of("/sys/devices/system/cpu/cpu0/cache");
   private static final AtomicLong USED = new AtomicLong();
 
   private Machine() {}
 
-  /** The loop of multiply-adds that is the fastest here, and how many of its steps take {@link #SHORTEST} on one thread. */
-  private record Fastest(MultiplyAdds form, long steps, double rate) {
-    static final Fastest INSTANCE = CpuKernels.get().limits().multiplyAdds().stream().map(Fastest::of)
-        .max(Comparator.comparingDouble(Fastest::rate)).orElseThrow();
+  /** The loop of multiply-adds that is the fastest here, found once the compiler has done its work. */
+  private static final class Fastest {
+    static final MultiplyAdds FORM = choose(CpuKernels.get().limits().multiplyAdds());
 
-    /** Runs {@code form} until the compiler has long done its work. */
-    private static Fastest of(MultiplyAdds form) {
-      long steps = 1;
-      double best = 0;
+    private static MultiplyAdds choose(List<MultiplyAdds> forms) {
+      double[] best = new double[forms.size()];
       long start = System.nanoTime();
       while (System.nanoTime() - start < WARM_UP) {
-        long before = System.nanoTime();
-        use(Float.floatToIntBits(form.loop().run(steps)));
-        long nanos = System.nanoTime() - before;
-        best = Math.max(best, form.flopPerStep() * steps / nanos);
-        steps *= nanos < SHORTEST / 2 ? 2 : 1;
+        for (int i = 0; i < best.length; i++) {
+          best[i] = Math.max(best[i], rate(forms.get(i)));
+        }
       }
-      return new Fastest(form, steps, best);
+      int fastest = 0;
+      for (int i = 1; i < best.length; i++) {
+        fastest = best[i] > best[fastest] ? i : fastest;
+      }
+      return forms.get(fastest);
     }
   }
 
-  /** Operations a second of independent fused multiply-adds in single precision; a multiply-add counts as two. */
+  /**
+   * Operations a second of independent fused multiply-adds in single precision; a multiply-add counts as two. The sum of what
+   * the threads do, each in a time of its own that starts when all are there.
+   */
   public static double multiplyAddRate() {
-    Fastest fastest = Fastest.INSTANCE;
+    MultiplyAdds form = Fastest.FORM;
     int threads = Threads.count();
-    long steps = Math.max(1, fastest.steps() / PIECES);
-    long start = System.nanoTime();
-    Parallel.forRange((long) threads * PIECES, 1, (from, to) -> {
-      for (long i = from; i < to; i++) {
-        use(Float.floatToIntBits(fastest.form().loop().run(steps)));
+    CountDownLatch here = new CountDownLatch(threads);
+    DoubleAdder sum = new DoubleAdder();
+    Thread[] others = new Thread[threads - 1];
+    for (int i = 0; i < others.length; i++) {
+      others[i] = Thread.ofPlatform().daemon().start(() -> sum.add(rate(form, here)));
+    }
+    sum.add(rate(form, here));
+    try {
+      for (Thread other : others) {
+        other.join();
       }
-    });
-    return fastest.form().flopPerStep() * steps * PIECES * threads / (System.nanoTime() - start) * 1e9;
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
+    return sum.sum();
+  }
+
+  private static double rate(MultiplyAdds form, CountDownLatch here) {
+    here.countDown();
+    try {
+      here.await();
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
+    return rate(form);
+  }
+
+  /** Operations a second of this thread. */
+  private static double rate(MultiplyAdds form) {
+    long steps = 0;
+    long start = System.nanoTime();
+    long nanos;
+    do {
+      use(Float.floatToIntBits(form.loop().run(STEPS)));
+      steps += STEPS;
+      nanos = System.nanoTime() - start;
+    } while (nanos < SHORTEST);
+    return form.flopPerStep() * steps / nanos * 1e9;
   }
 
   /** Bytes a second of reading {@code x}, which is contiguous. */

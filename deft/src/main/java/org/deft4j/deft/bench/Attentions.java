@@ -8,8 +8,7 @@ import org.deft4j.tensor.op.Contraction.Attention;
 import org.deft4j.tensor.op.Contraction.AttentionGrad;
 
 /**
- * Scaled dot-product attention as the models call it: heads are split off tokens by a view. Two products forward, five on the way
- * back (the scores again, and one for each of dv, the scores' gradient, dq and dk).
+ * Scaled dot-product attention as the models call it: heads are split off tokens by a view.
  */
 final class Attentions {
   private static final String GROUP = "attention";
@@ -18,10 +17,6 @@ final class Attentions {
 
   /** {@code q [batch, heads, queries, width], k and v [batch, keyHeads, keys, width]}; each key head serves several. */
   private record Heads(long batch, long heads, long keyHeads, long queries, long keys, long width, boolean causal) {
-    double flop(int products) {
-      return 2.0 * products * batch * heads * queries * keys * width * (causal ? 0.5 : 1);
-    }
-
     double scale() {
       return 1 / Math.sqrt((double) width);
     }
@@ -63,7 +58,7 @@ final class Attentions {
     Tensor q = heads.split(in, heads.queries(), heads.heads());
     Tensor k = heads.keys(in);
     Tensor v = heads.keys(in);
-    return Job.arithmetic(heads.flop(2), () -> q.attention(k, v, heads.scale(), heads.causal()));
+    return Job.arithmetic(() -> q.attention(k, v, heads.scale(), heads.causal()));
   }
 
   private static Job backward(Heads heads, Inputs in) {
@@ -73,6 +68,6 @@ final class Attentions {
     Tensor dO = heads.split(in, heads.queries(), heads.heads());
     Tensor[] forward = Dispatch.run(new Attention(heads.scale(), heads.causal()), q, k, v);
     AttentionGrad op = new AttentionGrad(heads.scale(), heads.causal());
-    return Job.arithmetic(heads.flop(5), () -> Dispatch.run(op, dO, q, k, v, forward[0], forward[1]));
+    return Job.arithmetic(() -> Dispatch.run(op, dO, q, k, v, forward[0], forward[1]));
   }
 }

@@ -31,9 +31,9 @@ public final class Bench {
   }
 
   /**
-   * The rows whose {@code group/name} contains one of {@code parts}, or all where there are none.
+   * The rows whose {@code group/name} contains one of {@code parts}; where there are none, all (in a quick run, but the models).
    *
-   * @param quick a first impression in seconds, instead of medians over a second each
+   * @param quick a first impression of each row, instead of medians of many rounds
    * @throws InputException if a part is in no name
    */
   public static Bench of(List<String> parts, boolean quick) {
@@ -49,12 +49,16 @@ public final class Bench {
     if (!problems.isEmpty()) {
       throw new InputException(problems);
     }
-    List<Row> chosen = all.stream().filter(row -> parts.isEmpty() || parts.stream().anyMatch(row.fullName()::contains)).toList();
-    return new Bench(chosen, quick);
+    return new Bench(all.stream().filter(row -> isChosen(row, parts, quick)).toList(), quick);
+  }
+
+  private static boolean isChosen(Row row, List<String> parts, boolean quick) {
+    return parts.isEmpty() ? !quick || !row.group().equals(Models.GROUP) : parts.stream().anyMatch(row.fullName()::contains);
   }
 
   private static List<Row> all() {
-    return Stream.of(Products.rows(), Convolutions.rows(), Attentions.rows(), MemoryBound.rows()).flatMap(List::stream).toList();
+    return Stream.of(Products.rows(), Convolutions.rows(), Attentions.rows(), MemoryBound.rows(), Steps.rows(),
+        Models.rows()).flatMap(List::stream).toList();
   }
 
   /** The rows that would be measured, as {@code group/name}. */
@@ -67,7 +71,7 @@ public final class Bench {
     long start = System.nanoTime();
     Peak peak = Peak.measure(quick ? 2 : 6);
     Table.peak(peak).forEach(listener::line);
-    Meter meter = quick ? new Meter(0.1, 0.05, 2) : new Meter(0.5, 0.7, 3);
+    Meter meter = quick ? new Meter(0.4, 0.1, 2) : new Meter(0.4, 0.6, 3);
     List<Measurement> measurements = new ArrayList<>();
     for (Row row : rows) {
       listener.progress(measurements.size(), rows.size(), row.fullName(), Duration.ofNanos(System.nanoTime() - start));

@@ -34,10 +34,6 @@ final class Convolutions {
       return spec().outHeight(size, kernel);
     }
 
-    double flop() {
-      return 2.0 * batch * out * outSize() * outSize() * in * kernel * kernel;
-    }
-
     @Override
     public String toString() {
       return kernel + "x" + kernel + (stride == 1 ? "" : "/" + stride) + " " + batch + "x" + in
@@ -76,20 +72,20 @@ final class Convolutions {
     Tensor x = input(layer, in);
     Tensor w = in.draw(layer.weight().toArray());
     Conv2d op = new Conv2d(layer.spec());
-    return Job.arithmetic(layer.flop(), () -> Dispatch.run(op, x, w));
+    return Job.arithmetic(() -> Dispatch.run(op, x, w));
   }
 
   private static Job inputGrad(Layer layer, Inputs in) {
     Tensor dy = output(layer, in);
     Tensor w = in.draw(layer.weight().toArray());
     Conv2dInputGrad op = new Conv2dInputGrad(layer.spec(), Shape.of(layer.batch(), layer.in(), layer.size(), layer.size()));
-    return Job.arithmetic(layer.flop(), () -> Dispatch.run(op, dy, w));
+    return Job.arithmetic(() -> Dispatch.run(op, dy, w));
   }
 
   private static Job weightGrad(Layer layer, Inputs in) {
     Tensor dy = output(layer, in);
     Tensor x = input(layer, in);
     Conv2dWeightGrad op = new Conv2dWeightGrad(layer.spec(), layer.weight());
-    return Job.arithmetic(layer.flop(), () -> Dispatch.run(op, dy, x));
+    return Job.arithmetic(() -> Dispatch.run(op, dy, x));
   }
 }

@@ -2,6 +2,7 @@ package org.deft4j.deft.bench;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * What came out for a row.
@@ -12,12 +13,16 @@ import java.util.Map;
  * @param limit work a second that the machine could do, measured in turn
  * @param share of the limit that was reached, the median over the rounds of their ratio
  * @param bestShare the largest of a round
- * @param peakBytes the most memory that a run held beside its inputs
+ * @param peakBytes the most memory that tensors held in a run, its inputs among them
+ * @param against what it was compared with
  */
 record Measurement(Row row, Limit kind, double seconds, double work, Spread limit, double share, double bestShare,
-    long peakBytes) {
+    long peakBytes, Optional<Comparison> against) {
   /** The smallest, the median and the largest of several rounds. */
   record Spread(double low, double median, double high, int rounds) {}
+
+  /** A reference's time, and the row's time in its: the median over the rounds of their ratio. */
+  record Comparison(String name, double seconds, double ratio) {}
 
   /** Work a second. */
   double rate() {
@@ -40,6 +45,11 @@ record Measurement(Row row, Limit kind, double seconds, double work, Spread limi
     map.put("best_share", bestShare);
     map.put("peak_bytes", peakBytes);
     map.put("rounds", limit.rounds());
+    against.ifPresent(other -> {
+      map.put("reference", other.name());
+      map.put("reference_seconds", other.seconds());
+      map.put("ratio", other.ratio());
+    });
     return map;
   }
 }

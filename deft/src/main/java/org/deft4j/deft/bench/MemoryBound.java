@@ -2,6 +2,7 @@ package org.deft4j.deft.bench;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Function;
 import java.util.function.UnaryOperator;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Tensor;
@@ -42,12 +43,12 @@ final class MemoryBound {
     return in.draw(N, TOKENS, C);
   }
 
-  private void add(String group, String name, java.util.function.Function<Inputs, Job> setUp) {
+  private void add(String group, String name, Function<Inputs, Job> setUp) {
     rows.add(new Row(group, name, setUp));
   }
 
   /** One tensor in, one of its size out. */
-  private void map(String group, String name, java.util.function.Function<Inputs, Tensor> draw, UnaryOperator<Tensor> body) {
+  private void map(String group, String name, Function<Inputs, Tensor> draw, UnaryOperator<Tensor> body) {
     add(group, name, in -> {
       Tensor x = draw.apply(in);
       return Job.memory(Job.bytes(x), () -> body.apply(x), x);
@@ -144,7 +145,7 @@ final class MemoryBound {
   private void layouts() {
     map("layout", "NCHW to tokens 2x320x64x64", MemoryBound::picture, x -> x.flatten(2, 3).transpose(1, 2).contiguous());
     map("layout", "tokens to NCHW 2x4096x320", MemoryBound::tokens,
-        x -> x.transpose(1, 2).reshape(N, C, SIDE, SIDE));
+        x -> x.transpose(1, 2).contiguous().reshape(N, C, SIDE, SIDE));
     map("layout", "split heads 2x4096x8x40", MemoryBound::tokens,
         x -> x.reshape(N, TOKENS, 8, C / 8).transpose(1, 2).contiguous());
     map("layout", "join heads 2x8x4096x40", in -> in.draw(N, 8, TOKENS, C / 8),

@@ -3,6 +3,7 @@ package org.deft4j.deft.bench;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.IntStream;
 import org.deft4j.tensor.Machine;
 import org.deft4j.tensor.MemoryPool;
@@ -11,72 +12,87 @@ import org.deft4j.tensor.Tensor;
 
 /**
  * Measures jobs in turn with the limit that bounds them: a round is the best of a few short measurements of the limit, and as
- * many runs as fill {@link #ROUND_NANOS}. A slower clock or a busy neighbour slows both, and the median of their ratio stays;
- * a neighbour who comes and goes slows the runs more than the limit's best.
+ * many runs as fill {@link #ROUND_NANOS}, of the job and of what it is compared with. A slower clock or a busy neighbour slows
+ * all, and the median of their ratio stays; a neighbour who comes and goes slows the runs more than the limit's best.
  *
  * @param warmUp seconds before anything counts, and at least one run
- * @param seconds to measure for, and at least {@code rounds} rounds
+ * @param seconds to measure for, and at least {@code rounds} rounds unless they take ten times as long
  */
 record Meter(double warmUp, double seconds, int rounds) {
   private static final long ROUND_NANOS = 20_000_000;
+  private static final int PATIENCE = 10;
 
   /** Measures {@code row}. */
   Measurement measure(Row row) {
-    try (Scope _ = Scope.open()) {
-      Inputs inputs = new Inputs();
-      Job job = row.setUp().apply(inputs);
-      LimitMeter limit = LimitMeter.of(job, inputs);
-      long peak = peakBytes(job);
-      long start = System.nanoTime();
-      while (since(start) < warmUp) {
-        limit.rate();
-        secondsOf(job);
-      }
-      return measure(row, job, limit, peak);
+    try (Scope _ = Scope.open(); Inputs inputs = new Inputs()) {
+      return measure(row, inputs);
     } finally {
       MemoryPool.cpu().trim();
     }
   }
 
-  /** Runs the job once; returns the most bytes it held. */
-  private static long peakBytes(Job job) {
-    MemoryPool pool = MemoryPool.cpu();
-    long before = pool.liveBytes();
-    pool.resetPeak();
-    run(job);
-    return pool.peakLiveBytes() - before;
+  private Measurement measure(Row row, Inputs inputs) {
+    Job job = row.setUp().apply(inputs);
+    LimitMeter limit = LimitMeter.of(job, inputs);
+    MemoryPool.cpu().resetPeak();
+    long start = System.nanoTime();
+    double work = work(job);
+    long peakBytes = MemoryPool.cpu().peakLiveBytes();
+    while (since(start) < warmUp) {
+      limit.rate();
+      secondsOf(job.body());
+      job.reference().ifPresent(other -> secondsOf(other.body()));
+    }
+    return measure(row, job, work, limit, peakBytes);
   }
 
-  private Measurement measure(Row row, Job job, LimitMeter limit, long peakBytes) {
+  /** Runs the job once, and counts. */
+  private static double work(Job job) {
+    try (FlopCount count = FlopCount.open()) {
+      run(job.body());
+      return job.limit() == Limit.ARITHMETIC ? count.flop() : job.bytes();
+    }
+  }
+
+  private Measurement measure(Row row, Job job, double work, LimitMeter limit, long peakBytes) {
     List<Double> times = new ArrayList<>();
     List<Double> limits = new ArrayList<>();
     List<Double> shares = new ArrayList<>();
+    List<Double> others = new ArrayList<>();
+    List<Double> ratios = new ArrayList<>();
     long start = System.nanoTime();
-    while (times.size() < rounds || since(start) < seconds) {
+    while (times.isEmpty() || since(start) < seconds || (times.size() < rounds && since(start) < PATIENCE * seconds)) {
       double possible = limit.rate();
-      double time = secondsOf(job);
+      double time = secondsOf(job.body());
       times.add(time);
       limits.add(possible);
-      shares.add(job.work() / time / possible);
+      shares.add(work / time / possible);
+      job.reference().ifPresent(reference -> {
+        double other = secondsOf(reference.body());
+        others.add(other);
+        ratios.add(time / other);
+      });
     }
     Measurement.Spread spread = new Measurement.Spread(Collections.min(limits), median(limits), Collections.max(limits),
         limits.size());
-    return new Measurement(row, job.limit(), median(times), job.work(), spread, median(shares), Collections.max(shares),
-        peakBytes);
+    Optional<Measurement.Comparison> against = job.reference()
+        .map(reference -> new Measurement.Comparison(reference.name(), median(others), median(ratios)));
+    return new Measurement(row, job.limit(), median(times), work, spread, median(shares), Collections.max(shares), peakBytes,
+        against);
   }
 
-  private static void run(Job job) {
+  private static void run(Job.Body body) {
     try (Scope _ = Scope.open()) {
-      job.body().run();
+      body.run();
     }
   }
 
   /** Of one run, as the mean of a round. */
-  private static double secondsOf(Job job) {
+  private static double secondsOf(Job.Body body) {
     long start = System.nanoTime();
     int runs = 0;
     do {
-      run(job);
+      run(body);
       runs++;
     } while (System.nanoTime() - start < ROUND_NANOS);
     return since(start) / runs;
@@ -106,7 +122,7 @@ record Meter(double warmUp, double seconds, int rounds) {
       if (job.limit() == Limit.ARITHMETIC) {
         return () -> IntStream.range(0, TRIALS).mapToDouble(_ -> Machine.multiplyAddRate()).max().orElseThrow();
       }
-      Tensor from = inputs.draw(Math.max(SMALLEST, (long) (job.work() / 2 / Float.BYTES)));
+      Tensor from = inputs.draw(Math.max(SMALLEST, (long) (job.bytes() / 2 / Float.BYTES)));
       Tensor to = from.copy();
       return () -> IntStream.range(0, TRIALS).mapToDouble(_ -> Machine.copyRate(from, to)).max().orElseThrow();
     }

@@ -7,7 +7,7 @@ import org.deft4j.tensor.MemoryPool;
 
 /** The result as aligned lines. */
 final class Table {
-  private static final String LINE = "%-40s %10s %9s %9s %7s %6s";
+  private static final String LINE = "%-40s %10s %9s %9s %7s %7s %10s%s";
 
   private Table() {}
 
@@ -27,12 +27,17 @@ final class Table {
 
   static List<String> head(Measurement first) {
     return List.of("", String.format(Locale.ROOT, LINE, first.row().group(), "time", first.kind().unit(), "limit", "share",
-        "best"));
+        "best", "memory", ""));
   }
 
   static String line(Measurement m) {
     return String.format(Locale.ROOT, LINE, "  " + m.row().name(), time(m.seconds()), number(m.rate() / 1e9),
-        number(m.limit().median() / 1e9), percent(m.share()), percent(m.bestShare()));
+        number(m.limit().median() / 1e9), percent(m.share()), percent(m.bestShare()),
+        MemoryPool.describe(m.peakBytes()), m.against().map(Table::comparison).orElse(""));
+  }
+
+  private static String comparison(Measurement.Comparison other) {
+    return String.format(Locale.ROOT, "  %.3f x %s's %s", other.ratio(), other.name(), time(other.seconds()));
   }
 
   /** How the limit went up and down while a group was measured. */

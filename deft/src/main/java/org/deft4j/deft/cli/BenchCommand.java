@@ -18,7 +18,7 @@ final class BenchCommand extends Subcommand {
       description = "Only rows whose group/name contains this; several with commas.")
   List<String> rows = List.of();
 
-  @Option(names = "--quick", description = "A first impression of each row, in seconds.")
+  @Option(names = "--quick", description = "A first impression in about a minute, without the models.")
   boolean quick;
 
   @Option(names = "--list", description = "Print the names of the rows and measure nothing.")

@@ -36,14 +36,16 @@ public final class CpuKernels {
     }
     String obstacle = wanted.equals("scalar") ? "asked for by -D" + FORCE + "=scalar" : obstacle();
     if (obstacle == null) {
-      log("vector kernels, " + VectorKernels.bits() + " bits wide");
-      return new VectorKernels();
+      Kernels kernels = new VectorKernels();
+      log(kernels.describe());
+      return kernels;
     }
     if (wanted.equals("vector")) {
       throw new IllegalStateException("-D" + FORCE + "=vector: " + obstacle);
     }
-    log("scalar kernels: " + obstacle);
-    return new ScalarKernels();
+    Kernels kernels = new ScalarKernels();
+    log(kernels.describe() + ": " + obstacle);
+    return kernels;
   }
 
   private static void log(String line) {

@@ -61,6 +61,7 @@ public final class RowBenchmark {
     section(this::norms);
     section(this::activations);
     section(this::softmax);
+    section(this::meetings);
     section(this::additions);
     section(this::layouts);
     section(this::resampling);
@@ -112,6 +113,18 @@ public final class RowBenchmark {
       op(f.label() + " grad", new Fused.ActivationGrad(f), x, x);
     }
     op("exp", new Unary.Exp(), x);
+  }
+
+  /** What could run in one pass with its neighbour, and does not. */
+  private void meetings() {
+    Tensor x = draw(2, 4096, 320);
+    Tensor w = draw(320);
+    line("residual", x, 3 * bytes(x), () -> x.add(x));
+    line("residual, layer norm", x, 4 * bytes(x), () -> x.add(x).layerNorm(1, 1e-5, w, w));
+    Tensor wide = draw(2560, 320);
+    Tensor b = draw(2560);
+    line("linear without bias", x, 9 * bytes(x), () -> x.linear(wide));
+    line("linear with bias", x, 9 * bytes(x), () -> x.linear(wide, b));
   }
 
   private void softmax() {

@@ -61,6 +61,10 @@ public final class Bench {
         Models.rows()).flatMap(List::stream).toList();
   }
 
+  List<Row> rows() {
+    return rows;
+  }
+
   /** The rows that would be measured, as {@code group/name}. */
   public List<String> names() {
     return rows.stream().map(Row::fullName).toList();

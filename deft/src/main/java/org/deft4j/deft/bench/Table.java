@@ -57,7 +57,7 @@ final class Table {
     return String.format(Locale.ROOT, "%.0f %%", 100 * share);
   }
 
-  private static String time(double seconds) {
+  static String time(double seconds) {
     return seconds < 1e-3 ? String.format(Locale.ROOT, "%.0f us", seconds * 1e6)
         : seconds < 1 ? String.format(Locale.ROOT, "%.2f ms", seconds * 1e3) : String.format(Locale.ROOT, "%.2f s", seconds);
   }

@@ -5,6 +5,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.deft4j.nn.Module;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.MemoryPool;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.DiffusersFolder;
@@ -48,13 +50,20 @@ public final class StableDiffusion implements AutoCloseable {
     vae = new AutoencoderKL(VaeConfig.from(source.config("vae")));
   }
 
+  /** Loads a model with its weights in the types they are stored in. */
+  public static StableDiffusion load(String model) {
+    return load(model, null);
+  }
+
   /**
    * Loads a model: a diffusers folder, a single-file checkpoint, or {@code org/name} in the Hugging Face cache.
    *
-   * @throws FormatException if it is none of these, its configuration asks for what we do not have, or its weights do not
-   *     fit its configuration; every difference is listed
+   * @param weights what matrices and kernels are held in, whatever they are stored in; each is converted as it is read, so
+   *     nothing is held twice. Null: as they are stored
+   * @throws FormatException if it is none of these, its configuration asks for what we do not have, its weights do not
+   *     fit its configuration (every difference is listed), or a weight is beyond the range of the type asked for
    */
-  public static StableDiffusion load(String model) {
+  public static StableDiffusion load(String model, DType weights) {
     try (ModelSource source = ModelSource.open(model)) {
       if (!PIPELINES.contains(source.pipeline())) {
         throw new FormatException(model + ": a " + source.pipeline() + " is not supported; " + String.join(" and ", PIPELINES)
@@ -62,7 +71,7 @@ public final class StableDiffusion implements AutoCloseable {
       }
       StableDiffusion loaded = new StableDiffusion(source, source.pipeline().equals("StableDiffusionXLPipeline"));
       try {
-        loaded.parts().forEach((part, module) -> loadWeights(source, part, module));
+        loaded.parts().forEach((part, module) -> loadWeights(source, part, module, weights));
       } catch (RuntimeException | Error e) {
         loaded.close();
         throw e;
@@ -71,11 +80,11 @@ public final class StableDiffusion implements AutoCloseable {
     }
   }
 
-  private static void loadWeights(ModelSource source, String part, Module module) {
+  private static void loadWeights(ModelSource source, String part, Module module, DType type) {
     Map<String, Target> expected = new LinkedHashMap<>();
     module.parameters().forEach((path, parameter) -> expected.put(path, new Target(parameter.shape(), parameter::set)));
     try (Scope _ = Scope.open(); WeightSource weights = source.weights(part)) {
-      Weights.load(part, expected, weights);
+      Weights.load(part, expected, weights, type);
     }
   }
 
@@ -196,6 +205,21 @@ public final class StableDiffusion implements AutoCloseable {
       return new Conditioning(positive.context().zerosLike(), positive.pooled().zerosLike());
     }
     return encode(negative == null ? "" : negative);
+  }
+
+  /** Lets go of the text encoders' weights; once all prompts are encoded nothing needs them. {@link #encode} is over then. */
+  public void releaseTextEncoders() {
+    textEncoder.close();
+    if (isXl) {
+      textEncoder2.close();
+    }
+    MemoryPool.cpu().trim();
+  }
+
+  /** Lets go of the autoencoder's weights, which training needs no more once the pictures are encoded. */
+  public void releaseVae() {
+    vae.close();
+    MemoryPool.cpu().trim();
   }
 
   /** Lets go of all weights. */

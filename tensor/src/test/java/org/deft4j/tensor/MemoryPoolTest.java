@@ -15,7 +15,7 @@ class MemoryPoolTest {
   private static final long KIB = 1024;
 
   @Test
-  void sizeClassesAreAtMostAQuarterTooLarge() {
+  void sizeClassesAreAtMostASixteenthTooLarge() {
     for (long bytes = 0; bytes < 3000; bytes++) {
       checkSizeClass(bytes);
     }
@@ -23,15 +23,20 @@ class MemoryPoolTest {
       for (long offset = -1; offset <= 1; offset++) {
         checkSizeClass((1L << shift) + offset);
         checkSizeClass((5L << (shift - 2)) + offset);
+        checkSizeClass((25L << (shift - 4)) + offset);
       }
     }
     assertEquals(Long.MAX_VALUE, MemoryPool.sizeClass(Long.MAX_VALUE));
+    for (long weight : new long[] {320L * 320 * 2, 640L * 2560 * 2, 1280L * 10240 * 2, 2048L * 1280 * 4}) {
+      assertEquals(weight, MemoryPool.sizeClass(weight), "no byte is lost on a weight of SDXL");
+    }
   }
 
   private static void checkSizeClass(long bytes) {
     long size = MemoryPool.sizeClass(bytes);
     assertTrue(size >= bytes && size >= MemoryPool.ALIGNMENT, bytes + " in " + size);
-    assertTrue(bytes <= MemoryPool.ALIGNMENT || size - bytes <= bytes / 4, bytes + " in " + size);
+    assertTrue(size % MemoryPool.ALIGNMENT == 0 || size > 1L << 60, bytes + " in " + size);
+    assertTrue(size - Math.max(1, bytes) < MemoryPool.ALIGNMENT || size - bytes <= bytes / 16, bytes + " in " + size);
     assertEquals(size, MemoryPool.sizeClass(size), "a size class is its own");
   }
 

@@ -47,7 +47,7 @@ final class Demo {
   boolean run(Console console) throws IOException {
     Interruption interruption = Interruption.install(() -> console.message("interrupted: ending after this step"));
     Console quiet = console.messagesOnly();
-    String model = shipped.resolve("model").toString();
+    ModelArgument model = new ModelArgument(shipped.resolve("model").toString(), null);
     quiet.message("before: a picture of the model as it is");
     generate(quiet, model, List.of(), BEFORE);
     Map<Method, JsonObject> runs = new LinkedHashMap<>();
@@ -69,7 +69,8 @@ final class Demo {
     return true;
   }
 
-  private void generate(Console console, String model, List<AdapterArgument> adapters, String name) throws IOException {
+  private void generate(Console console, ModelArgument model, List<AdapterArgument> adapters, String name)
+      throws IOException {
     new Generation(model, adapters, PROMPT, null, null, SAMPLING_STEPS, null, SIZE, SIZE, seed, 1, folder.resolve(name))
         .run(console);
   }

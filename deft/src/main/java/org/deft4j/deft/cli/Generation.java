@@ -16,6 +16,7 @@ import org.deft4j.diffusion.Scheduler;
 import org.deft4j.diffusion.SchedulerName;
 import org.deft4j.diffusion.StableDiffusion;
 import org.deft4j.diffusion.StableDiffusionPipeline;
+import org.deft4j.diffusion.StableDiffusionPipeline.Prompts;
 import org.deft4j.diffusion.StableDiffusionPipeline.Settings;
 import org.deft4j.diffusion.image.Picture;
 import org.deft4j.diffusion.image.PictureTensors;
@@ -25,12 +26,12 @@ import org.deft4j.tensor.TorchRandom;
 import org.deft4j.weights.Json;
 
 /** One call of {@code generate}: loads the model and its adapters, samples, writes the pictures. */
-record Generation(String modelName, List<AdapterArgument> adapters, String prompt, String negative, String schedulerName,
-    int steps, Double guidance, Integer width, Integer height, long seed, int count, Path out) {
+record Generation(ModelArgument modelArgument, List<AdapterArgument> adapters, String prompt, String negative,
+    String schedulerName, int steps, Double guidance, Integer width, Integer height, long seed, int count, Path out) {
 
   /** Makes the pictures; returns the exit status. */
   int run(Console console) throws IOException {
-    try (StableDiffusion model = StableDiffusion.load(modelName)) {
+    try (StableDiffusion model = modelArgument.load()) {
       List<AdapterSet> sets = attach(model);
       try {
         Scheduler scheduler = schedulerName == null ? model.scheduler()
@@ -38,9 +39,14 @@ record Generation(String modelName, List<AdapterArgument> adapters, String promp
         Settings request = new Settings(prompt, negative, side(width, model), side(height, model), steps,
             guidance == null ? model.usualGuidance() : guidance, 0, SamplerOptions.DEFAULT);
         requireSize(model, request);
+        StableDiffusionPipeline pipeline = new StableDiffusionPipeline(model, scheduler);
         List<Map<String, Object>> made = new ArrayList<>();
-        for (int i = 0; i < count; i++) {
-          made.add(picture(console, model, scheduler, request, seed + i));
+        try (Scope _ = Scope.open()) {
+          Prompts prompts = pipeline.encode(request);
+          model.releaseTextEncoders();
+          for (int i = 0; i < count; i++) {
+            made.add(picture(console, model, pipeline, request, prompts, seed + i));
+          }
         }
         Map<String, Object> document = new LinkedHashMap<>();
         document.put("pictures", made);
@@ -77,16 +83,15 @@ record Generation(String modelName, List<AdapterArgument> adapters, String promp
     }
   }
 
-  private Map<String, Object> picture(Console console, StableDiffusion model, Scheduler scheduler, Settings request,
-      long pictureSeed) throws IOException {
+  private Map<String, Object> picture(Console console, StableDiffusion model, StableDiffusionPipeline pipeline,
+      Settings request, Prompts prompts, long pictureSeed) throws IOException {
     long started = System.nanoTime();
     Picture picture;
     try (Scope _ = Scope.open()) {
-      picture = PictureTensors.toPicture(new StableDiffusionPipeline(model, scheduler).generate(request,
-          new TorchRandom(pictureSeed), (step, all, latent) -> console.progress("step", step, all, "",
-              Duration.ofNanos(System.nanoTime() - started))));
+      picture = PictureTensors.toPicture(pipeline.generate(request, prompts, new TorchRandom(pictureSeed),
+          (step, all, latent) -> console.progress("step", step, all, "", Duration.ofNanos(System.nanoTime() - started))));
     }
-    String scheduled = schedulerName == null ? scheduler.config().type().className() : schedulerName;
+    String scheduled = schedulerName == null ? model.scheduler().config().type().className() : schedulerName;
     PictureText text = new PictureText(prompt, negative, pictureSeed, steps, scheduled, request.guidance(), request.width(),
         request.height(), model.name(), adapters.stream().map(AdapterArgument::label).toList());
     Path file = file(pictureSeed);

@@ -41,7 +41,7 @@ final class TrainingRun {
   /** The files that a run leaves. */
   static final Set<String> FILES = Set.of(PeftFolder.CONFIG, PeftFolder.WEIGHTS, RUN, TABLE, PLOT);
 
-  private final String modelName;
+  private final ModelArgument modelArgument;
   private final Path data;
   private final String prompt;
   private final Integer size;
@@ -51,9 +51,9 @@ final class TrainingRun {
   private final Path out;
   private final LossLog log = new LossLog();
 
-  TrainingRun(String modelName, Path data, String prompt, Integer size, AdapterConfig config, TrainingOptions options,
-      long seed, Path out) {
-    this.modelName = modelName;
+  TrainingRun(ModelArgument modelArgument, Path data, String prompt, Integer size, AdapterConfig config,
+      TrainingOptions options, long seed, Path out) {
+    this.modelArgument = modelArgument;
     this.data = data;
     this.prompt = prompt;
     this.size = size;
@@ -67,7 +67,7 @@ final class TrainingRun {
   int run(Console console, Interruption interruption) throws IOException {
     long started = System.nanoTime();
     List<TrainingPicture> given = size == null ? null : PictureFolder.read(data, prompt, size);
-    try (StableDiffusion model = StableDiffusion.load(modelName)) {
+    try (StableDiffusion model = modelArgument.load()) {
       int side = size == null ? model.defaultSize() : size;
       requireSize(model, side);
       List<TrainingPicture> pictures = given == null ? PictureFolder.read(data, prompt, side) : given;
@@ -76,6 +76,8 @@ final class TrainingRun {
       try (AdapterSet adapter = AdapterSet.create(model.unet(), config, random);
           TrainingSet examples = TrainingSet.encode(model, pictures,
               done -> console.progress("encoding pictures", done, pictures.size(), "", since(encoding)))) {
+        model.releaseTextEncoders();
+        model.releaseVae();
         console.message(String.format(Locale.ROOT, "training %,d parameters in %d layers on %d pictures of %d x %d",
             adapter.parameterCount(), adapter.adapters().size(), pictures.size(), side, side));
         long done = train(console, model, examples, adapter.attach(), random, interruption);
@@ -131,6 +133,7 @@ final class TrainingRun {
   private Map<String, Object> description(StableDiffusion model, AdapterSet adapter, int side, int pictures) {
     Map<String, Object> run = new LinkedHashMap<>();
     run.put("model", model.name());
+    run.put("weights", modelArgument.weights());
     run.put("method", config.method().label());
     run.put("decomposition", config.method() == Method.LORA ? null : config.decomposition().method());
     run.put("rank", config.rank());

@@ -25,6 +25,11 @@ public final class CpuKernels {
     return Holder.CHOSEN;
   }
 
+  /** Whether they are those of the Vector API. */
+  static boolean haveVectors() {
+    return get() instanceof VectorKernels;
+  }
+
   private static Kernels choose(String wanted) {
     if (!wanted.equals("auto") && !wanted.equals("scalar") && !wanted.equals("vector")) {
       throw new IllegalArgumentException(FORCE + ": " + wanted + ", expected auto, scalar or vector");

@@ -111,7 +111,7 @@ record Meter(double warmUp, double seconds, int rounds) {
   /** Measures what a job is compared with. */
   @FunctionalInterface
   private interface LimitMeter {
-    int TRIALS = 4;
+    int TRIALS = 3;
     long SMALLEST = 1 << 18;
 
     /** Work a second. */

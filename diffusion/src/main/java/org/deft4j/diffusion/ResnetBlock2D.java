@@ -36,13 +36,22 @@ final class ResnetBlock2D extends Module {
 
   Tensor forward(Tensor x, Tensor temb) {
     return observed(Scope.run(() -> {
-      Tensor h = conv1.forward(norm1.forward(x).silu());
-      if (timeProjection != null) {
-        Tensor t = timeProjection.forward(temb.silu());
-        h = h.add(t.reshape(t.size(0), t.size(1), 1, 1));
-      }
-      h = conv2.forward(norm2.forward(h).silu());
+      Tensor inner = Scope.run(() -> withTime(conv1.forward(activated(norm1, x)), temb));
+      Tensor h = Scope.run(() -> conv2.forward(activated(norm2, inner)));
+      inner.close();
       return (shortcut == null ? x : shortcut.forward(x)).add(h);
     }));
+  }
+
+  private static Tensor activated(GroupNorm norm, Tensor x) {
+    return Scope.run(() -> norm.forward(x).silu());
+  }
+
+  private Tensor withTime(Tensor h, Tensor temb) {
+    if (timeProjection == null) {
+      return h;
+    }
+    Tensor t = timeProjection.forward(temb.silu());
+    return h.add(t.reshape(t.size(0), t.size(1), 1, 1));
   }
 }

@@ -2,6 +2,7 @@ package org.deft4j.diffusion;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.UnaryOperator;
 import org.deft4j.nn.Conv2d;
 import org.deft4j.nn.Downsample2D;
 import org.deft4j.nn.GroupNorm;
@@ -38,12 +39,12 @@ final class VaeCoder extends Module {
       return Scope.run(() -> {
         Tensor h = x;
         for (ResnetBlock2D resnet : resnets) {
-          h = resnet.forward(h, null);
+          h = next(x, h, in -> resnet.forward(in, null));
         }
         if (downsampler != null) {
-          h = downsampler.forward(h);
+          h = next(x, h, downsampler::forward);
         }
-        return upsampler == null ? h : upsampler.forward(h, 2 * h.size(2), 2 * h.size(3));
+        return upsampler == null ? h : next(x, h, in -> upsampler.forward(in, 2 * in.size(2), 2 * in.size(3)));
       });
     }
   }
@@ -63,7 +64,8 @@ final class VaeCoder extends Module {
     Tensor forward(Tensor x) {
       return observed(Scope.run(() -> {
         Tensor h = first.forward(x, null);
-        return second.forward(attention == null ? h : attention.forward(h), null);
+        h = attention == null ? h : next(x, h, attention::forward);
+        return next(x, h, in -> second.forward(in, null));
       }));
     }
   }
@@ -120,12 +122,24 @@ final class VaeCoder extends Module {
   Tensor forward(Tensor x) {
     return observed(Scope.run(() -> {
       Tensor h = convIn.forward(x);
-      h = encodes ? h : middle.forward(h);
+      h = encodes ? h : next(x, h, middle::forward);
       for (Block block : blocks) {
-        h = block.forward(h);
+        h = next(x, h, block::forward);
       }
-      h = encodes ? middle.forward(h) : h;
-      return convOut.forward(normOut.forward(h).silu());
+      h = encodes ? next(x, h, middle::forward) : h;
+      return convOut.forward(next(x, h, in -> Scope.run(() -> normOut.forward(in).silu())));
     }));
+  }
+
+  /**
+   * What {@code step} makes of {@code h}, which is closed at once, unless it is the caller's {@code x}: at the size of the picture
+   * a tensor takes 268 MB for 512 x 512 pixels. A tape keeps what it needs.
+   */
+  private static Tensor next(Tensor x, Tensor h, UnaryOperator<Tensor> step) {
+    Tensor result = step.apply(h);
+    if (h != x) {
+      h.close();
+    }
+    return result;
   }
 }

@@ -21,8 +21,9 @@ record ProgramRun(int status, String output, String messages, double seconds, lo
   /** Runs it with the flags of {@code bin/deft}; what it prints goes to files in {@code folder} first. */
   static ProgramRun of(Path folder, String... arguments) throws IOException, InterruptedException {
     Path java = Path.of(System.getProperty("java.home"), "bin", "java");
-    List<String> command = new ArrayList<>(List.of(java.toString(), "--enable-native-access=ALL-UNNAMED",
-        "--add-modules=jdk.incubator.vector", "-XX:+UseSerialGC", "-Xmn64m", "-Djava.awt.headless=true", "-cp",
+    List<String> command = new ArrayList<>(List.of(java.toString()));
+    command.addAll(List.of(System.getProperty("deft4j.jvm").split(" ")));
+    command.addAll(List.of("-XX:+UseSerialGC", "-Xmn64m", "-Djava.awt.headless=true", "-cp",
         System.getProperty("java.class.path"), "org.deft4j.deft.cli.Main"));
     command.addAll(List.of(arguments));
     Path output = Files.createTempFile(folder, "output", ".txt");

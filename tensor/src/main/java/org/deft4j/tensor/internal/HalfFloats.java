@@ -11,11 +11,11 @@ import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 import org.deft4j.tensor.DType;
 
-/** F32, F16 and BF16 in memory, read as float32; every value of them is a float32, so nothing is rounded. */
+/** F32, F16 and BF16 in memory, as float32 and back; every value of them is a float32, so nothing is rounded. */
 final class HalfFloats {
   private static final int LANES = Simd.LANES;
   /** As many 16-bit numbers as a vector has floats; at least 64 bits, the shortest vector there is. */
-  private static final VectorSpecies<Short> SHORTS =
+  static final VectorSpecies<Short> SHORTS =
       VectorSpecies.of(short.class, VectorShape.forBitSize(Simd.FLOATS.vectorBitSize() / 2));
 
   private HalfFloats() {}
@@ -62,7 +62,40 @@ final class HalfFloats {
     }
   }
 
-  private static IntVector bits(MemorySegment from, long at) {
+  /** {@code count} floats to elements that lie side by side: F32, or the upper halves of the floats as BF16, unrounded. */
+  static void store(DType type, float[] from, int at, int count, MemorySegment to, long toAt) {
+    boolean whole = type == DType.F32;
+    if (count < LANES) {
+      for (int i = 0; i < count; i++) {
+        if (whole) {
+          to.set(ValueLayout.JAVA_FLOAT, toAt + 4L * i, from[at + i]);
+        } else {
+          to.set(ValueLayout.JAVA_SHORT, toAt + 2L * i, (short) (Float.floatToRawIntBits(from[at + i]) >>> 16));
+        }
+      }
+      return;
+    }
+    int last = count - LANES;
+    if (whole) {
+      for (int i = 0; i < last; i += LANES) {
+        FloatVector.fromArray(Simd.FLOATS, from, at + i).intoMemorySegment(to, toAt + 4L * i, Simd.ORDER);
+      }
+      FloatVector.fromArray(Simd.FLOATS, from, at + last).intoMemorySegment(to, toAt + 4L * last, Simd.ORDER);
+      return;
+    }
+    for (int i = 0; i < last; i += LANES) {
+      upper(from, at + i).intoMemorySegment(to, toAt + 2L * i, Simd.ORDER);
+    }
+    upper(from, at + last).intoMemorySegment(to, toAt + 2L * last, Simd.ORDER);
+  }
+
+  private static ShortVector upper(float[] from, int at) {
+    IntVector bits = FloatVector.fromArray(Simd.FLOATS, from, at).reinterpretAsInts();
+    return (ShortVector) bits.lanewise(VectorOperators.LSHR, 16).convertShape(VectorOperators.I2S, SHORTS, 0);
+  }
+
+  /** The bits of so many 16-bit elements as a vector has floats. */
+  static IntVector bits(MemorySegment from, long at) {
     return (IntVector) ShortVector.fromMemorySegment(SHORTS, from, at, Simd.ORDER)
         .convertShape(VectorOperators.ZERO_EXTEND_S2I, Simd.INTS, 0);
   }

@@ -14,6 +14,8 @@ import org.deft4j.tensor.DType;
  */
 record MatrixPanels(MemorySegment memory, DType type, long offset, long[] sizes, long[] steps, long kStep)
     implements Panels {
+  /** Elements of a line that are copied before they are turned. */
+  private static final int STRETCH = 256;
 
   /** Neighbouring dimensions that one step walks through become one dimension. */
   MatrixPanels {
@@ -64,18 +66,22 @@ record MatrixPanels(MemorySegment memory, DType type, long offset, long[] sizes,
       copyRows((start(line) + k * kStep) * bytes, kStep * bytes, lines, depth, to, at, pitch);
       return;
     }
+    if (kStep == 1) {
+      // A short stretch of every line at a time, which stays in the first-level cache until it is turned.
+      for (int j = 0; j < depth; j += STRETCH) {
+        int count = Math.min(STRETCH, depth - j);
+        for (int i = 0; i < lines; i++) {
+          HalfFloats.copy(type, memory, (start(line + i) + k + j) * bytes, count, room, i * count);
+        }
+        Transpose.lines(room, 0, count, lines, count, to, at + j * pitch, pitch);
+      }
+      return;
+    }
     for (int i = 0; i < lines; i++) {
       long from = (start(line + i) + k * kStep) * bytes;
-      if (kStep == 1) {
-        HalfFloats.copy(type, memory, from, depth, room, i * depth);
-      } else {
-        for (int j = 0; j < depth; j++) {
-          to[at + j * pitch + i] = HalfFloats.get(type, memory, from + j * kStep * bytes);
-        }
+      for (int j = 0; j < depth; j++) {
+        to[at + j * pitch + i] = HalfFloats.get(type, memory, from + j * kStep * bytes);
       }
-    }
-    if (kStep == 1) {
-      Transpose.lines(room, 0, depth, lines, depth, to, at, pitch);
     }
   }
 

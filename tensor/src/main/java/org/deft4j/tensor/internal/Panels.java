@@ -12,4 +12,12 @@ interface Panels {
    * @param room working memory, at least {@link RegisterTile#WIDTH} x depth floats
    */
   void pack(long line, int lines, long k, int depth, float[] to, int at, int pitch, float[] room);
+
+  /** Packs the panels {@code first .. end} of {@code cut}, one after the other from {@link Buffer#START} on. */
+  default void packAll(Cut cut, long first, long end, long k, int depth, float[] to, float[] room) {
+    for (long panel = first; panel < end; panel++) {
+      pack(cut.start(panel), cut.lines(panel), k, depth, to, Buffer.START + (int) (cut.before(panel) - cut.before(first)) * depth,
+          cut.pitch(panel), room);
+    }
+  }
 }

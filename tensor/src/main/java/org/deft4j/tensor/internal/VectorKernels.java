@@ -50,4 +50,14 @@ final class VectorKernels implements Kernels {
       plain.run(op, in, out);
     }
   }
+
+  @Override
+  public Limits limits() {
+    return new VectorLimits();
+  }
+
+  @Override
+  public String describe() {
+    return "vector kernels, " + bits() + " bits wide";
+  }
 }

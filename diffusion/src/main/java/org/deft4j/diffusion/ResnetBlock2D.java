@@ -36,9 +36,8 @@ final class ResnetBlock2D extends Module {
 
   Tensor forward(Tensor x, Tensor temb) {
     return observed(Scope.run(() -> {
-      Tensor inner = Scope.run(() -> withTime(conv1.forward(activated(norm1, x)), temb));
-      Tensor h = Scope.run(() -> conv2.forward(activated(norm2, inner)));
-      inner.close();
+      Tensor h = Scope.run(() -> withTime(conv1.forward(activated(norm1, x)), temb));
+      h = Scope.next(h, in -> Scope.run(() -> conv2.forward(activated(norm2, in))));
       return (shortcut == null ? x : shortcut.forward(x)).add(h);
     }));
   }

@@ -2,7 +2,6 @@ package org.deft4j.diffusion;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.UnaryOperator;
 import org.deft4j.nn.Conv2d;
 import org.deft4j.nn.Downsample2D;
 import org.deft4j.nn.GroupNorm;
@@ -11,7 +10,10 @@ import org.deft4j.nn.Upsample2D;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 
-/** Encoder or decoder of {@link AutoencoderKL}: convolution, blocks, norm, SiLU, convolution. */
+/**
+ * Encoder or decoder of {@link AutoencoderKL}: convolution, blocks, norm, SiLU, convolution. At the size of the picture a tensor
+ * takes up to 268 MB for 512 x 512 pixels, so each is closed as soon as the next is there.
+ */
 final class VaeCoder extends Module {
   private static final double EPS = 1e-6;
 
@@ -39,12 +41,12 @@ final class VaeCoder extends Module {
       return Scope.run(() -> {
         Tensor h = x;
         for (ResnetBlock2D resnet : resnets) {
-          h = next(x, h, in -> resnet.forward(in, null));
+          h = Scope.next(h, in -> resnet.forward(in, null));
         }
         if (downsampler != null) {
-          h = next(x, h, downsampler::forward);
+          h = Scope.next(h, downsampler::forward);
         }
-        return upsampler == null ? h : next(x, h, in -> upsampler.forward(in, 2 * in.size(2), 2 * in.size(3)));
+        return upsampler == null ? h : Scope.next(h, in -> upsampler.forward(in, 2 * in.size(2), 2 * in.size(3)));
       });
     }
   }
@@ -64,8 +66,8 @@ final class VaeCoder extends Module {
     Tensor forward(Tensor x) {
       return observed(Scope.run(() -> {
         Tensor h = first.forward(x, null);
-        h = attention == null ? h : next(x, h, attention::forward);
-        return next(x, h, in -> second.forward(in, null));
+        h = attention == null ? h : Scope.next(h, attention::forward);
+        return Scope.next(h, in -> second.forward(in, null));
       }));
     }
   }
@@ -122,24 +124,12 @@ final class VaeCoder extends Module {
   Tensor forward(Tensor x) {
     return observed(Scope.run(() -> {
       Tensor h = convIn.forward(x);
-      h = encodes ? h : next(x, h, middle::forward);
+      h = encodes ? h : Scope.next(h, middle::forward);
       for (Block block : blocks) {
-        h = next(x, h, block::forward);
+        h = Scope.next(h, block::forward);
       }
-      h = encodes ? next(x, h, middle::forward) : h;
-      return convOut.forward(next(x, h, in -> Scope.run(() -> normOut.forward(in).silu())));
+      h = encodes ? Scope.next(h, middle::forward) : h;
+      return convOut.forward(Scope.next(h, in -> Scope.run(() -> normOut.forward(in).silu())));
     }));
-  }
-
-  /**
-   * What {@code step} makes of {@code h}, which is closed at once, unless it is the caller's {@code x}: at the size of the picture
-   * a tensor takes 268 MB for 512 x 512 pixels. A tape keeps what it needs.
-   */
-  private static Tensor next(Tensor x, Tensor h, UnaryOperator<Tensor> step) {
-    Tensor result = step.apply(h);
-    if (h != x) {
-      h.close();
-    }
-    return result;
   }
 }

@@ -307,20 +307,20 @@ final class Product {
       for (int j = 0; j < width;) {
         int run = (int) Math.min(width - j, target.run(column + j));
         long at = target.at(row, column + j);
-        if (run == WIDTH) {
+        if (run == WIDTH && target.columnStep() == Float.BYTES) {
           exchangeWhole(memory, at, target.rowStep(), height, c, tileAt, out);
           return;
         }
         for (int i = 0; i < height; i++) {
-          exchangeRun(memory, at + i * target.rowStep(), run, c, tileAt + i * WIDTH + j, out);
+          exchangeRun(memory, at + i * target.rowStep(), target.columnStep(), run, c, tileAt + i * WIDTH + j, out);
         }
         j += run;
       }
     }
 
-    private static void exchangeRun(MemorySegment memory, long at, int run, float[] c, int inTile, boolean out) {
+    private static void exchangeRun(MemorySegment memory, long at, long step, int run, float[] c, int inTile, boolean out) {
       int i = 0;
-      for (; i + Simd.LANES <= run; i += Simd.LANES) {
+      for (; i + Simd.LANES <= run && step == Float.BYTES; i += Simd.LANES) {
         if (out) {
           FloatVector.fromArray(Simd.FLOATS, c, inTile + i).intoMemorySegment(memory, at + (long) i * Float.BYTES, Simd.ORDER);
         } else {
@@ -329,9 +329,9 @@ final class Product {
       }
       for (; i < run; i++) {
         if (out) {
-          memory.set(Simd.F32, at + (long) i * Float.BYTES, c[inTile + i]);
+          memory.set(Simd.F32, at + i * step, c[inTile + i]);
         } else {
-          c[inTile + i] = memory.get(Simd.F32, at + (long) i * Float.BYTES);
+          c[inTile + i] = memory.get(Simd.F32, at + i * step);
         }
       }
     }

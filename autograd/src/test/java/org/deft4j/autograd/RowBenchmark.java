@@ -115,7 +115,7 @@ public final class RowBenchmark {
     op("exp", new Unary.Exp(), x);
   }
 
-  /** What could run in one pass with its neighbour, and does not. */
+  /** What runs, or could run, in one pass with its neighbour. */
   private void meetings() {
     Tensor x = draw(2, 4096, 320);
     Tensor w = draw(320);
@@ -123,6 +123,7 @@ public final class RowBenchmark {
     line("residual, layer norm", x, 4 * bytes(x), () -> x.add(x).layerNorm(1, 1e-5, w, w));
     Tensor wide = draw(2560, 320);
     Tensor b = draw(2560);
+    op("layer norm of a sum", new Norm.LayerNormOfSum(1e-5), x, x, w, w);
     line("linear without bias", x, 9 * bytes(x), () -> x.linear(wide));
     line("linear with bias", x, 9 * bytes(x), () -> x.linear(wide, b));
   }

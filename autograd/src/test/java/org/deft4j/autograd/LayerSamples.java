@@ -54,6 +54,10 @@ final class LayerSamples {
     Contraction linear = new Contraction.Linear();
     add(linear, "rows and bias", any(4, 3), any(2, 3), any(2));
     add(linear, "a vector", any(3), any(2, 3), any(2));
+    Contraction update = new Contraction.RankUpdate(0.75);
+    add(update, "removed and injected", any(4, 3), any(3, 2), any(3, 2), any(4, 2));
+    add(update, "removed only, many dimensions", any(2, 2, 3).transposed(), any(3, 1), any(3, 1));
+    call(update, "one basis", in -> Dispatch.run(update, in[0], in[1], in[1], in[2])[0], any(2, 4), any(4, 2), any(2, 2));
     add(linear, "many dimensions, no bias", any(2, 2, 3).transposed(), any(2, 3).transposed());
   }
 

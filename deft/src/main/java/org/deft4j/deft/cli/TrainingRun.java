@@ -74,9 +74,8 @@ final class TrainingRun {
       TorchRandom random = new TorchRandom(seed);
       long encoding = System.nanoTime();
       try (AdapterSet adapter = AdapterSet.create(model.unet(), config, random);
-          TrainingSet examples = TrainingSet.encode(model, pictures,
+          TrainingSet examples = TrainingSet.encode(model, pictures, model::releaseTextEncoders,
               done -> console.progress("encoding pictures", done, pictures.size(), "", since(encoding)))) {
-        model.releaseTextEncoders();
         model.releaseVae();
         console.message(String.format(Locale.ROOT, "training %,d parameters in %d layers on %d pictures of %d x %d",
             adapter.parameterCount(), adapter.adapters().size(), pictures.size(), side, side));

@@ -6,7 +6,6 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.Random;
-import java.util.function.Supplier;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
@@ -14,7 +13,6 @@ import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.Threads;
-import org.deft4j.tensor.internal.Parallel;
 import org.deft4j.tensor.op.Fused;
 import org.deft4j.tensor.op.InPlace;
 import org.deft4j.tensor.op.Indexing;
@@ -63,6 +61,7 @@ public final class RowBenchmark {
     section(this::norms);
     section(this::activations);
     section(this::softmax);
+    section(this::meetings);
     section(this::additions);
     section(this::layouts);
     section(this::resampling);
@@ -87,6 +86,9 @@ public final class RowBenchmark {
       op("group norm", new Norm.GroupNorm(32, 1e-5), x, w, w);
       Tensor[] y = Dispatch.run(new Norm.GroupNorm(32, 1e-5), x, w, w);
       op("group norm grad", new Norm.GroupNormGrad(32), y[0], x, y[1], y[2], w);
+      line("group norm, silu", x, 2 * bytes(x), () -> x.groupNorm(32, 1e-5, w, w).silu());
+      op("group norm silu", new Norm.GroupNormSilu(32, 1e-5), x, w, w);
+      op("group norm silu grad", new Norm.GroupNormSiluGrad(32), y[0], x, y[1], y[2], w, w);
     }
     for (long[] s : new long[][] {{2, 4096, 320}, {2, 1024, 640}, {2, 256, 1280}}) {
       Tensor x = draw(s);
@@ -111,6 +113,18 @@ public final class RowBenchmark {
       op(f.label() + " grad", new Fused.ActivationGrad(f), x, x);
     }
     op("exp", new Unary.Exp(), x);
+  }
+
+  /** What could run in one pass with its neighbour, and does not. */
+  private void meetings() {
+    Tensor x = draw(2, 4096, 320);
+    Tensor w = draw(320);
+    line("residual", x, 3 * bytes(x), () -> x.add(x));
+    line("residual, layer norm", x, 4 * bytes(x), () -> x.add(x).layerNorm(1, 1e-5, w, w));
+    Tensor wide = draw(2560, 320);
+    Tensor b = draw(2560);
+    line("linear without bias", x, 9 * bytes(x), () -> x.linear(wide));
+    line("linear with bias", x, 9 * bytes(x), () -> x.linear(wide, b));
   }
 
   private void softmax() {
@@ -231,14 +245,14 @@ public final class RowBenchmark {
       try (Tape tape = Tape.watch(x)) {
         List<Tensor> parts = x.chunk(2, 3);
         Tensor y = Tensor.concat(2, parts.get(2), parts.get(0), parts.get(1));
-        return tape.gradients(y, x).of(x);
+        tape.gradients(y, x);
       }
     });
     Tensor b = draw(1280);
     Tensor h = draw(2, 1024, 1280);
     line("gradient of a bias", h, 2 * bytes(h), () -> {
       try (Tape tape = Tape.watch(b)) {
-        return tape.gradients(h.add(b), h).of(b);
+        tape.gradients(h.add(b), h);
       }
     });
   }
@@ -266,21 +280,20 @@ public final class RowBenchmark {
     line(name, largest, count, () -> Dispatch.run(op, in));
   }
 
-  private void line(String what, Tensor of, long bytes, Supplier<Object> call) {
+  private void line(String what, Tensor of, long bytes, Runnable call) {
     String name = what + " " + of.shape();
     if (!name.contains(part)) {
       return;
     }
     try (Scope _ = Scope.open()) {
-      Tensor from = Tensor.empty(Device.CPU, DType.U8, Shape.of(Math.max(1, bytes / 2)));
-      Tensor to = Tensor.empty(Device.CPU, DType.U8, from.shape());
-      from.bytes().fill((byte) 1);
+      Tensor from = Tensor.full(DType.F32, 1, Math.max(1, bytes / 8));
+      Tensor to = Tensor.empty(Device.CPU, DType.F32, from.shape());
       List<Double> times = new ArrayList<>();
       List<Double> copies = new ArrayList<>();
       long start = System.nanoTime();
       for (int round = 0; round < 2 * WARM_UP || System.nanoTime() - start < seconds * 1e9; round++) {
-        double copy = nanos(() -> copy(from, to));
-        double time = nanos(call::get);
+        double copy = nanos(() -> Dispatch.run(new InPlace.CopyInto(), to, from));
+        double time = nanos(call);
         if (round >= WARM_UP) {
           copies.add(copy);
           times.add(time);
@@ -292,13 +305,6 @@ public final class RowBenchmark {
       System.out.printf(Locale.ROOT, "%-48s %9.1f %7.1f %7.1f %5.0f%% %9.1f %5.0f%%%n", name, time / 1000, bytes / time,
           bytes / copy, 100 * copy / time, best / 1000, 100 * Collections.min(copies) / best);
     }
-  }
-
-  private static void copy(Tensor from, Tensor to) {
-    var read = from.bytes();
-    var write = to.bytes();
-    Parallel.forRange(read.byteSize(), 1 << 18,
-        (first, last) -> write.asSlice(first, last - first).copyFrom(read.asSlice(first, last - first)));
   }
 
   private static double median(List<Double> values) {

@@ -36,14 +36,10 @@ final class ResnetBlock2D extends Module {
 
   Tensor forward(Tensor x, Tensor temb) {
     return observed(Scope.run(() -> {
-      Tensor h = Scope.run(() -> withTime(conv1.forward(activated(norm1, x)), temb));
-      h = Scope.next(h, in -> Scope.run(() -> conv2.forward(activated(norm2, in))));
+      Tensor h = Scope.run(() -> withTime(conv1.forward(norm1.forwardSilu(x)), temb));
+      h = Scope.next(h, in -> Scope.run(() -> conv2.forward(norm2.forwardSilu(in))));
       return (shortcut == null ? x : shortcut.forward(x)).add(h);
     }));
-  }
-
-  private static Tensor activated(GroupNorm norm, Tensor x) {
-    return Scope.run(() -> norm.forward(x).silu());
   }
 
   private Tensor withTime(Tensor h, Tensor temb) {

@@ -129,7 +129,7 @@ final class VaeCoder extends Module {
         h = Scope.next(h, block::forward);
       }
       h = encodes ? Scope.next(h, middle::forward) : h;
-      return convOut.forward(Scope.next(h, in -> Scope.run(() -> normOut.forward(in).silu())));
+      return convOut.forward(Scope.next(h, normOut::forwardSilu));
     }));
   }
 }

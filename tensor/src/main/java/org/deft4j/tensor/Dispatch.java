@@ -95,10 +95,11 @@ public final class Dispatch {
 
   /**
    * Runs the kernel; inputs that it wants in row-major order are copied first where they are not, and so is a source in
-   * the memory that it is copied into.
+   * the memory that it is copied or added into.
    */
   private static void execute(Kernels kernels, Op op, Tensor[] inputs, Tensor[] outputs) {
-    boolean overlaps = op instanceof InPlace.CopyInto && inputs[0].sharesMemoryWith(inputs[1]);
+    boolean reads = op instanceof InPlace.CopyInto || op instanceof InPlace.AddScaledInto;
+    boolean overlaps = reads && inputs[0].sharesMemoryWith(inputs[1]);
     if (takesAnyStrides(op) && !overlaps) {
       kernels.run(op, inputs, outputs);
       return;
@@ -127,6 +128,7 @@ public final class Dispatch {
       case Indexing.Where ignored -> true;
       case InPlace.CopyInto ignored -> true;
       case InPlace.Fill ignored -> true;
+      case InPlace.AddScaledInto ignored -> true;
       default -> false;
     };
   }

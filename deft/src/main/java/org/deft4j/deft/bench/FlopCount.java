@@ -38,6 +38,7 @@ final class FlopCount implements Dispatch.Listener, AutoCloseable {
     return switch (op) {
       case Contraction.MatMul _ -> 2.0 * out.elementCount() * in[0].size(-1);
       case Contraction.Linear _ -> 2.0 * out.elementCount() * in[0].size(-1);
+      case Contraction.RankUpdate _ -> 4.0 * out.elementCount() * in[1].size(1);
       case Contraction.Conv2d _ -> convolution(out, in[1].shape());
       case Contraction.Conv2dInputGrad _ -> convolution(in[0].shape(), in[1].shape());
       case Contraction.Conv2dWeightGrad(var _, var weight) -> convolution(in[0].shape(), weight);

@@ -17,19 +17,10 @@ record FilterPanels(MemorySegment memory, DType type, long offset, long channels
   /** Filters whose channels are packed before the next ones are read. */
   private static final int FILTERS = 8;
 
-  /** The channels of all panels lie side by side in a filter: a few filters are read whole before the next ones. */
+  /** The channels of all panels lie side by side in a filter. */
   @Override
-  public void packAll(Cut cut, long first, long end, long k, int depth, float[] to, float[] room) {
-    int step = FILTERS * taps.length;
-    for (int j = 0; j < depth;) {
-      int count = (int) Math.min(depth - j, step - (k + j) % step);
-      for (long panel = first; panel < end; panel++) {
-        int pitch = cut.pitch(panel);
-        int at = Buffer.START + (int) (cut.before(panel) - cut.before(first)) * depth + j * pitch;
-        pack(cut.start(panel), cut.lines(panel), k + j, count, to, at, pitch, room);
-      }
-      j += count;
-    }
+  public int stretch() {
+    return FILTERS * taps.length;
   }
 
   @Override

@@ -5,7 +5,6 @@ import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
-import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
@@ -47,12 +46,7 @@ final class HalfFloats {
         }
         Simd.load(from, fromAt + 4L * last).intoArray(to, at + last);
       }
-      case F16 -> {
-        for (int i = 0; i < last; i += LANES) {
-          f16(from, fromAt + 2L * i).intoArray(to, at + i);
-        }
-        f16(from, fromAt + 2L * last).intoArray(to, at + last);
-      }
+      case F16 -> f16(from, fromAt, count, to, at);
       default -> {
         for (int i = 0; i < last; i += LANES) {
           bf16(from, fromAt + 2L * i).intoArray(to, at + i);
@@ -100,20 +94,15 @@ final class HalfFloats {
         .convertShape(VectorOperators.ZERO_EXTEND_S2I, Simd.INTS, 0);
   }
 
-  private static FloatVector bf16(MemorySegment from, long at) {
+  /** A vector of BF16 at a byte address. */
+  static FloatVector bf16(MemorySegment from, long at) {
     return bits(from, at).lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
   }
 
-  /**
-   * Exponent and mantissa go to their places in a float; what is then 2^112 times too small (its exponent is still biased
-   * by 15 instead of 127) is scaled, exactly and with subnormals; what reaches 2^16 was infinite or not a number.
-   */
-  private static FloatVector f16(MemorySegment from, long at) {
-    IntVector bits = bits(from, at);
-    IntVector magnitude = bits.and(0x7fff).lanewise(VectorOperators.LSHL, 13);
-    IntVector scaled = magnitude.reinterpretAsFloats().mul(0x1p112f).reinterpretAsInts();
-    VectorMask<Integer> special = bits.and(0x7fff).compare(VectorOperators.GE, 0x7c00);
-    return scaled.blend(magnitude.or(0x7f800000), special)
-        .or(bits.and(0x8000).lanewise(VectorOperators.LSHL, 16)).reinterpretAsFloats();
+  /** A plain loop, which the compiler turns into the processor's own conversions. */
+  private static void f16(MemorySegment from, long fromAt, int count, float[] to, int at) {
+    for (int i = 0; i < count; i++) {
+      to[at + i] = Float.float16ToFloat(from.get(ValueLayout.JAVA_SHORT, fromAt + 2L * i));
+    }
   }
 }

@@ -16,6 +16,8 @@ record MatrixPanels(MemorySegment memory, DType type, long offset, long[] sizes,
     implements Panels {
   /** Elements of a line that are copied before they are turned. */
   private static final int STRETCH = 256;
+  /** Rows of adjacent lines that are read at a time. */
+  private static final int ROWS = 8;
 
   /** Neighbouring dimensions that one step walks through become one dimension. */
   MatrixPanels {
@@ -60,6 +62,11 @@ record MatrixPanels(MemorySegment memory, DType type, long offset, long[] sizes,
   }
 
   @Override
+  public int stretch() {
+    return kStep == 1 ? Integer.MAX_VALUE : ROWS;
+  }
+
+  @Override
   public void pack(long line, int lines, long k, int depth, float[] to, int at, int pitch, float[] room) {
     int bytes = type.bytes();
     if (linesAreAdjacent(line, lines)) {
@@ -90,10 +97,17 @@ record MatrixPanels(MemorySegment memory, DType type, long offset, long[] sizes,
     int whole = (lines + Simd.LANES - 1) / Simd.LANES * Simd.LANES;
     boolean mayReadOn = from + (depth - 1L) * fromStep + (long) whole * type.bytes() <= memory.byteSize();
     int count = mayReadOn ? whole : lines;
-    if (type == DType.F32 && count == RegisterTile.WIDTH) {
+    if (count == RegisterTile.WIDTH && type == DType.F32) {
       for (int k = 0; k < depth; k++) {
         Simd.load(memory, from + k * fromStep).intoArray(to, at + k * pitch);
         Simd.load(memory, from + k * fromStep + Simd.BYTES).intoArray(to, at + k * pitch + Simd.LANES);
+      }
+      return;
+    }
+    if (count == RegisterTile.WIDTH && type == DType.BF16) {
+      for (int k = 0; k < depth; k++) {
+        HalfFloats.bf16(memory, from + k * fromStep).intoArray(to, at + k * pitch);
+        HalfFloats.bf16(memory, from + k * fromStep + Simd.BYTES / 2).intoArray(to, at + k * pitch + Simd.LANES);
       }
       return;
     }

@@ -109,9 +109,17 @@ final class StridedCopy {
     return result;
   }
 
+  /** Walks two tensors of one shape in the longest runs along which both advance evenly; offsets count from their first. */
+  static void walk(Tensor a, Tensor b, Run body) {
+    if (a.elementCount() > 0) {
+      new StridedCopy(b.shape(), a.strides(), b.strides()).forEachRun(body);
+    }
+  }
+
   /** A run of {@code n} elements, from offsets a and b by their steps. */
   @FunctionalInterface
-  private interface Run {
+  interface Run {
+    /** Works on it. */
     void run(long a, long b, long n, long stepA, long stepB);
   }
 

@@ -6,12 +6,16 @@ import java.lang.foreign.ValueLayout;
 import java.util.Random;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
+import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.InPlace;
 import org.junit.jupiter.api.Test;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** Copies between layouts move every element to its place, whatever its size. */
 class StridedCopyTest {
@@ -118,6 +122,43 @@ class StridedCopyTest {
         short wanted = (short) SmallFloat.bfloat16(x.memory().getAtIndex(ValueLayout.JAVA_FLOAT, i));
         assertEquals(wanted, y.memory().getAtIndex(ValueLayout.JAVA_SHORT, i));
         assertEquals(wanted << 16, back.memory().getAtIndex(ValueLayout.JAVA_INT, i));
+      }
+    }
+  }
+
+  /** {@code view += alpha x} is what the dense addition gives, by both kernels, and leaves what lies around the view. */
+  @Test
+  void scaledAdditionsIntoViews() {
+    InPlace op = new InPlace.AddScaledInto(0.3);
+    for (DType type : new DType[] {DType.F32, DType.F64}) {
+      for (int round = 0; round < 12; round++) {
+        try (Scope _ = Scope.open()) {
+          Tensor base = Twins.random(random, 5, 40, 33).cast(type);
+          boolean swapped = round % 2 != 0;
+          int step = 1 + round % 3;
+          Tensor x = swapped ? Twins.random(random, 40, 5, 33) : Twins.random(random, 33, 40, 5).permute(2, 1, 0);
+          Tensor term = x.cast(type).slice(2, 0, 33, step);
+          Tensor[] results = new Tensor[2];
+          for (int k = 0; k < 2; k++) {
+            Tensor own = KernelHash.copy(base);
+            Tensor view = (swapped ? own.permute(1, 0, 2) : own).slice(2, 0, 33, step);
+            Tensor wanted = KernelHash.copy(view.contiguous());
+            Dispatch.run(op, wanted, KernelHash.copy(term));
+            Tensor[] in = {view, term};
+            if (k == 0) {
+              new ScalarKernels().run(op, in, new Tensor[0]);
+            } else {
+              Dispatch.run(op, in);
+            }
+            assertArrayEquals(wanted.toDoubles(), view.toDoubles());
+            results[k] = own;
+          }
+          assertArrayEquals(results[0].toDoubles(), results[1].toDoubles());
+          double[] sum = results[0].sub(base).toDoubles();
+          for (int i = 0; i < sum.length; i++) {
+            assertTrue(i % 33 % step == 0 || sum[i] == 0, "beside the view");
+          }
+        }
       }
     }
   }

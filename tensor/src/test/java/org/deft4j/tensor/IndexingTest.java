@@ -1,5 +1,6 @@
 package org.deft4j.tensor;
 
+import java.util.Arrays;
 import org.deft4j.tensor.op.Indexing;
 import org.deft4j.tensor.testing.LeakCheck;
 import org.junit.jupiter.api.AfterEach;
@@ -86,5 +87,40 @@ class IndexingTest {
     long[] large = {Long.MAX_VALUE, Long.MIN_VALUE, (1L << 60) + 1};
     assertArrayEquals(new long[] {large[0], 0, large[2]},
         condition.where(Tensor.of(large), Tensor.of(new long[] {0}, 1)).toLongs());
+  }
+
+  /** Every width of element, conditions and sides that broadcast or lie turned, against one element at a time. */
+  @Test
+  void whereAndGatherOfEveryWidth() {
+    try (Scope _ = Scope.open()) {
+      double[] numbers = new double[6 * 35];
+      Arrays.setAll(numbers, i -> (i * 37) % 101 - 50);
+      Tensor x = Tensor.of(numbers, 6, 35);
+      Tensor picks = Tensor.of(numbers, 6, 35).square().cast(DType.I64);
+      for (DType type : new DType[] {DType.F32, DType.F64, DType.BF16, DType.I64, DType.I32, DType.I8}) {
+        Tensor a = x.cast(type);
+        Tensor b = Tensor.of(numbers, 35, 6).cast(type).t();
+        Tensor column = b.slice(1, 3, 4);
+        Tensor c = x.less(Tensor.of(numbers, 35, 6).t());
+        double[] ca = c.toDoubles();
+        double[] aa = a.toDoubles();
+        double[] bb = b.toDoubles();
+        double[] y = c.where(a, b).toDoubles();
+        double[] z = c.where(a, column).toDoubles();
+        for (int i = 0; i < y.length; i++) {
+          assertEquals(ca[i] != 0 ? aa[i] : bb[i], y[i]);
+          assertEquals(ca[i] != 0 ? aa[i] : bb[i / 35 * 35 + 3], z[i]);
+        }
+        long[] chosen = picks.toLongs();
+        for (int dim = 0; dim < 2; dim++) {
+          long size = a.size(dim);
+          long[] index = Arrays.stream(chosen).map(v -> v % size).toArray();
+          double[] g = a.gather(dim, Tensor.of(index).reshape(6, 35)).toDoubles();
+          for (int i = 0; i < g.length; i++) {
+            assertEquals(dim == 0 ? aa[(int) index[i] * 35 + i % 35] : aa[i / 35 * 35 + (int) index[i]], g[i]);
+          }
+        }
+      }
+    }
   }
 }

@@ -125,6 +125,9 @@ final class ScalarElementwise {
     DType dtype = in[0].dtype();
     MemorySegment a = in[0].memory();
     MemorySegment b = in[1].memory();
+    if (dtype == DType.F32) {
+      return (fromA, fromB, out, length) -> compare(op, walk, a, fromA, b, fromB, y, out, length);
+    }
     if (dtype.isFloating()) {
       DoubleReader reader = doubles(op, dtype);
       return (fromA, fromB, out, length) -> {
@@ -141,6 +144,34 @@ final class ScalarElementwise {
         y.set(ValueLayout.JAVA_BYTE, out + i, (byte) (holds ? 1 : 0));
       }
     };
+  }
+
+  /** In float32, a loop for each comparison. */
+  private static void compare(Binary op, Broadcast walk, MemorySegment a, long fromA, MemorySegment b, long fromB,
+      MemorySegment y, long out, long length) {
+    switch (op) {
+      case Binary.Equal() -> {
+        for (long i = 0; i < length; i++) {
+          float left = a.getAtIndex(ValueLayout.JAVA_FLOAT, fromA + i * walk.stepA);
+          float right = b.getAtIndex(ValueLayout.JAVA_FLOAT, fromB + i * walk.stepB);
+          y.set(ValueLayout.JAVA_BYTE, out + i, (byte) (left == right ? 1 : 0));
+        }
+      }
+      case Binary.Less() -> {
+        for (long i = 0; i < length; i++) {
+          float left = a.getAtIndex(ValueLayout.JAVA_FLOAT, fromA + i * walk.stepA);
+          float right = b.getAtIndex(ValueLayout.JAVA_FLOAT, fromB + i * walk.stepB);
+          y.set(ValueLayout.JAVA_BYTE, out + i, (byte) (left < right ? 1 : 0));
+        }
+      }
+      default -> {
+        for (long i = 0; i < length; i++) {
+          float left = a.getAtIndex(ValueLayout.JAVA_FLOAT, fromA + i * walk.stepA);
+          float right = b.getAtIndex(ValueLayout.JAVA_FLOAT, fromB + i * walk.stepB);
+          y.set(ValueLayout.JAVA_BYTE, out + i, (byte) (left <= right ? 1 : 0));
+        }
+      }
+    }
   }
 
   private static boolean holds(Binary op, double a, double b) {

@@ -1,5 +1,7 @@
 package org.deft4j.tensor.internal;
 
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.Comparator;
 import org.deft4j.tensor.Shape;
@@ -77,17 +79,48 @@ final class ScalarIndexing {
 
   private static void gather(Op op, int dim, Tensor x, Tensor index, Tensor y) {
     Access picks = Access.of(index);
-    Access from = Access.of(x);
-    Access to = Access.of(y);
     long[] strides = x.strides();
-    boolean whole = !x.dtype().isFloating();
-    for (long i = 0; i < y.elementCount(); i++) {
-      long at = pointed(op, dim, i, picks, index.shape(), x, strides);
-      if (whole) {
-        to.setLong(i, from.getLong(at));
-      } else {
-        to.set(i, from.get(at));
+    long size = x.size(dim);
+    int last = index.rank() - 1;
+    MemorySegment from = x.memory();
+    MemorySegment to = y.memory();
+    int bytes = x.dtype().bytes();
+    forRows(index.shape(), (start, length) -> {
+      long here = start / inner(index.shape(), dim) % index.size(dim);
+      long row = x.offset() + Positions.offset(start, index.shape(), strides) - here * strides[dim];
+      long step = dim == last ? 0 : strides[last];
+      for (long j = 0; j < length; j++) {
+        long pick = checked(op, picks.getLong(start + j), size);
+        copy(from, row + j * step + pick * strides[dim], to, y.offset() + start + j, bytes);
       }
+    });
+  }
+
+  /** The elements from {@code start} on, {@code length} of them, which are a row along the last dimension. */
+  @FunctionalInterface
+  private interface Row {
+    void run(long start, long length);
+  }
+
+  private static void forRows(Shape shape, Row body) {
+    long length = shape.rank() == 0 ? 1 : shape.size(-1);
+    if (shape.elementCount() == 0) {
+      return;
+    }
+    Parallel.forRange(shape.elementCount() / length, Math.max(1, ScalarElementwise.GRAIN / length), (from, to) -> {
+      for (long row = from; row < to; row++) {
+        body.run(row * length, length);
+      }
+    });
+  }
+
+  /** One element. */
+  private static void copy(MemorySegment from, long a, MemorySegment to, long b, int bytes) {
+    switch (bytes) {
+      case 8 -> to.setAtIndex(ValueLayout.JAVA_LONG, b, from.getAtIndex(ValueLayout.JAVA_LONG, a));
+      case 4 -> to.setAtIndex(ValueLayout.JAVA_INT, b, from.getAtIndex(ValueLayout.JAVA_INT, a));
+      case 2 -> to.setAtIndex(ValueLayout.JAVA_SHORT, b, from.getAtIndex(ValueLayout.JAVA_SHORT, a));
+      default -> to.set(ValueLayout.JAVA_BYTE, b, from.get(ValueLayout.JAVA_BYTE, a));
     }
   }
 
@@ -124,23 +157,44 @@ final class ScalarIndexing {
   }
 
   private static void where(Tensor[] in, Tensor y) {
-    Access condition = Access.of(in[0]);
-    Access a = Access.of(in[1]);
-    Access b = Access.of(in[2]);
-    Access to = Access.of(y);
     Shape shape = y.shape();
+    Choice choice = new Choice(in[0].memory(), step(in[0], shape), in[1].memory(), step(in[1], shape), in[2].memory(),
+        step(in[2], shape), y.memory());
     long[] stridesC = StridedCopy.stretched(in[0], shape.rank());
     long[] stridesA = StridedCopy.stretched(in[1], shape.rank());
     long[] stridesB = StridedCopy.stretched(in[2], shape.rank());
-    boolean whole = !y.dtype().isFloating();
-    for (long i = 0; i < y.elementCount(); i++) {
-      boolean first = condition.getLong(Positions.offset(i, shape, stridesC)) != 0;
-      Access from = first ? a : b;
-      long at = Positions.offset(i, shape, first ? stridesA : stridesB);
-      if (whole) {
-        to.setLong(i, from.getLong(at));
+    int bytes = y.dtype().bytes();
+    forRows(shape, (start, length) -> {
+      long c = in[0].offset() + Positions.offset(start, shape, stridesC);
+      long a = in[1].offset() + Positions.offset(start, shape, stridesA);
+      long b = in[2].offset() + Positions.offset(start, shape, stridesB);
+      if (bytes == 4) {
+        choice.ints(c, a, b, y.offset() + start, length);
       } else {
-        to.set(i, from.get(at));
+        for (long j = 0; j < length; j++) {
+          boolean first = choice.condition.get(ValueLayout.JAVA_BYTE, c + j * choice.stepC) != 0;
+          copy(first ? choice.a : choice.b, first ? a + j * choice.stepA : b + j * choice.stepB, choice.y,
+              y.offset() + start + j, bytes);
+        }
+      }
+    });
+  }
+
+  /** What the last dimension of {@code shape} steps by in a tensor that broadcasts to it. */
+  private static long step(Tensor tensor, Shape shape) {
+    return shape.rank() == 0 ? 0 : StridedCopy.stretched(tensor, shape.rank())[shape.rank() - 1];
+  }
+
+  /** {@code y = condition ? a : b} along a row. */
+  private record Choice(MemorySegment condition, long stepC, MemorySegment a, long stepA, MemorySegment b, long stepB,
+      MemorySegment y) {
+    /** Without a branch, which would go wrong half of the time: the mask has all bits set where a is chosen. */
+    void ints(long atC, long atA, long atB, long at, long length) {
+      for (long j = 0; j < length; j++) {
+        int mask = -(condition.get(ValueLayout.JAVA_BYTE, atC + j * stepC) & 0xFF) >> 31;
+        int first = a.getAtIndex(ValueLayout.JAVA_INT, atA + j * stepA);
+        int second = b.getAtIndex(ValueLayout.JAVA_INT, atB + j * stepB);
+        y.setAtIndex(ValueLayout.JAVA_INT, at + j, (first & mask) | (second & ~mask));
       }
     }
   }

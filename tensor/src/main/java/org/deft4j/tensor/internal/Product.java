@@ -41,6 +41,8 @@ final class Product {
   private static final long ROOM = 1 << 12;
   /** Multiplications that one thread does in some 30 microseconds. */
   private static final long ALONE = 1 << 21;
+  /** Multiplications that take as long as to pack one element. */
+  private static final long PACKING = 16;
   /** Groups per thread, so that a thread that is held up does not hold up the others for long. */
   private static final int GROUPS_PER_THREAD = 2;
   /** The left side is shared if it has at most so many times the panels of the right one. */
@@ -83,7 +85,7 @@ final class Product {
     this.target = target;
     this.bias = bias;
     this.leftShared = rows.count() <= LEFT * columns.count();
-    this.small = m * n * k < ALONE;
+    this.small = (m * n + PACKING * (m + n)) * k < ALONE;
     long blocks = Math.max(1, (k + DEPTH - 1) / DEPTH);
     long even = Math.max(1, (k + blocks - 1) / blocks);
     this.block = (int) (even + Simd.LANES - 1) / Simd.LANES * Simd.LANES;

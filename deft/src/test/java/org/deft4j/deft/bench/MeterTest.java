@@ -1,13 +1,11 @@
 package org.deft4j.deft.bench;
 
-import java.nio.file.Path;
 import java.util.List;
 import org.deft4j.deft.AdapterConfig;
 import org.deft4j.diffusion.UNetConfig;
 import org.deft4j.tensor.MemoryPool;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.Json;
-import org.deft4j.weights.testing.Fixtures;
 import org.junit.jupiter.api.Test;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -52,8 +50,11 @@ class MeterTest {
 
   @Test
   void aModelForwardAndBack() {
-    Path model = Fixtures.folders("sd").stream().findFirst().orElseThrow();
-    UNetConfig config = UNetConfig.from(Json.read(model.resolve("unet/config.json")));
+    UNetConfig config = UNetConfig.from(Json.parse("""
+        {"_class_name": "UNet2DConditionModel", "block_out_channels": [8, 16], "layers_per_block": 1, "norm_num_groups": 4,
+         "attention_head_dim": 2, "cross_attention_dim": 24, "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"],
+         "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D"]}
+        """, "tiny"));
     long before = MemoryPool.cpu().liveBytes();
     List<Measurement> results = Models.rows("tiny", () -> config, 16).stream().map(SHORT::measure).toList();
     assertEquals(List.of("tiny 2x4x16x16 forward", "tiny 2x4x16x16 forward and back"),

@@ -4,6 +4,7 @@ import java.lang.foreign.ValueLayout;
 import org.deft4j.tensor.internal.CpuKernels;
 import org.deft4j.tensor.internal.Limits;
 import org.deft4j.tensor.internal.ScalarKernels;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -27,6 +28,7 @@ class MachineTest {
     }
   }
 
+  @Tag("full")
   @Test
   void noProductIsFasterThanTheLimit() {
     int threads = Threads.count();

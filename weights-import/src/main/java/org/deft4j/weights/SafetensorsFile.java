@@ -153,6 +153,9 @@ public final class SafetensorsFile implements WeightSource {
 
   private Tensor read(String name, Shape shape, long begin) {
     Tensor tensor = Tensor.empty(Device.CPU, dtype(name), shape).named(name);
+    if (tensor.device() == Device.META) {
+      return tensor;
+    }
     boolean done = false;
     try {
       MemorySegment bytes = tensor.bytes();

@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
@@ -16,13 +17,14 @@ import org.deft4j.weights.WeightSource;
 import org.deft4j.weights.Weights;
 
 /**
- * A Stable Diffusion model with all its parts, loaded: SD 1.5 (one text encoder) or SDXL (two, and added conditions).
+ * A Stable Diffusion model with all its parts: SD 1.5 (one text encoder) or SDXL (two, and added conditions).
  *
  * <p>Letters: N prompts, S tokens, D width of the encoded text, P width of its pooled form.
  */
 public final class StableDiffusion implements AutoCloseable {
   private static final List<String> PIPELINES = List.of("StableDiffusionPipeline", "StableDiffusionXLPipeline");
 
+  private final String model;
   private final String name;
   private final boolean isXl;
   private final boolean zerosForNoNegative;
@@ -34,8 +36,9 @@ public final class StableDiffusion implements AutoCloseable {
   private final AutoencoderKL vae;
   private final JsonObject scheduler;
 
-  private StableDiffusion(ModelSource source, boolean isXl) {
-    this.isXl = isXl;
+  private StableDiffusion(String model, ModelSource source) {
+    this.model = model;
+    isXl = source.pipeline().equals("StableDiffusionXLPipeline");
     name = Path.of(source.source()).toAbsolutePath().normalize().getFileName().toString().replaceFirst("\\.safetensors$", "");
     zerosForNoNegative = isXl && (!(source instanceof DiffusersFolder folder)
         || folder.index().bool("force_zeros_for_empty_prompt", true));
@@ -48,26 +51,45 @@ public final class StableDiffusion implements AutoCloseable {
     vae = new AutoencoderKL(VaeConfig.from(source.config("vae")));
   }
 
-  /**
-   * Loads a model: a diffusers folder, a single-file checkpoint, or {@code org/name} in the Hugging Face cache.
-   *
-   * @throws FormatException if it is none of these, its configuration asks for what we do not have, or its weights do not
-   *     fit its configuration; every difference is listed
-   */
+  /** Opens a model and loads its weights; see {@link #open} and {@link #loadWeights}. */
   public static StableDiffusion load(String model) {
+    StableDiffusion opened = open(model);
+    try {
+      opened.loadWeights(part -> {});
+      return opened;
+    } catch (RuntimeException | Error e) {
+      opened.close();
+      throw e;
+    }
+  }
+
+  /**
+   * Opens a model, without its weights: a diffusers folder, a single-file checkpoint, or {@code org/name} in the Hugging Face
+   * cache.
+   *
+   * @throws FormatException if it is none of these, or its configuration asks for what we do not have
+   */
+  public static StableDiffusion open(String model) {
     try (ModelSource source = ModelSource.open(model)) {
       if (!PIPELINES.contains(source.pipeline())) {
         throw new FormatException(model + ": a " + source.pipeline() + " is not supported; " + String.join(" and ", PIPELINES)
             + " are");
       }
-      StableDiffusion loaded = new StableDiffusion(source, source.pipeline().equals("StableDiffusionXLPipeline"));
-      try {
-        loaded.parts().forEach((part, module) -> loadWeights(source, part, module));
-      } catch (RuntimeException | Error e) {
-        loaded.close();
-        throw e;
-      }
-      return loaded;
+      return new StableDiffusion(model, source);
+    }
+  }
+
+  /**
+   * Loads the weights of every part; {@code reading} is told of each part before it is read.
+   *
+   * @throws FormatException if they do not fit the configuration; every difference is listed
+   */
+  public void loadWeights(Consumer<String> reading) {
+    try (ModelSource source = ModelSource.open(model)) {
+      parts().forEach((part, module) -> {
+        reading.accept(part);
+        loadWeights(source, part, module);
+      });
     }
   }
 

@@ -39,6 +39,7 @@ public final class MemoryPool {
   private final FreeBlocks large = new FreeBlocks();
   private long budget;
   private long spares = 1;
+  private long most;
   private long live;
   private long reserved;
   private long peakLive;
@@ -55,9 +56,10 @@ public final class MemoryPool {
     this.hollow = hollow;
   }
 
-  /** The pool of all CPU tensors. */
+  /** The pool of all CPU tensors; on a thread with a {@link Rehearsal} its accounts. */
   public static MemoryPool cpu() {
-    return CPU;
+    Rehearsal rehearsal = Rehearsal.current();
+    return rehearsal == null ? CPU : rehearsal.pool();
   }
 
   /** The accounts alone: its blocks have no memory, and there is no end to them. */
@@ -80,6 +82,7 @@ public final class MemoryPool {
       block = free.take(size);
     }
     live += size;
+    most = Math.max(most, live);
     peakLive = Math.max(peakLive, live);
     return block;
   }
@@ -117,9 +120,10 @@ public final class MemoryPool {
    * and again: the share grows, so that a loop stops giving back in one step what it asks for in the next.
    */
   private void makeRoom(long wanted, long needed) {
-    long most = Math.max(peakLive, needed);
+    boolean neededBefore = needed <= most;
+    most = Math.max(most, needed);
     long returned = trim(wanted + reserved - Math.min(budget, most + most / SPARE * spares));
-    if (returned > 0 && needed <= peakLive) {
+    if (returned > 0 && neededBefore) {
       spares++;
     }
   }
@@ -139,9 +143,11 @@ public final class MemoryPool {
     block.segment().home().giveBack(block);
   }
 
-  /** Gives every unused segment back to the operating system. */
+  /** Gives every unused segment back to the operating system: what comes now has other needs than what was. */
   public synchronized void trim() {
     trim(Long.MAX_VALUE);
+    most = live;
+    spares = 1;
   }
 
   /** Gives unused segments back until they are so many bytes; returns how many. */
@@ -181,7 +187,6 @@ public final class MemoryPool {
   public synchronized void resetPeak() {
     peakLive = live;
     peakReserved = reserved;
-    spares = 1;
   }
 
   /** The budget in bytes. */

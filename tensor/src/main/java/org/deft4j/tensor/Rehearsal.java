@@ -35,13 +35,9 @@ public final class Rehearsal implements AutoCloseable {
     return CURRENT.get() != null;
   }
 
-  /** The pool that new memory of {@code device} comes from on this thread; null for none. */
-  static MemoryPool pool(Device device) {
-    Rehearsal current = CURRENT.get();
-    if (current != null) {
-      return current.pool;
-    }
-    return device == Device.CPU ? MemoryPool.cpu() : null;
+  /** The one that is open on this thread, or null. */
+  static Rehearsal current() {
+    return CURRENT.get();
   }
 
   /** The accounts. */

@@ -21,9 +21,9 @@ final class Storage {
 
   /** Memory of {@code device}, or in a {@link Rehearsal} that of the meta device, on its accounts. */
   static Storage allocate(Device device, long bytes, Supplier<String> what) {
-    MemoryPool pool = Rehearsal.pool(device);
-    return new Storage(Rehearsal.isOpen() ? Device.META : device, bytes, pool,
-        pool == null ? null : pool.allocate(bytes, what));
+    boolean rehearsed = Rehearsal.isOpen();
+    MemoryPool pool = device == Device.CPU || rehearsed ? MemoryPool.cpu() : null;
+    return new Storage(rehearsed ? Device.META : device, bytes, pool, pool == null ? null : pool.allocate(bytes, what));
   }
 
   Device device() {

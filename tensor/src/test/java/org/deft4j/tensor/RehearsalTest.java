@@ -7,6 +7,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -39,6 +40,7 @@ class RehearsalTest {
       assertTrue(Rehearsal.isOpen());
       assertEquals(0, program(), "elements are zeros");
       MemoryPool accounts = rehearsal.pool();
+      assertSame(accounts, MemoryPool.cpu(), "a program that asks for the pool gets the accounts");
       assertEquals(cpu.peakLiveBytes(), accounts.peakLiveBytes());
       assertEquals(cpu.peakReservedBytes(), accounts.peakReservedBytes());
       assertEquals(cpu.systemAllocations() - asked, accounts.systemAllocations());

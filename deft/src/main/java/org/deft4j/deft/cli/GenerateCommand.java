@@ -55,6 +55,10 @@ final class GenerateCommand extends Subcommand {
   @Option(names = "--out", paramLabel = "FILE", description = "Where the picture goes, a name in .png.")
   Path out;
 
+  @Option(names = "--dry-run",
+      description = "Print what would be done and the memory it would take; load no weights, write nothing.")
+  boolean dryRun;
+
   @Override
   void check(List<String> problems) {
     Checks.model(problems, model);
@@ -93,7 +97,10 @@ final class GenerateCommand extends Subcommand {
   @Override
   int run(Console console) throws Exception {
     long first = CommonOptions.seed(seed, console);
-    return new Generation(model, adapters.stream().map(AdapterArgument::parse).toList(), prompt, negative, scheduler, steps,
-        guidance, width, height, first, count, out).run(console);
+    Activity activity = new Activity();
+    Interruption.install(console, activity);
+    Generation generation = new Generation(model, adapters.stream().map(AdapterArgument::parse).toList(), prompt, negative, scheduler, steps,
+        guidance, width, height, first, count, out);
+    return dryRun ? generation.plan(console, activity) : generation.run(console, activity);
   }
 }

@@ -1,5 +1,7 @@
 package org.deft4j.tensor;
 
+import com.sun.management.OperatingSystemMXBean;
+import java.lang.management.ManagementFactory;
 import java.util.function.Supplier;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -218,9 +220,14 @@ public final class MemoryPool {
     if (given != null) {
       return parseBytes(given);
     }
-    var system = java.lang.management.ManagementFactory.getOperatingSystemMXBean();
-    return system instanceof com.sun.management.OperatingSystemMXBean os
-        ? os.getTotalMemorySize() / 10 * 9 : Long.MAX_VALUE;
+    long machine = machineBytes();
+    return machine == Long.MAX_VALUE ? machine : machine / 10 * 9;
+  }
+
+  /** The memory of this machine, or what its container allows; {@link Long#MAX_VALUE} where the system does not tell. */
+  public static long machineBytes() {
+    return ManagementFactory.getOperatingSystemMXBean() instanceof OperatingSystemMXBean system
+        ? system.getTotalMemorySize() : Long.MAX_VALUE;
   }
 
   /**

@@ -28,8 +28,10 @@ public final class SafetensorsFile implements WeightSource {
   private final FileChannel channel;
   private final SafetensorsHeader header;
   private final long dataStart;
+  private final FileState opened;
 
-  private SafetensorsFile(Path path, FileChannel channel, SafetensorsHeader header, long dataStart) {
+  private SafetensorsFile(Path path, FileChannel channel, SafetensorsHeader header, long dataStart, FileState opened) {
+    this.opened = opened;
     this.path = path;
     this.channel = channel;
     this.header = header;
@@ -41,6 +43,7 @@ public final class SafetensorsFile implements WeightSource {
     FileChannel channel = null;
     boolean opened = false;
     try {
+      FileState state = FileState.of(path);
       channel = FileChannel.open(path, StandardOpenOption.READ);
       long size = channel.size();
       long length = headerLength(path, channel, size);
@@ -49,7 +52,7 @@ public final class SafetensorsFile implements WeightSource {
       long dataStart = SafetensorsHeader.PREFIX + length;
       SafetensorsHeader header = SafetensorsHeader.parse(path, json, size - dataStart);
       opened = true;
-      return new SafetensorsFile(path, channel, header, dataStart);
+      return new SafetensorsFile(path, channel, header, dataStart, state);
     } catch (IOException e) {
       throw FormatException.unreadable(path, e);
     } finally {
@@ -163,6 +166,7 @@ public final class SafetensorsFile implements WeightSource {
         ByteBuffer chunk = bytes.asSlice(at, Math.min(CHUNK, bytes.byteSize() - at)).asByteBuffer();
         readFully(path, channel, dataStart + begin + at, chunk, name);
       }
+      requireUnchanged(name);
       done = true;
       return tensor;
     } catch (IOException e) {
@@ -171,6 +175,14 @@ public final class SafetensorsFile implements WeightSource {
       if (!done) {
         tensor.close();
       }
+    }
+  }
+
+  /** What was read may be old in one part and new in another where the file was written to meanwhile. */
+  private void requireUnchanged(String name) throws IOException {
+    if (opened.wasWrittenTo(path)) {
+      throw FormatException.tensor(path, FormatException.NO_OFFSET, name,
+          "the file was written to while it was read; start again when that is over");
     }
   }
 

@@ -36,7 +36,7 @@ final class Activity {
   /** From now on: {@code phase}, or with a {@code detail} (may be empty) the next part of it. */
   void begin(Phase phase, String detail) {
     listener.begins(phase, detail);
-    now = phase.doing() + (detail.isEmpty() ? "" : ", " + detail);
+    now = phase.doing() + (detail.isEmpty() ? "" : (phase == Phase.WRITING ? " " : ", ") + detail);
   }
 
   /** From now on: step {@code number} of {@code all}. */

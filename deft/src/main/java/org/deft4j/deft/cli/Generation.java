@@ -44,7 +44,10 @@ record Generation(String modelName, List<AdapterArgument> adapters, String promp
     try (StableDiffusion model = StableDiffusion.open(modelName)) {
       Settings request = request(model);
       activity.begin(Phase.ESTIMATING, "");
-      check(model, request).require(model, () -> remedies(model, request));
+      MemoryCheck check = check(model, request);
+      check.require(model, () -> remedies(model, request));
+      activity.begin(Phase.LOADING, "");
+      console.message(check.announcement());
       List<Map<String, Object>> pictures = new ArrayList<>();
       activity.named(() -> make(model, request, count, activity, new Receiver() {
         @Override

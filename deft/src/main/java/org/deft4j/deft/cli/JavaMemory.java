@@ -1,8 +1,6 @@
 package org.deft4j.deft.cli;
 
 import java.io.IOException;
-import java.lang.management.ManagementFactory;
-import java.lang.management.MemoryMXBean;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.deft4j.tensor.MemoryPool;
@@ -14,6 +12,9 @@ final class JavaMemory {
   /** Bytes that come after the estimate: compiled code and its compiler, the rest of the young generation, packed panels. */
   static final long TO_COME = 78L << 20;
 
+  /** Bytes of a JVM beside its heap: classes, its own code and compiled code. */
+  private static final long BARE = 80L << 20;
+
   private JavaMemory() {}
 
   /** As measured now, and what will come. */
@@ -24,16 +25,16 @@ final class JavaMemory {
   private static long now() {
     try {
       return Files.readAllLines(STATUS).stream().filter(line -> line.startsWith(RESIDENT))
-          .mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")) * 1024).findFirst().orElseGet(JavaMemory::committed)
+          .mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")) * 1024).findFirst().orElseGet(JavaMemory::assumed)
           - MemoryPool.cpu().reservedBytes();
     } catch (IOException _) {
-      return committed();
+      return assumed();
     }
   }
 
-  /** Where the system does not tell: what the JVM has asked for. */
-  private static long committed() {
-    MemoryMXBean memory = ManagementFactory.getMemoryMXBean();
-    return memory.getHeapMemoryUsage().getUsed() + memory.getNonHeapMemoryUsage().getCommitted();
+  /** Where the system does not tell: what the heap holds, and about what a JVM takes beside it. */
+  private static long assumed() {
+    Runtime runtime = Runtime.getRuntime();
+    return runtime.totalMemory() - runtime.freeMemory() + BARE;
   }
 }

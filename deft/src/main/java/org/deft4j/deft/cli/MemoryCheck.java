@@ -1,8 +1,6 @@
 package org.deft4j.deft.cli;
 
-import com.sun.management.OperatingSystemMXBean;
 import java.io.IOException;
-import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -27,12 +25,7 @@ record MemoryCheck(MemoryPlan plan, long java, long budget, long machine) {
 
   /** Against this process and this machine. */
   static MemoryCheck of(MemoryPlan plan) {
-    return new MemoryCheck(plan, JavaMemory.expected(), MemoryPool.cpu().budget(), machineBytes());
-  }
-
-  private static long machineBytes() {
-    return ManagementFactory.getOperatingSystemMXBean() instanceof OperatingSystemMXBean os ? os.getTotalMemorySize()
-        : Long.MAX_VALUE;
+    return new MemoryCheck(plan, JavaMemory.expected(), MemoryPool.cpu().budget(), MemoryPool.machineBytes());
   }
 
   /** The most that will be resident. */
@@ -42,6 +35,13 @@ record MemoryCheck(MemoryPlan plan, long java, long budget, long machine) {
 
   boolean fits() {
     return plan.reserved() <= budget && total() <= machine;
+  }
+
+  /** What a run says before it starts. */
+  String announcement() {
+    long weights = plan.types().values().stream().flatMap(types -> types.values().stream()).mapToLong(Long::longValue).sum();
+    return "loading " + MemoryPool.describe(weights) + " of weights; " + MemoryPool.describe(total())
+        + " of memory will be taken at most";
   }
 
   /**

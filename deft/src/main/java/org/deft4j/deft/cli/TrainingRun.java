@@ -70,7 +70,10 @@ final class TrainingRun {
     try (StableDiffusion model = StableDiffusion.open(modelName)) {
       List<TrainingPicture> pictures = pictures(model);
       activity.begin(Phase.ESTIMATING, "");
-      check(model, pictures, new Counts()).require(model, () -> remedies(model, pictures));
+      MemoryCheck check = check(model, pictures, new Counts());
+      check.require(model, () -> remedies(model, pictures));
+      activity.begin(Phase.LOADING, "");
+      console.message(check.announcement());
       long[] done = new long[1];
       activity.named(() -> work(model, pictures, options, activity, new Course() {
         private long since = System.nanoTime();

@@ -6,6 +6,8 @@ import org.deft4j.tensor.op.Contraction;
 
 import static org.deft4j.autograd.Rule.keeping;
 import static org.deft4j.autograd.Saves.input;
+import static org.deft4j.autograd.Saves.inputs;
+import static org.deft4j.autograd.Saves.output;
 
 /** Sums of products: bilinear, so the gradient by one side needs only the other side. */
 final class ContractionRules {
@@ -26,11 +28,30 @@ final class ContractionRules {
           keeping(input(1), b -> run(new Contraction.Conv2dInputGrad(spec, b.shape(0)), b.dy(), b.input(1))),
           keeping(input(0), b -> run(new Contraction.Conv2dWeightGrad(spec, b.shape(1)), b.dy(), b.input(0))),
           keeping(b -> b.dy().sum(0, 2, 3)));
+      case Contraction.RankUpdate(var scale) -> rankUpdate(scale);
       case Contraction.Attention attention -> new AttentionRule(attention);
       case Contraction.Conv2dInputGrad _ -> throw Rule.firstOrderOnly(op);
       case Contraction.Conv2dWeightGrad _ -> throw Rule.firstOrderOnly(op);
       case Contraction.AttentionGrad _ -> throw Rule.firstOrderOnly(op);
     };
+  }
+
+  /**
+   * {@code z = x + t l^T, t = scale u - x s}: with {@code q = -dz l}, {@code dx = dz + q s^T}, which is the same operation on dz with s
+   * and l exchanged, {@code ds = x^T q}, {@code dl = dz^T t}, {@code du = -scale q}.
+   */
+  private static Rule rankUpdate(double scale) {
+    return Rule.together(inputs(3).and(output(1)), b -> {
+      Tensor[] gradients = new Tensor[b.inputs()];
+      Tensor[] back = Dispatch.run(new Contraction.RankUpdate(1), b.dy(), b.input(2), b.input(1));
+      gradients[0] = back[0];
+      gradients[1] = b.needs(1) ? rows(b.input(0)).t().matmul(rows(back[1])) : null;
+      gradients[2] = b.needs(2) ? rows(b.dy()).t().matmul(rows(b.output(1))) : null;
+      if (b.inputs() == 4) {
+        gradients[3] = b.needs(3) ? back[1].mul(-scale) : null;
+      }
+      return gradients;
+    });
   }
 
   private static Tensor run(Contraction op, Tensor... inputs) {

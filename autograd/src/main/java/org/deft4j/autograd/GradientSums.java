@@ -2,6 +2,7 @@ package org.deft4j.autograd;
 
 import java.util.HashMap;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Shape;
@@ -16,24 +17,40 @@ import org.deft4j.tensor.op.InPlace;
 final class GradientSums implements AutoCloseable {
   private final Map<Long, Tensor> sums = new HashMap<>();
 
-  /**
-   * Adds {@code gradient}, which the caller still owns, to that of {@code value}: in place where nobody else sees the sum's
-   * memory and no other tape wants to record the addition. The bits are the same.
-   */
+  /** Adds {@code gradient}, which the caller still owns, to that of {@code value}. */
   void add(Object from, Value value, Tensor gradient) {
+    add(from, value, gradient, null);
+  }
+
+  /**
+   * Adds {@code gradient}, which the caller still owns, to that of {@code value}, or to a {@code part} of it: in place where
+   * nobody else sees the sum's memory and no other tape wants to record the addition. The bits are the same.
+   */
+  void add(Object from, Value value, Tensor gradient, UnaryOperator<Tensor> part) {
     if (gradient.dtype() != value.gradientType()) {
       throw new IllegalStateException(from + ": a rule gave a gradient " + gradient + " for " + value);
     }
-    Tensor term = undoBroadcast(gradient, value.shape());
     Tensor sum = sums.get(value.id());
-    if (sum == null) {
-      sums.put(value.id(), term.share());
-    } else if (sum.isShared() || !sum.isContiguous() || !Tape.recording().isEmpty()) {
-      sums.put(value.id(), sum.add(term).share());
-      sum.close();
+    if (sum == null || sum.isShared() || !sum.isContiguous() || !Tape.recording().isEmpty()) {
+      Tensor term = part == null ? undoBroadcast(gradient, value.shape()) : among(zeros(gradient, value), part, gradient);
+      sums.put(value.id(), sum == null ? term.share() : sum.add(term).share());
+      if (sum != null) {
+        sum.close();
+      }
+    } else if (part == null) {
+      Dispatch.run(new InPlace.AddScaledInto(1), sum, undoBroadcast(gradient, value.shape()));
     } else {
-      Dispatch.run(new InPlace.AddScaledInto(1), sum, term);
+      Dispatch.run(new InPlace.AddScaledInto(1), part.apply(sum), gradient);
     }
+  }
+
+  private static Tensor zeros(Tensor like, Value value) {
+    return Backward.filled(like.device(), like.dtype(), value.shape(), 0);
+  }
+
+  private static Tensor among(Tensor zeros, UnaryOperator<Tensor> part, Tensor gradient) {
+    Dispatch.run(new InPlace.CopyInto(), part.apply(zeros), gradient);
+    return zeros;
   }
 
   /**

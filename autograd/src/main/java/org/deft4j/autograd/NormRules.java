@@ -32,12 +32,17 @@ final class NormRules {
       case Norm.GroupNorm(var groups, var eps) -> onlyBias ? bias(NormRules::overChannels)
           : Rule.together(input(0).and(input(1)).and(output(1)).and(output(2)), b -> Dispatch.run(
               new Norm.GroupNormGrad(groups), b.dy(), b.input(0), b.output(1), b.output(2), b.input(1)));
+      // y = silu(h): dh = dy silu'(h), and from there as above
+      case Norm.GroupNormSilu(var groups, var eps) -> Rule.together(
+          input(0).and(input(1)).and(input(2)).and(output(1)).and(output(2)), b -> Dispatch.run(
+              new Norm.GroupNormSiluGrad(groups), b.dy(), b.input(0), b.output(1), b.output(2), b.input(1), b.input(2)));
       case Norm.LayerNorm(var dims, var eps) -> onlyBias ? bias(Backward::dy)
           : Rule.together(input(0).and(input(1)).and(output(1)).and(output(2)), b -> Dispatch.run(
               new Norm.LayerNormGrad(dims), withWeight(b, b.dy(), b.input(0), b.output(1), b.output(2))));
       case Norm.RmsNorm _ -> Rule.together(input(0).and(input(1)).and(output(1)), b -> Dispatch.run(
           new Norm.RmsNormGrad(), withWeight(b, b.dy(), b.input(0), b.output(1))));
       case Norm.GroupNormGrad _ -> throw Rule.firstOrderOnly(op);
+      case Norm.GroupNormSiluGrad _ -> throw Rule.firstOrderOnly(op);
       case Norm.LayerNormGrad _ -> throw Rule.firstOrderOnly(op);
       case Norm.RmsNormGrad _ -> throw Rule.firstOrderOnly(op);
     };

@@ -52,7 +52,7 @@ final class OpStep implements Step {
         Tensor[] gradients = rule.gradients(new Pass(dy));
         for (int i = 0; i < inputs.length; i++) {
           if (needs.has(i)) {
-            sums.add(op, inputs[i], gradients[i]);
+            sums.add(op, inputs[i], gradients[i], rule.part());
           }
         }
       }

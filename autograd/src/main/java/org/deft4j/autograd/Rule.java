@@ -1,6 +1,7 @@
 package org.deft4j.autograd;
 
 import java.util.function.Function;
+import java.util.function.UnaryOperator;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Op;
 
@@ -18,6 +19,11 @@ interface Rule {
 
   /** The gradient of each input; null where none is needed. */
   Tensor[] gradients(Backward back);
+
+  /** Which part of the input's gradient it is that {@link #gradients} gives, the rest being zero; null where it is all of it. */
+  default UnaryOperator<Tensor> part() {
+    return null;
+  }
 
   /** The gradient of one input, and what must be kept to compute it. */
   record Partial(Saves saves, Function<Backward, Tensor> gradient) {}
@@ -70,6 +76,29 @@ interface Rule {
       @Override
       public Tensor[] gradients(Backward back) {
         return gradients.apply(back);
+      }
+    };
+  }
+
+  /**
+   * An operation of one input whose output is a part of it, element by element: of the gradient only that part is given, so
+   * that many parts of one tensor add up without a tensor of its size for each.
+   */
+  static Rule ofPart(UnaryOperator<Tensor> part) {
+    return new Rule() {
+      @Override
+      public Saves saves(Needs needs) {
+        return Saves.NOTHING;
+      }
+
+      @Override
+      public Tensor[] gradients(Backward back) {
+        return new Tensor[] {back.dy()};
+      }
+
+      @Override
+      public UnaryOperator<Tensor> part() {
+        return part;
       }
     };
   }

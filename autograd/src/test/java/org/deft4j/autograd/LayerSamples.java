@@ -54,6 +54,10 @@ final class LayerSamples {
     Contraction linear = new Contraction.Linear();
     add(linear, "rows and bias", any(4, 3), any(2, 3), any(2));
     add(linear, "a vector", any(3), any(2, 3), any(2));
+    Contraction update = new Contraction.RankUpdate(0.75);
+    add(update, "removed and injected", any(4, 3), any(3, 2), any(3, 2), any(4, 2));
+    add(update, "removed only, many dimensions", any(2, 2, 3).transposed(), any(3, 1), any(3, 1));
+    call(update, "one basis", in -> Dispatch.run(update, in[0], in[1], in[1], in[2])[0], any(2, 4), any(4, 2), any(2, 2));
     add(linear, "many dimensions, no bias", any(2, 2, 3).transposed(), any(2, 3).transposed());
   }
 
@@ -87,6 +91,8 @@ final class LayerSamples {
     add(new Norm.GroupNorm(2, 1e-5), "a picture", any(2, 4, 2, 2), any(4), any(4));
     add(new Norm.GroupNorm(1, 1e-2), "one group, transposed", any(2, 3, 2).transposed(), any(3), any(3).sliced());
     add(new Norm.GroupNorm(3, 1e-2), "a group per channel", any(1, 3, 3), any(3), any(3));
+    add(new Norm.GroupNormSilu(2, 1e-5), "a picture", any(2, 4, 2, 2), any(4), any(4));
+    add(new Norm.GroupNormSilu(3, 1e-2), "a group per channel, transposed", any(2, 3, 2).transposed(), any(3), any(3).sliced());
     add(new Norm.LayerNorm(1, 1e-5), "rows", any(3, 4), any(4), any(4));
     add(new Norm.LayerNorm(2, 1e-2), "two dimensions, transposed", any(2, 2, 3).transposed(), any(2, 3), any(2, 3));
     add(new Norm.LayerNorm(1, 1e-3), "no weight", any(2, 2, 3));

@@ -160,6 +160,11 @@ class MutationTest {
           }
           return gradients;
         }
+
+        @Override
+        public UnaryOperator<Tensor> part() {
+          return real.part();
+        }
       };
     }
 

@@ -1,5 +1,6 @@
 package org.deft4j.autograd;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import org.deft4j.tensor.DType;
@@ -361,5 +362,24 @@ class TapeTest {
       Executable action) {
     T error = assertThrows(type, action);
     assertTrue(error.getMessage().contains(text), error.getMessage());
+  }
+
+  /** Slices that overlap, one that is used twice, and the whole: the terms meet in one sum, however they come. */
+  @Test
+  void slicesOfOneTensorAddUp() {
+    double[] values = new double[24];
+    Arrays.setAll(values, i -> i - 7.5);
+    Tensor x = Tensor.of(values, 4, 6);
+    double[] wanted = new double[24];
+    try (Tape tape = Tape.watch(x)) {
+      Tensor left = x.slice(1, 0, 4);
+      Tensor right = x.slice(1, 2, 6, 2);
+      Tensor y = left.mul(2).sum().add(right.mul(right).sum()).add(left.sum()).add(x.square().sum());
+      for (int i = 0; i < 24; i++) {
+        int column = i % 6;
+        wanted[i] = 2 * values[i] + (column < 4 ? 3 : 0) + (column == 2 || column == 4 ? 2 * values[i] : 0);
+      }
+      assertArrayEquals(wanted, tape.gradients(y).of(x).toDoubles(), 1e-12);
+    }
   }
 }

@@ -111,8 +111,8 @@ public final class DiffusersLora {
     }
 
     @Override
-    public Tensor load(String name) {
-      return file.load(name);
+    public Tensor load(String name, DType type) {
+      return file.load(name, type);
     }
 
     @Override

@@ -56,6 +56,11 @@ public abstract sealed class LayerAdapter implements Adapter, AutoCloseable perm
     return current().delta(x, y0, strength);
   }
 
+  @Override
+  public final Tensor applied(Tensor x, Tensor y0) {
+    return current().applied(x, y0, strength);
+  }
+
   /** {@code strength * delta W}, in the adapter's type. */
   public final Tensor weightDelta(Tensor weight) {
     return current().weightDelta(weight, strength);

@@ -1,7 +1,9 @@
 package org.deft4j.deft;
 
 import java.util.function.UnaryOperator;
+import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.Contraction;
 
 /**
  * The one kernel of every method: what an adapter adds to a layer {@code y0 = x W^T},
@@ -47,6 +49,18 @@ public record LowRankUpdate(Tensor left, Tensor right, Tensor injection, Tensor 
     removed = scaled(removed, strength);
     return left == injection ? injected.sub(removed).linear(left)
         : injected.linear(injection).sub(removed.linear(left));
+  }
+
+  /**
+   * {@code y0 + strength * delta}: at full strength, and where E is L, in one pass over y0 ({@link Contraction.RankUpdate}), to the
+   * same bits.
+   */
+  public Tensor applied(Tensor x, Tensor y0, double strength) {
+    if (left == null || strength != 1 || (input != null && injection != left)) {
+      return y0.add(delta(x, y0, strength));
+    }
+    Contraction step = new Contraction.RankUpdate(scale);
+    return input == null ? Dispatch.run(step, y0, right, left)[0] : Dispatch.run(step, y0, right, left, x.linear(input))[0];
   }
 
   /** {@code strength * delta W} for {@code weight} [out, in], in the adapter's type. */

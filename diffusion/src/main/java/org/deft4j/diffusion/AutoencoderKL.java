@@ -12,6 +12,8 @@ import org.deft4j.tensor.Tensor;
 public final class AutoencoderKL extends Module {
   private static final double LOG_VARIANCE_MIN = -30;
   private static final double LOG_VARIANCE_MAX = 20;
+  /** Pictures of a larger side are decoded by tiles of it. */
+  private static final int TILE = 512;
 
   private final VaeConfig config;
   private final VaeCoder encoder;
@@ -39,16 +41,28 @@ public final class AutoencoderKL extends Module {
     return Posterior.of(moments(picture));
   }
 
-  /** Mean and log-variance, side by side: [N,2L,H/8,W/8]. */
+  /**
+   * Mean and log-variance, side by side: [N,2L,H/8,W/8]. A picture larger than those the model was made for (and than {@value
+   * #TILE} pixels) is encoded by tiles of that size.
+   */
   public Tensor moments(Tensor picture) {
+    int side = Math.max(TILE, config.sampleSize());
+    return new VaeTiles(side, side / config.downscale()).run(picture, this::momentsOfOnePiece);
+  }
+
+  /** The picture of a latent that has been divided by the scaling factor; above {@value #TILE} pixels by tiles of that size. */
+  public Tensor decode(Tensor latent) {
+    return new VaeTiles(TILE / config.downscale(), TILE).run(latent, this::decodeOnePiece);
+  }
+
+  Tensor momentsOfOnePiece(Tensor picture) {
     return Scope.run(() -> {
       Tensor h = encoder.forward(picture);
       return quantConv == null ? h : quantConv.forward(h);
     });
   }
 
-  /** The picture of a latent that has been divided by the scaling factor. */
-  public Tensor decode(Tensor latent) {
+  Tensor decodeOnePiece(Tensor latent) {
     return Scope.run(() -> decoder.forward(postQuantConv == null ? latent : postQuantConv.forward(latent)));
   }
 

@@ -36,12 +36,12 @@ final class ResnetBlock2D extends Module {
 
   Tensor forward(Tensor x, Tensor temb) {
     return observed(Scope.run(() -> {
-      Tensor h = conv1.forward(norm1.forward(x).silu());
+      Tensor h = conv1.forward(norm1.forwardSilu(x));
       if (timeProjection != null) {
         Tensor t = timeProjection.forward(temb.silu());
         h = h.add(t.reshape(t.size(0), t.size(1), 1, 1));
       }
-      h = conv2.forward(norm2.forward(h).silu());
+      h = conv2.forward(norm2.forwardSilu(h));
       return (shortcut == null ? x : shortcut.forward(x)).add(h);
     }));
   }

@@ -6,6 +6,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
 import org.deft4j.nn.Module;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.MemoryPool;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.DiffusersFolder;
@@ -25,6 +27,7 @@ public final class StableDiffusion implements AutoCloseable {
   private static final List<String> PIPELINES = List.of("StableDiffusionPipeline", "StableDiffusionXLPipeline");
 
   private final String model;
+  private final DType weights;
   private final String name;
   private final boolean isXl;
   private final boolean zerosForNoNegative;
@@ -36,8 +39,9 @@ public final class StableDiffusion implements AutoCloseable {
   private final AutoencoderKL vae;
   private final JsonObject scheduler;
 
-  private StableDiffusion(String model, ModelSource source) {
+  private StableDiffusion(String model, DType weights, ModelSource source) {
     this.model = model;
+    this.weights = weights;
     isXl = source.pipeline().equals("StableDiffusionXLPipeline");
     name = Path.of(source.source()).toAbsolutePath().normalize().getFileName().toString().replaceFirst("\\.safetensors$", "");
     zerosForNoNegative = isXl && (!(source instanceof DiffusersFolder folder)
@@ -51,9 +55,14 @@ public final class StableDiffusion implements AutoCloseable {
     vae = new AutoencoderKL(VaeConfig.from(source.config("vae")));
   }
 
-  /** Opens a model and loads its weights; see {@link #open} and {@link #loadWeights}. */
+  /** Loads a model with its weights in the types they are stored in. */
   public static StableDiffusion load(String model) {
-    StableDiffusion opened = open(model);
+    return load(model, null);
+  }
+
+  /** Opens a model and loads its weights; see {@link #open} and {@link #loadWeights}. */
+  public static StableDiffusion load(String model, DType weights) {
+    StableDiffusion opened = open(model, weights);
     try {
       opened.loadWeights(part -> {});
       return opened;
@@ -67,37 +76,40 @@ public final class StableDiffusion implements AutoCloseable {
    * Opens a model, without its weights: a diffusers folder, a single-file checkpoint, or {@code org/name} in the Hugging Face
    * cache.
    *
+   * @param weights what matrices and kernels will be held in, whatever they are stored in; null: as they are stored
    * @throws FormatException if it is none of these, or its configuration asks for what we do not have
    */
-  public static StableDiffusion open(String model) {
+  public static StableDiffusion open(String model, DType weights) {
     try (ModelSource source = ModelSource.open(model)) {
       if (!PIPELINES.contains(source.pipeline())) {
         throw new FormatException(model + ": a " + source.pipeline() + " is not supported; " + String.join(" and ", PIPELINES)
             + " are");
       }
-      return new StableDiffusion(model, source);
+      return new StableDiffusion(model, weights, source);
     }
   }
 
   /**
-   * Loads the weights of every part; {@code reading} is told of each part before it is read.
+   * Loads the weights of every part, each tensor converted as it is read, so that nothing is held twice; {@code reading} is
+   * told of each part before it is read.
    *
-   * @throws FormatException if they do not fit the configuration; every difference is listed
+   * @throws FormatException if they do not fit the configuration (every difference is listed), or a weight is beyond the
+   *     range of the type asked for
    */
   public void loadWeights(Consumer<String> reading) {
     try (ModelSource source = ModelSource.open(model)) {
       parts().forEach((part, module) -> {
         reading.accept(part);
-        loadWeights(source, part, module);
+        loadWeights(source, part, module, weights);
       });
     }
   }
 
-  private static void loadWeights(ModelSource source, String part, Module module) {
+  private static void loadWeights(ModelSource source, String part, Module module, DType type) {
     Map<String, Target> expected = new LinkedHashMap<>();
     module.parameters().forEach((path, parameter) -> expected.put(path, new Target(parameter.shape(), parameter::set)));
-    try (Scope _ = Scope.open(); WeightSource weights = source.weights(part)) {
-      Weights.load(part, expected, weights);
+    try (Scope _ = Scope.open(); WeightSource stored = source.weights(part)) {
+      Weights.load(part, expected, stored, type);
     }
   }
 
@@ -218,6 +230,21 @@ public final class StableDiffusion implements AutoCloseable {
       return new Conditioning(positive.context().zerosLike(), positive.pooled().zerosLike());
     }
     return encode(negative == null ? "" : negative);
+  }
+
+  /** Lets go of the text encoders' weights; once all prompts are encoded nothing needs them. {@link #encode} is over then. */
+  public void releaseTextEncoders() {
+    textEncoder.close();
+    if (isXl) {
+      textEncoder2.close();
+    }
+    MemoryPool.cpu().trim();
+  }
+
+  /** Lets go of the autoencoder's weights, which training needs no more once the pictures are encoded. */
+  public void releaseVae() {
+    vae.close();
+    MemoryPool.cpu().trim();
   }
 
   /** Lets go of all weights. */

@@ -4,6 +4,7 @@ import java.util.function.Supplier;
 import org.deft4j.diffusion.StableDiffusion.Conditioning;
 import org.deft4j.diffusion.UNet2DConditionModel.Added;
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.MemoryPool;
 import org.deft4j.tensor.NumericException;
 import org.deft4j.tensor.RandomSource;
 import org.deft4j.tensor.Scope;
@@ -58,17 +59,35 @@ public final class StableDiffusionPipeline {
     void done(int step, int steps, Tensor latent);
   }
 
+  /**
+   * What the settings' texts say to the model; pictures of other seeds share it.
+   *
+   * @param negative null where guidance is not wanted
+   */
+  public record Prompts(Conditioning positive, Conditioning negative) {}
+
+  /** Encodes the settings' texts: all that the text encoders are needed for. */
+  public Prompts encode(Settings settings) {
+    Conditioning positive = model.encode(settings.prompt());
+    return new Prompts(positive, settings.guidance() > 1 ? model.encodeNegative(settings.negative(), positive) : null);
+  }
+
   /** The picture [1,3,H,W] in -1..1 (not yet clamped); the noise is drawn from {@code random}. */
   public Tensor generate(Settings settings, RandomSource random, Progress progress) {
+    return Scope.run(() -> generate(settings, encode(settings), random, progress));
+  }
+
+  /** The same for texts that are encoded already. */
+  public Tensor generate(Settings settings, Prompts prompts, RandomSource random, Progress progress) {
     return Scope.run(() -> {
-      Conditioning positive = model.encode(settings.prompt());
-      Conditioning negative = settings.guidance() > 1 ? model.encodeNegative(settings.negative(), positive) : null;
       int scale = model.vae().config().downscale();
       Tensor noise = random.normal(DType.F32, 1, model.unet().config().inChannels(), settings.height() / scale,
           settings.width() / scale);
       float[] ids = {settings.height(), settings.width(), 0, 0, settings.height(), settings.width()};
-      Tensor latent = sample(settings, new Inputs(positive, negative, Tensor.of(ids, 1, 6), noise),
+      Tensor latent = sample(settings, new Inputs(prompts, Tensor.of(ids, 1, 6), noise),
           () -> random.normal(DType.F32, noise.shape().toArray()), progress);
+      // The autoencoder's blocks are of other sizes than the UNet's: unused ones would stay beside them.
+      MemoryPool.cpu().trim();
       return model.vae().decode(model.vae().unscale(latent));
     });
   }
@@ -76,14 +95,17 @@ public final class StableDiffusionPipeline {
   /**
    * What a run of N samples starts from.
    *
-   * @param negative null where guidance is not wanted
    * @param timeIds [N,6]: original height and width, crop top and left, target height and width; not read by SD 1.5
    * @param noise [N,L,H/8,W/8] of standard deviation 1
    */
-  record Inputs(Conditioning positive, Conditioning negative, Tensor timeIds, Tensor noise) {
+  record Inputs(Prompts prompts, Tensor timeIds, Tensor noise) {
+    boolean isGuided() {
+      return prompts.negative() != null;
+    }
+
     /** The conditions of one call of the UNet: the negative half first where there are two. */
     Conditioning batch() {
-      return negative == null ? positive : Conditioning.concat(negative, positive);
+      return isGuided() ? Conditioning.concat(prompts.negative(), prompts.positive()) : prompts.positive();
     }
   }
 
@@ -91,7 +113,7 @@ public final class StableDiffusionPipeline {
   Tensor sample(Settings settings, Inputs inputs, Supplier<Tensor> noise, Progress progress) {
     return Scope.run(() -> {
       Conditioning conditions = inputs.batch();
-      int copies = inputs.negative() == null ? 1 : 2;
+      int copies = inputs.isGuided() ? 2 : 1;
       Added added = model.isXl() ? new Added(conditions.pooled(), repeat(inputs.timeIds(), copies)) : null;
       try (Sampler sampler = scheduler.start(settings.steps(), settings.sampler())) {
         Tensor latent = Scope.release(inputs.noise().mul(sampler.initNoiseSigma()));

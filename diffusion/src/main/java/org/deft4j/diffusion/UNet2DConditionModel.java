@@ -130,7 +130,7 @@ public final class UNet2DConditionModel extends Module {
       for (UNetLevel block : upBlocks) {
         h = block.up(h, conditions, skips);
       }
-      return convOut.forward(normOut.forward(h).silu());
+      return convOut.forward(normOut.forwardSilu(h));
     }));
   }
 

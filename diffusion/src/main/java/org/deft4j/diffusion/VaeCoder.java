@@ -125,7 +125,7 @@ final class VaeCoder extends Module {
         h = block.forward(h);
       }
       h = encodes ? middle.forward(h) : h;
-      return convOut.forward(normOut.forward(h).silu());
+      return convOut.forward(normOut.forwardSilu(h));
     }));
   }
 }

@@ -11,6 +11,7 @@ import java.util.function.Predicate;
 import java.util.stream.Stream;
 import org.deft4j.diffusion.StableDiffusion.Conditioning;
 import org.deft4j.diffusion.StableDiffusionPipeline.Inputs;
+import org.deft4j.diffusion.StableDiffusionPipeline.Prompts;
 import org.deft4j.diffusion.StableDiffusionPipeline.Settings;
 import org.deft4j.diffusion.image.Picture;
 import org.deft4j.diffusion.image.PictureTensors;
@@ -102,7 +103,7 @@ class PipelineFixtureTest {
     }
     double[] ids = model.isXl() ? fixture.requireNumbers("time_ids").stream().mapToDouble(id -> id).toArray() : new double[6];
     Tensor timeIds = Tensor.of(ids, 1, 6).cast(noise.dtype()).expand(n, 6).contiguous();
-    return new Inputs(positive, negative, timeIds, noise);
+    return new Inputs(new Prompts(positive, negative), timeIds, noise);
   }
 
   private static long[] rows(List<String> names, Predicate<String> wanted, long n) {

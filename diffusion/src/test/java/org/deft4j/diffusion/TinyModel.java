@@ -65,7 +65,7 @@ record TinyModel(Path folder) {
       parameter.set(value);
     })));
     try (Scope _ = Scope.open()) {
-      Weights.load(part, expected, source);
+      Weights.load(part, expected, source, null);
     }
     return model;
   }

@@ -50,8 +50,8 @@ public abstract sealed class AdaptedLayer extends Module permits Linear, Conv2d 
     }
     return observed(Scope.run(() -> {
       Tensor y0 = product(x);
-      Tensor y = y0;
-      for (Adapter adapter : adapters) {
+      Tensor y = adapters.getFirst().applied(x, y0);
+      for (Adapter adapter : adapters.subList(1, adapters.size())) {
         y = y.add(adapter.delta(x, y0));
       }
       return bias() == null ? y : addBias(y);

@@ -10,4 +10,9 @@ import org.deft4j.tensor.Tensor;
 public interface Adapter {
   /** What this adapter adds; x is the layer's input, the result has the shape of y0. */
   Tensor delta(Tensor x, Tensor y0);
+
+  /** {@code y0 + delta(x, y0)}, where that can be had in one step, to the same bits. */
+  default Tensor applied(Tensor x, Tensor y0) {
+    return y0.add(delta(x, y0));
+  }
 }

@@ -108,6 +108,16 @@ public abstract class Module implements AutoCloseable {
     return () -> listeners.remove(listener);
   }
 
+  /** Whether a listener here or above is told what this module gives: what is its own output must then be computed. */
+  protected final boolean isObserved() {
+    for (Module module = this; module != null; module = module.parent) {
+      if (!module.listeners.isEmpty()) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   /** Tells listeners here and above that this module gives {@code output}; returns it. */
   protected final Tensor observed(Tensor output) {
     return observed("", output);

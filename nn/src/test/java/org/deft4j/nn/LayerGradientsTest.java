@@ -35,6 +35,7 @@ class LayerGradientsTest {
             m -> in -> m.forward(in[0]), random.tensor(1, 4, 5, 4)),
         layer("conv2d with adapter", adaptedConv, m -> in -> m.forward(in[0]), random.tensor(1, 2, 3, 3)),
         layer("group_norm", new GroupNorm(2, 4, 1e-5), m -> in -> m.forward(in[0]), random.tensor(2, 4, 3, 2)),
+        layer("group_norm with silu", new GroupNorm(2, 4, 1e-5), m -> in -> m.forwardSilu(in[0]), random.tensor(2, 4, 3, 2)),
         layer("layer_norm", new LayerNorm(5, 1e-5), m -> in -> m.forward(in[0]), random.tensor(2, 3, 5)),
         layer("embedding", new Embedding(5, 3), m -> in -> m.forward(in[0]), Tensor.of(new long[] {4, 0, 4, 1}, 2, 2)),
         layer("timestep embedding", new TimestepEmbedding(4, 3), m -> in -> m.forward(in[0]), random.tensor(2, 4)),

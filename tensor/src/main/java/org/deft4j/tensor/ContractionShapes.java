@@ -45,6 +45,19 @@ final class ContractionShapes {
         bias(op, x, in, in[1].size(0));
         yield List.of(new Spec(x.dtype(), x.shape().with(-1, in[1].size(0))));
       }
+      case Contraction.RankUpdate ignored -> {
+        arity(op, in, 3, 4);
+        sameType(op, in);
+        if (x.rank() < 1 || in[1].rank() != 2 || x.size(-1) != in[1].size(0)) {
+          throw wrong(op, "s", "[n, r] with n = " + (x.rank() < 1 ? "?" : x.size(-1)), in[1]);
+        }
+        sameShape(op, "l", in[1].shape(), in[2]);
+        Shape thin = x.shape().with(-1, in[1].size(1));
+        if (in.length == 4) {
+          sameShape(op, "u", thin, in[3]);
+        }
+        yield List.of(like(x), new Spec(x.dtype(), thin));
+      }
       case Contraction.Conv2d(var spec) -> conv2d(op, spec, x, in);
       case Contraction.Conv2dInputGrad(var spec, var input) -> {
         arity(op, in, 2, 2);

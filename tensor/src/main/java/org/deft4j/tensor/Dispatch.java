@@ -17,8 +17,11 @@ import org.deft4j.tensor.op.View;
  * fill them, and whoever listens (a tape, a profiler, a memory estimate) sees the operation with its inputs and outputs.
  */
 public final class Dispatch {
-  /** What a rehearsal computes. */
-  private static final Kernels NOTHING = (op, inputs, outputs) -> {};
+  /** {@link Kernels#run}, or nothing. */
+  @FunctionalInterface
+  private interface Computation {
+    void run(Op op, Tensor[] inputs, Tensor[] outputs);
+  }
 
   private static final ThreadLocal<List<Listener>> LISTENERS = ThreadLocal.withInitial(ArrayList::new);
 
@@ -83,9 +86,9 @@ public final class Dispatch {
         outputs[i] = Tensor.allocate(device, specs.get(i).dtype(), specs.get(i).shape(), op.label());
       }
       if (device == Device.CPU) {
-        execute(CpuKernels.get(), op, inputs, outputs);
+        execute(CpuKernels.get()::run, op, inputs, outputs);
       } else if (Rehearsal.isOpen()) {
-        execute(NOTHING, op, inputs, outputs);
+        execute((_, _, _) -> {}, op, inputs, outputs);
       }
     } catch (RuntimeException | Error e) {
       for (Tensor output : outputs) {
@@ -100,12 +103,13 @@ public final class Dispatch {
 
   /**
    * Runs the kernel; inputs that it wants in row-major order are copied first where they are not, and so is a source in
-   * the memory that it is copied into.
+   * the memory that it is copied or added into.
    */
-  private static void execute(Kernels kernels, Op op, Tensor[] inputs, Tensor[] outputs) {
-    boolean overlaps = op instanceof InPlace.CopyInto && inputs[0].sharesMemoryWith(inputs[1]);
+  private static void execute(Computation kernel, Op op, Tensor[] inputs, Tensor[] outputs) {
+    boolean reads = op instanceof InPlace.CopyInto || op instanceof InPlace.AddScaledInto;
+    boolean overlaps = reads && inputs[0].sharesMemoryWith(inputs[1]);
     if (takesAnyStrides(op) && !overlaps) {
-      kernels.run(op, inputs, outputs);
+      kernel.run(op, inputs, outputs);
       return;
     }
     try (Scope _ = Scope.open()) {
@@ -113,10 +117,10 @@ public final class Dispatch {
       for (int i = 0; i < dense.length; i++) {
         if (overlaps ? i == 1 : !dense[i].isContiguous()) {
           dense[i] = Tensor.allocate(Device.CPU, inputs[i].dtype(), inputs[i].shape(), op.label());
-          kernels.run(new Layout.Contiguous(), new Tensor[] {inputs[i]}, new Tensor[] {dense[i]});
+          kernel.run(new Layout.Contiguous(), new Tensor[] {inputs[i]}, new Tensor[] {dense[i]});
         }
       }
-      kernels.run(op, dense, outputs);
+      kernel.run(op, dense, outputs);
     }
   }
 
@@ -132,6 +136,7 @@ public final class Dispatch {
       case Indexing.Where ignored -> true;
       case InPlace.CopyInto ignored -> true;
       case InPlace.Fill ignored -> true;
+      case InPlace.AddScaledInto ignored -> true;
       default -> false;
     };
   }

@@ -23,21 +23,10 @@ final class LayerShapes {
 
   static List<Spec> norm(Norm op, Tensor[] in) {
     return switch (op) {
-      case Norm.GroupNorm(var groups, var eps) -> {
-        Tensor x = input(op, in, 0, 3, 3);
-        groups(op, groups, x);
-        sameShape(op, "weight", Shape.of(x.size(1)), in[1]);
-        sameShape(op, "bias", Shape.of(x.size(1)), in[2]);
-        Spec statistic = spec(x, x.size(0), groups);
-        yield List.of(like(x), statistic, statistic);
-      }
-      case Norm.GroupNormGrad(var groups) -> {
-        Tensor x = input(op, in, 1, 5, 5);
-        groups(op, groups, x);
-        statistics(op, in, Shape.of(x.size(0), groups), "mean", "rstd");
-        sameShape(op, "weight", Shape.of(x.size(1)), in[4]);
-        yield List.of(like(x), like(in[4]), like(in[4]));
-      }
+      case Norm.GroupNorm(var groups, var eps) -> groupNorm(op, groups, in);
+      case Norm.GroupNormSilu(var groups, var eps) -> groupNorm(op, groups, in);
+      case Norm.GroupNormGrad(var groups) -> groupNormGrad(op, groups, 5, in);
+      case Norm.GroupNormSiluGrad(var groups) -> groupNormGrad(op, groups, 6, in);
       case Norm.LayerNorm(var dims, var eps) -> {
         Tensor x = input(op, in, 0, 1, 3);
         Shape inner = inner(op, dims, x);
@@ -77,6 +66,25 @@ final class LayerShapes {
         yield in.length == 3 ? List.of(like(x)) : List.of(like(x), like(in[3]));
       }
     };
+  }
+
+  private static List<Spec> groupNorm(Op op, int groups, Tensor[] in) {
+    Tensor x = input(op, in, 0, 3, 3);
+    groups(op, groups, x);
+    sameShape(op, "weight", Shape.of(x.size(1)), in[1]);
+    sameShape(op, "bias", Shape.of(x.size(1)), in[2]);
+    Spec statistic = spec(x, x.size(0), groups);
+    return List.of(like(x), statistic, statistic);
+  }
+
+  private static List<Spec> groupNormGrad(Op op, int groups, int arity, Tensor[] in) {
+    Tensor x = input(op, in, 1, arity, arity);
+    groups(op, groups, x);
+    statistics(op, in, Shape.of(x.size(0), groups), "mean", "rstd");
+    for (int i = 4; i < arity; i++) {
+      sameShape(op, i == 4 ? "weight" : "bias", Shape.of(x.size(1)), in[i]);
+    }
+    return List.of(like(x), like(in[4]), like(in[4]));
   }
 
   /** The input x, all inputs being of its type; a gradient comes before it and has its shape. */

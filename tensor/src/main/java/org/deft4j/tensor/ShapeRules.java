@@ -289,7 +289,10 @@ final class ShapeRules {
       }
       case InPlace.Fill ignored -> arity(op, in, 1, 1);
       case InPlace.ScaleInto ignored -> updates(op, in, 1, 1);
-      case InPlace.AddScaledInto ignored -> updates(op, in, 2, 2);
+      case InPlace.AddScaledInto ignored -> {
+        alike(op, in, 2, 2);
+        requireOwnElements(op, in[0]);
+      }
       case InPlace.AdamUpdate ignored -> updates(op, in, 4, 4);
       case InPlace.SgdUpdate ignored -> updates(op, in, 2, 3);
     }
@@ -307,16 +310,20 @@ final class ShapeRules {
   }
 
   private static void updates(InPlace op, Tensor[] in, int min, int max) {
+    alike(op, in, min, max);
+    for (int i = 0; i < in.length; i++) {
+      if (op.changes(i) && !in[i].isContiguous()) {
+        throw wrong(op, i == 0 ? "target" : "state " + (i - 1), "a contiguous tensor", in[i]);
+      }
+    }
+  }
+
+  private static void alike(InPlace op, Tensor[] in, int min, int max) {
     arity(op, in, min, max);
     computable(op, "target", in[0]);
     sameType(op, in);
     for (int i = 1; i < in.length; i++) {
       sameShape(op, "input " + i, in[0].shape(), in[i]);
-    }
-    for (int i = 0; i < in.length; i++) {
-      if (op.changes(i) && !in[i].isContiguous()) {
-        throw wrong(op, i == 0 ? "target" : "state " + (i - 1), "a contiguous tensor", in[i]);
-      }
     }
   }
 }

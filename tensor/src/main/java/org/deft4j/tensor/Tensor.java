@@ -834,6 +834,11 @@ public final class Tensor implements AutoCloseable {
     return run(new Norm.GroupNorm(groups, eps), weight, bias);
   }
 
+  /** {@code silu(groupNorm(...))} in one pass, to the bit. */
+  public Tensor groupNormSilu(int groups, double eps, Tensor weight, Tensor bias) {
+    return run(new Norm.GroupNormSilu(groups, eps), weight, bias);
+  }
+
   /** Layer normalisation over the last {@code dims} dimensions; {@code affine}: nothing, or weight and bias. */
   public Tensor layerNorm(int dims, double eps, Tensor... affine) {
     return run(new Norm.LayerNorm(dims, eps), affine);

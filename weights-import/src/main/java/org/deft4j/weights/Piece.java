@@ -1,5 +1,6 @@
 package org.deft4j.weights;
 
+import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
@@ -12,8 +13,8 @@ sealed interface Piece {
   /** The shape, from that of the stored tensor. */
   Shape shape(Shape stored);
 
-  /** The tensor, from the stored one of this name. */
-  Tensor load(SafetensorsFile file, String stored);
+  /** The tensor in {@code type}, from the stored one of this name. */
+  Tensor load(SafetensorsFile file, String stored, DType type);
 
   /** The same data. */
   record Copy(String name) implements Piece {
@@ -23,8 +24,8 @@ sealed interface Piece {
     }
 
     @Override
-    public Tensor load(SafetensorsFile file, String stored) {
-      return file.load(stored);
+    public Tensor load(SafetensorsFile file, String stored, DType type) {
+      return file.load(stored, type);
     }
   }
 
@@ -36,8 +37,8 @@ sealed interface Piece {
     }
 
     @Override
-    public Tensor load(SafetensorsFile file, String stored) {
-      return file.loadRows(stored, start, stop);
+    public Tensor load(SafetensorsFile file, String stored, DType type) {
+      return file.loadRows(stored, start, stop, type);
     }
   }
 
@@ -49,8 +50,8 @@ sealed interface Piece {
     }
 
     @Override
-    public Tensor load(SafetensorsFile file, String stored) {
-      return Scope.run(() -> file.load(stored).t().copy());
+    public Tensor load(SafetensorsFile file, String stored, DType type) {
+      return Scope.run(() -> file.load(stored, type).t().copy());
     }
   }
 
@@ -62,8 +63,8 @@ sealed interface Piece {
     }
 
     @Override
-    public Tensor load(SafetensorsFile file, String stored) {
-      return Scope.run(() -> file.load(stored).reshape(shape(file.shape(stored)).toArray()));
+    public Tensor load(SafetensorsFile file, String stored, DType type) {
+      return Scope.run(() -> file.load(stored, type).reshape(shape(file.shape(stored)).toArray()));
     }
   }
 }

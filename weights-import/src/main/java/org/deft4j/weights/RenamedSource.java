@@ -46,8 +46,8 @@ final class RenamedSource implements WeightSource {
   }
 
   @Override
-  public Tensor load(String name) {
-    return source.load(origin(name)).named(name);
+  public Tensor load(String name, DType type) {
+    return source.load(origin(name), type).named(name);
   }
 
   @Override

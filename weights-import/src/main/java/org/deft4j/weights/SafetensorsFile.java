@@ -12,13 +12,17 @@ import java.util.Map;
 import java.util.Set;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
+import org.deft4j.tensor.Dispatch;
+import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.InPlace;
 
 /**
  * A safetensors file: eight bytes of header length N (little-endian), N bytes of JSON {@code {name: {dtype, shape,
  * data_offsets}}}, and the tensors' bytes. The header is checked whole when the file is opened; a tensor is read, never
- * mapped, straight into its memory when it is asked for, from whatever byte it starts at.
+ * mapped, straight into its memory when it is asked for, from whatever byte it starts at; where another type is asked for,
+ * piece by piece, each converted as it is read.
  */
 public final class SafetensorsFile implements WeightSource {
   /** Bytes that one read asks of the system. */
@@ -141,25 +145,37 @@ public final class SafetensorsFile implements WeightSource {
   }
 
   @Override
-  public Tensor load(String name) {
+  public Tensor load(String name, DType type) {
     TensorEntry entry = entry(name);
-    return read(name, entry.shape(), entry.begin());
+    return read(name, type, entry.shape(), entry.begin());
   }
 
   /** Rows {@code start} to {@code stop} (exclusive) of the first dimension, read alone. */
-  Tensor loadRows(String name, long start, long stop) {
+  Tensor loadRows(String name, long start, long stop, DType type) {
     TensorEntry entry = entry(name);
     Shape part = entry.shape().with(0, stop - start);
     long rowBytes = part.sub(1, part.rank()).elementCount() * dtype(name).bytes();
-    return read(name, part, entry.begin() + start * rowBytes);
+    return read(name, type, part, entry.begin() + start * rowBytes);
   }
 
-  private Tensor read(String name, Shape shape, long begin) {
-    Tensor tensor = Tensor.empty(Device.CPU, dtype(name), shape).named(name);
-    if (tensor.device() == Device.META) {
+  private Tensor read(String name, DType type, Shape shape, long begin) {
+    DType stored = dtype(name);
+    return Scope.run(() -> {
+      Tensor tensor = Tensor.empty(Device.CPU, type, shape).named(name);
+      if (type == stored) {
+        readInto(name, tensor, begin);
+      } else {
+        readConverted(name, stored, tensor, begin);
+      }
       return tensor;
+    });
+  }
+
+  /** Fills a contiguous tensor of the stored type; one without memory, in a rehearsal, stays as it is. */
+  private void readInto(String name, Tensor tensor, long begin) {
+    if (tensor.device() == Device.META) {
+      return;
     }
-    boolean done = false;
     try {
       MemorySegment bytes = tensor.bytes();
       for (long at = 0; at < bytes.byteSize(); at += CHUNK) {
@@ -167,13 +183,25 @@ public final class SafetensorsFile implements WeightSource {
         readFully(path, channel, dataStart + begin + at, chunk, name);
       }
       requireUnchanged(name);
-      done = true;
-      return tensor;
     } catch (IOException e) {
       throw FormatException.unreadable(path, e);
-    } finally {
-      if (!done) {
-        tensor.close();
+    }
+  }
+
+  /** Never more than a chunk is there in both types. */
+  private void readConverted(String name, DType stored, Tensor tensor, long begin) {
+    long count = tensor.elementCount();
+    Tensor flat = tensor.reshape(count);
+    long most = CHUNK / stored.bytes();
+    for (long start = 0; start < count; start += most) {
+      try (Scope _ = Scope.open()) {
+        Tensor chunk = Tensor.empty(Device.CPU, stored, Shape.of(Math.min(most, count - start)));
+        readInto(name, chunk, begin + start * stored.bytes());
+        Tensor target = flat.slice(0, start, start + chunk.elementCount());
+        Dispatch.run(new InPlace.CopyInto(), target, chunk);
+        if (target.device() != Device.META) {
+          ValueRange.require(path, name, chunk, target);
+        }
       }
     }
   }

@@ -13,8 +13,10 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
@@ -34,9 +36,23 @@ public final class SafetensorsWriter {
 
   /** Makes or replaces a file; the tensors' memory is written as it is, and copied only where it is not contiguous. */
   public static void write(Path path, Map<String, Tensor> tensors, Map<String, String> metadata) {
-    List<Map.Entry<String, Tensor>> ordered = tensors.entrySet().stream()
+    Map<String, TensorSpec> specs = new LinkedHashMap<>();
+    tensors.forEach((name, tensor) -> specs.put(name, TensorSpec.of(tensor)));
+    write(path, specs, tensors::get, metadata);
+  }
+
+  /**
+   * Makes or replaces a file of tensors that need not exist together: each is asked for when its turn comes, inside a scope
+   * that closes once it is written.
+   *
+   * @param specs what the tensors will be
+   * @param tensors the tensor of a name
+   */
+  public static void write(Path path, Map<String, TensorSpec> specs, Function<String, Tensor> tensors,
+      Map<String, String> metadata) {
+    List<Map.Entry<String, TensorSpec>> ordered = specs.entrySet().stream()
         .map(entry -> Map.entry(entry.getKey(), entry.getValue()))
-        .sorted(Comparator.<Map.Entry<String, Tensor>, StoredType>comparing(entry -> type(entry.getValue())).reversed()
+        .sorted(Comparator.<Map.Entry<String, TensorSpec>, StoredType>comparing(entry -> type(entry.getValue())).reversed()
             .thenComparing(Map.Entry::getKey, Text::compareCodePoints))
         .toList();
     ByteBuffer header = header(path, ordered, metadata);
@@ -47,8 +63,8 @@ public final class SafetensorsWriter {
       }
       AtomicFile.write(path, channel -> {
         writeFully(channel, header);
-        for (Map.Entry<String, Tensor> entry : ordered) {
-          writeTensor(channel, entry.getValue());
+        for (Map.Entry<String, TensorSpec> entry : ordered) {
+          writeTensor(channel, entry.getKey(), entry.getValue(), tensors);
         }
       });
     } catch (IOException e) {
@@ -56,11 +72,12 @@ public final class SafetensorsWriter {
     }
   }
 
-  private static StoredType type(Tensor tensor) {
-    return StoredType.of(tensor.dtype());
+  private static StoredType type(TensorSpec spec) {
+    return StoredType.of(spec.dtype());
   }
 
-  private static ByteBuffer header(Path path, List<Map.Entry<String, Tensor>> tensors, Map<String, String> metadata) {
+  private static ByteBuffer header(Path path, List<Map.Entry<String, TensorSpec>> tensors,
+      Map<String, String> metadata) {
     StringBuilder json = new StringBuilder("{");
     if (!metadata.isEmpty()) {
       json.append('"').append(METADATA).append("\":").append(metadata.entrySet().stream()
@@ -68,13 +85,13 @@ public final class SafetensorsWriter {
           .collect(Collectors.joining(",", "{", "}")));
     }
     long end = 0;
-    for (Map.Entry<String, Tensor> entry : tensors) {
+    for (Map.Entry<String, TensorSpec> entry : tensors) {
       if (entry.getKey().equals(METADATA)) {
         throw new IllegalArgumentException(path + ": a tensor cannot be named " + METADATA + ", the format reserves it");
       }
-      Tensor tensor = entry.getValue();
+      TensorSpec tensor = entry.getValue();
       long begin = end;
-      end = Math.addExact(end, tensor.elementCount() * tensor.dtype().bytes());
+      end = Math.addExact(end, tensor.byteCount());
       String shape = Arrays.stream(tensor.shape().toArray()).mapToObj(Long::toString)
           .collect(Collectors.joining(",", "[", "]"));
       json.append(json.length() > 1 ? "," : "").append(string(entry.getKey())).append(":{\"dtype\":\"").append(type(tensor))
@@ -123,8 +140,14 @@ public final class SafetensorsWriter {
     return json.append('"').toString();
   }
 
-  private static void writeTensor(FileChannel channel, Tensor tensor) throws IOException {
+  private static void writeTensor(FileChannel channel, String name, TensorSpec spec, Function<String, Tensor> tensors)
+      throws IOException {
     try (Scope _ = Scope.open()) {
+      Tensor tensor = tensors.apply(name);
+      if (!TensorSpec.of(tensor).equals(spec)) {
+        throw new IllegalArgumentException("tensor " + Text.quote(name) + " was announced as " + spec.dtype() + spec.shape()
+            + " and is " + tensor);
+      }
       MemorySegment bytes = tensor.contiguous().bytes();
       for (long done = 0; done < bytes.byteSize(); done += CHUNK) {
         writeFully(channel, bytes.asSlice(done, Math.min(CHUNK, bytes.byteSize() - done)).asByteBuffer());

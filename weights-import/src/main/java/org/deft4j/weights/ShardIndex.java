@@ -132,8 +132,8 @@ public final class ShardIndex implements WeightSource {
   }
 
   @Override
-  public Tensor load(String name) {
-    return place(name).load(name);
+  public Tensor load(String name, DType type) {
+    return place(name).load(name, type);
   }
 
   @Override

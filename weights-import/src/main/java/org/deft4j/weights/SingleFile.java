@@ -185,8 +185,8 @@ public final class SingleFile implements ModelSource {
     }
 
     @Override
-    public Tensor load(String name) {
-      return origin(name).piece().load(file, origin(name).stored()).named(name);
+    public Tensor load(String name, DType type) {
+      return origin(name).piece().load(file, origin(name).stored(), type).named(name);
     }
 
     @Override

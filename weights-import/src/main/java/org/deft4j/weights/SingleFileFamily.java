@@ -9,7 +9,7 @@ import java.util.Optional;
 import java.util.Set;
 
 /** The families of single-file checkpoints that can be read, and the configurations their makers published. */
-enum SingleFileFamily {
+public enum SingleFileFamily {
   /** Stable Diffusion 1.x. */
   SD15("Stable Diffusion 1.5", "sd-1.5", "cond_stage_model.transformer.", null),
   /** Stable Diffusion XL, base. */
@@ -61,8 +61,12 @@ enum SingleFileFamily {
     return names.stream().anyMatch(name -> name.startsWith(prefix));
   }
 
-  /** The published configuration of a part, or {@code model_index}. */
-  JsonObject published(String part) {
+  /**
+   * The published configuration of a part ({@code unet}, {@code vae}, ...), or {@code model_index}.
+   *
+   * @throws FormatException if the family has no such part
+   */
+  public JsonObject published(String part) {
     String resource = "published/" + folder + "/" + part + ".json";
     try (InputStream in = SingleFileFamily.class.getResourceAsStream(resource)) {
       if (in == null) {

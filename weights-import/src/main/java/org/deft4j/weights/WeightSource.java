@@ -21,7 +21,16 @@ public interface WeightSource extends AutoCloseable {
   Shape shape(String name);
 
   /** Reads one tensor in its stored type; it belongs to the innermost scope. */
-  Tensor load(String name);
+  default Tensor load(String name) {
+    return load(name, dtype(name));
+  }
+
+  /**
+   * Reads one tensor and converts it to {@code type} while reading; it belongs to the innermost scope.
+   *
+   * @throws FormatException if a value would leave the range of {@code type}
+   */
+  Tensor load(String name, DType type);
 
   /** The text entries that the file carries beside its tensors. */
   Map<String, String> metadata();

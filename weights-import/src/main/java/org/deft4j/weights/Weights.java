@@ -6,6 +6,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Shape;
 
 /** Fills a model from a source after comparing names and shapes both ways. */
@@ -21,8 +22,9 @@ public final class Weights {
    * tensors without a target, other shapes. Buffers that old files carry and no model has are passed over.
    *
    * @param what the model, for errors: {@code unet}
+   * @param type what matrices and kernels are converted to while they are read, and vectors then to F32; null: all as stored
    */
-  public static void load(String what, Map<String, Target> expected, WeightSource source) {
+  public static void load(String what, Map<String, Target> expected, WeightSource source, DType type) {
     Set<String> found = new LinkedHashSet<>(source.names());
     found.removeIf(name -> !expected.containsKey(name) && isBuffer(name));
     List<String> differences = new ArrayList<>();
@@ -47,9 +49,14 @@ public final class Weights {
     expected.keySet().forEach(source::dtype);
     for (String name : source.names()) {
       if (expected.containsKey(name)) {
-        expected.get(name).taker().accept(source.load(name));
+        expected.get(name).taker().accept(source.load(name, held(source, name, type)));
       }
     }
+  }
+
+  private static DType held(WeightSource source, String name, DType wanted) {
+    DType stored = source.dtype(name);
+    return wanted == null || !stored.isFloating() ? stored : source.shape(name).rank() < 2 ? DType.F32 : wanted;
   }
 
   /** {@code position_ids} counts 0, 1, 2, ...: older text encoders stored it. */

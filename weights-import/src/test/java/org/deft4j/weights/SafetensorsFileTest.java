@@ -142,7 +142,7 @@ class SafetensorsFileTest {
     try (Scope _ = Scope.open(); SafetensorsFile file = SafetensorsFile.open(path)) {
       assertEquals(Shape.of(big / 2), file.shape("big"));
       assertArrayEquals(new long[] {0, 0, 42}, file.load("small").toLongs());
-      assertArrayEquals(new double[] {0, 0}, file.loadRows("big", big / 2 - 2, big / 2).toDoubles());
+      assertArrayEquals(new double[] {0, 0}, file.loadRows("big", big / 2 - 2, big / 2, DType.BF16).toDoubles());
     } finally {
       Files.delete(path);
     }
@@ -152,7 +152,7 @@ class SafetensorsFileTest {
   void rowsAreReadAlone() {
     Path path = Crafted.write(temp.resolve("rows"), Crafted.file("{" + entry("m", "U8", "[4,2]", 0, 8) + "}", 8));
     try (Scope _ = Scope.open(); SafetensorsFile file = SafetensorsFile.open(path)) {
-      Tensor rows = file.loadRows("m", 1, 3);
+      Tensor rows = file.loadRows("m", 1, 3, DType.U8);
       assertEquals(Shape.of(2, 2), rows.shape());
       assertArrayEquals(new long[] {2, 3, 4, 5}, rows.toLongs());
     }

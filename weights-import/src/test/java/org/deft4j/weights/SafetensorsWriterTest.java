@@ -16,6 +16,7 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
+import org.deft4j.tensor.MemoryPool;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
@@ -162,6 +163,31 @@ class SafetensorsWriterTest {
         assertEquals(Map.of("new", "yes"), read.metadata());
       }
     }
+  }
+
+  @Test
+  void tensorsMadeOneByOneGiveTheSameFileAndAreNotHeld() throws IOException {
+    Path whole = temp.resolve("whole.safetensors");
+    Path stream = temp.resolve("stream.safetensors");
+    long bytes = 1 << 16;
+    Map<String, TensorSpec> specs = new LinkedHashMap<>();
+    try (Scope _ = Scope.open()) {
+      Map<String, Tensor> tensors = new LinkedHashMap<>();
+      for (int i = 0; i < 8; i++) {
+        tensors.put("t" + i, Tensor.full(DType.F32, i, bytes / 4));
+        specs.put("t" + i, TensorSpec.of(tensors.get("t" + i)));
+      }
+      SafetensorsWriter.write(whole, tensors, Map.of("k", "v"));
+    }
+    MemoryPool.cpu().resetPeak();
+    long before = MemoryPool.cpu().liveBytes();
+    SafetensorsWriter.write(stream, specs, name -> Tensor.full(DType.F32, name.charAt(1) - '0', bytes / 4), Map.of("k", "v"));
+    assertEquals(bytes, MemoryPool.cpu().peakLiveBytes() - before);
+    assertArrayEquals(Files.readAllBytes(whole), Files.readAllBytes(stream));
+    assertTrue(assertThrows(IllegalArgumentException.class,
+        () -> SafetensorsWriter.write(temp.resolve("bad.safetensors"), specs, _ -> Tensor.full(DType.F16, 0, 3), Map.of()))
+        .getMessage().startsWith("tensor 't0' was announced as F32[16384] and is "));
+    assertEquals(List.of("stream.safetensors", "whole.safetensors"), left());
   }
 
   @Test

@@ -33,7 +33,7 @@ class WeightsTest {
         Tensor.of(new double[] {2, 3}), "text_model.embeddings.position_ids", Tensor.of(new long[] {0, 1})))) {
       Map<String, Tensor> taken = new HashMap<>();
       Weights.load("model", Map.of("a", new Target(Shape.of(1), t -> taken.put("a", t)),
-          "b", new Target(Shape.of(2), t -> taken.put("b", t))), file);
+          "b", new Target(Shape.of(2), t -> taken.put("b", t))), file, null);
       assertEquals(1, taken.get("a").item());
       assertEquals(DType.F64, taken.get("b").dtype());
       assertEquals(2, taken.size());
@@ -50,7 +50,7 @@ class WeightsTest {
     expected.put("attn.to_q.weight", new Target(Shape.of(1), never));
     try (Scope _ = Scope.open(); SafetensorsFile file = file(Map.of("conv.weight", Tensor.zeros(DType.F32, 4), "same",
         Tensor.zeros(DType.F32, 1), "norms.weight", Tensor.zeros(DType.F32, 3), "attn.query.weight", Tensor.zeros(DType.F32, 1)))) {
-      FormatException error = assertThrows(FormatException.class, () -> Weights.load("unet", expected, file));
+      FormatException error = assertThrows(FormatException.class, () -> Weights.load("unet", expected, file, null));
       assertEquals(file.source() + """
           : does not fit the model unet of 4 tensors: 2 missing, 1 of another shape, 2 left over; check that config.json \
           belongs to it
@@ -69,7 +69,7 @@ class WeightsTest {
       expected.put("layer." + i, new Target(Shape.of(1), _ -> fail("loaded")));
     }
     try (Scope _ = Scope.open(); SafetensorsFile file = file(Map.of())) {
-      String message = assertThrows(FormatException.class, () -> Weights.load("unet", expected, file)).getMessage();
+      String message = assertThrows(FormatException.class, () -> Weights.load("unet", expected, file, null)).getMessage();
       assertTrue(message.contains("1000 missing, 0 of another shape, 0 left over"), message);
       assertTrue(message.endsWith("\n  and 980 more"), message);
       assertEquals(22, message.lines().count());

@@ -48,7 +48,7 @@ final class Demo {
     Activity activity = new Activity();
     Interruption interruption = Interruption.install(console, activity);
     Console quiet = console.messagesOnly();
-    String model = shipped.resolve("model").toString();
+    ModelArgument model = new ModelArgument(shipped.resolve("model").toString(), null);
     quiet.message("before: a picture of the model as it is");
     generate(quiet, activity, model, List.of(), BEFORE);
     Map<Method, JsonObject> runs = new LinkedHashMap<>();
@@ -70,7 +70,7 @@ final class Demo {
     return true;
   }
 
-  private void generate(Console console, Activity activity, String model, List<AdapterArgument> adapters, String name)
+  private void generate(Console console, Activity activity, ModelArgument model, List<AdapterArgument> adapters, String name)
       throws IOException {
     new Generation(model, adapters, PROMPT, null, null, SAMPLING_STEPS, null, SIZE, SIZE, seed, 1, folder.resolve(name))
         .run(console, activity);

@@ -17,6 +17,11 @@ final class GenerateCommand extends Subcommand {
       description = "A diffusers folder, a single-file checkpoint, or org/name in the Hugging Face cache.")
   String model;
 
+  @Option(names = "--weights", paramLabel = "TYPE",
+      description = "Hold matrices in this type, converted while loading: ${COMPLETION-CANDIDATES}. Default: as stored.",
+      completionCandidates = WeightTypes.class)
+  String weights;
+
   @Option(names = "--adapter", paramLabel = "PATH[:STRENGTH]",
       description = "An adapter's folder or file, and how strongly it acts (1 as trained); may be given several times.")
   List<String> adapters = List.of();
@@ -62,6 +67,7 @@ final class GenerateCommand extends Subcommand {
   @Override
   void check(List<String> problems) {
     Checks.model(problems, model);
+    WeightTypes.check(problems, weights);
     adapters.forEach(adapter -> AdapterArgument.parse(adapter).check(problems));
     if (prompt == null) {
       problems.add("--prompt is missing: what the picture should show");
@@ -99,8 +105,9 @@ final class GenerateCommand extends Subcommand {
     long first = CommonOptions.seed(seed, console);
     Activity activity = new Activity();
     Interruption.install(console, activity);
-    Generation generation = new Generation(model, adapters.stream().map(AdapterArgument::parse).toList(), prompt, negative, scheduler, steps,
-        guidance, width, height, first, count, out);
+    Generation generation = new Generation(ModelArgument.of(model, weights),
+        adapters.stream().map(AdapterArgument::parse).toList(), prompt, negative, scheduler, steps, guidance, width, height,
+        first, count, out);
     return dryRun ? generation.plan(console, activity) : generation.run(console, activity);
   }
 }

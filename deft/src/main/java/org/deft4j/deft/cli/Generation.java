@@ -17,6 +17,7 @@ import org.deft4j.diffusion.Scheduler;
 import org.deft4j.diffusion.SchedulerName;
 import org.deft4j.diffusion.StableDiffusion;
 import org.deft4j.diffusion.StableDiffusionPipeline;
+import org.deft4j.diffusion.StableDiffusionPipeline.Prompts;
 import org.deft4j.diffusion.StableDiffusionPipeline.Settings;
 import org.deft4j.diffusion.image.Picture;
 import org.deft4j.diffusion.image.PictureTensors;
@@ -26,8 +27,8 @@ import org.deft4j.tensor.TorchRandom;
 import org.deft4j.weights.Json;
 
 /** One call of {@code generate}: loads the model and its adapters, samples, writes the pictures. */
-record Generation(String modelName, List<AdapterArgument> adapters, String prompt, String negative, String schedulerName,
-    int steps, Double guidance, Integer width, Integer height, long seed, int count, Path out) {
+record Generation(ModelArgument modelArgument, List<AdapterArgument> adapters, String prompt, String negative,
+    String schedulerName, int steps, Double guidance, Integer width, Integer height, long seed, int count, Path out) {
 
   /** Steps that show all a run needs: the second has what multistep methods remember. */
   private static final int REHEARSED_STEPS = 2;
@@ -41,7 +42,7 @@ record Generation(String modelName, List<AdapterArgument> adapters, String promp
 
   /** Makes the pictures; returns the exit status. */
   int run(Console console, Activity activity) throws IOException {
-    try (StableDiffusion model = StableDiffusion.open(modelName)) {
+    try (StableDiffusion model = modelArgument.open()) {
       Settings request = request(model);
       activity.begin(Phase.ESTIMATING, "");
       MemoryCheck check = check(model, request);
@@ -70,7 +71,7 @@ record Generation(String modelName, List<AdapterArgument> adapters, String promp
   /** Prints what {@link #run} would do, and what memory it would take; returns the exit status. */
   int plan(Console console, Activity activity) throws IOException {
     activity.begin(Phase.ESTIMATING, "");
-    try (StableDiffusion model = StableDiffusion.open(modelName)) {
+    try (StableDiffusion model = modelArgument.open()) {
       Settings request = request(model);
       MemoryCheck check = check(model, request);
       Map<String, Object> run = new LinkedHashMap<>();
@@ -133,12 +134,18 @@ record Generation(String modelName, List<AdapterArgument> adapters, String promp
       model.loadWeights(part -> activity.begin(Phase.LOADING, part));
       activity.begin(Phase.ADAPTING, "");
       sets = attach(model);
-      for (int i = 0; i < pictures; i++) {
-        long started = System.nanoTime();
-        Picture picture = sample(model, request, seed + i, activity, (step, all, latent) -> receiver.step(step, all,
-            Duration.ofNanos(System.nanoTime() - started)));
-        activity.begin(Phase.WRITING, file(seed + i).toString());
-        receiver.made(seed + i, picture, Duration.ofNanos(System.nanoTime() - started));
+      StableDiffusionPipeline pipeline = new StableDiffusionPipeline(model, scheduler(model));
+      activity.begin(Phase.PROMPTING, "");
+      try (Scope _ = Scope.open()) {
+        Prompts prompts = pipeline.encode(request);
+        model.releaseTextEncoders();
+        for (int i = 0; i < pictures; i++) {
+          long started = System.nanoTime();
+          Picture picture = sample(pipeline, request, prompts, seed + i, activity, (step, all, latent) -> receiver.step(step,
+              all, Duration.ofNanos(System.nanoTime() - started)));
+          activity.begin(Phase.WRITING, file(seed + i).toString());
+          receiver.made(seed + i, picture, Duration.ofNanos(System.nanoTime() - started));
+        }
       }
     } finally {
       sets.forEach(AdapterSet::close);
@@ -146,12 +153,12 @@ record Generation(String modelName, List<AdapterArgument> adapters, String promp
     }
   }
 
-  private Picture sample(StableDiffusion model, Settings request, long pictureSeed, Activity activity,
-      StableDiffusionPipeline.Progress progress) {
+  private Picture sample(StableDiffusionPipeline pipeline, Settings request, Prompts prompts, long pictureSeed,
+      Activity activity, StableDiffusionPipeline.Progress progress) {
     activity.begin(Phase.SAMPLING, 1, request.steps());
     try (Scope _ = Scope.open()) {
-      return PictureTensors.toPicture(new StableDiffusionPipeline(model, scheduler(model)).generate(request,
-          new TorchRandom(pictureSeed), (step, all, latent) -> {
+      return PictureTensors.toPicture(pipeline.generate(request, prompts, new TorchRandom(pictureSeed),
+          (step, all, latent) -> {
             progress.done(step, all, latent);
             if (step < all) {
               activity.begin(Phase.SAMPLING, step + 1, all);

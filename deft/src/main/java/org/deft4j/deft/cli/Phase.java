@@ -10,12 +10,14 @@ enum Phase {
   LOADING("loading the weights", "weights", "weights being converted"),
   /** Those of the command line, or a new one. */
   ADAPTING("making the adapter", "adapter", "making the adapter"),
+  /** Before sampling: with it the text encoders' work is done. */
+  PROMPTING("encoding the prompt", "encoded prompt", "activations of encoding the prompt"),
   /** Captions and pictures. */
   ENCODING("encoding the pictures", "encoded pictures and captions", "activations of encoding a picture"),
   /** Optimizer steps. */
   TRAINING("training", "optimizer state", "activations and gradients of a training step"),
-  /** The prompt is encoded, and noise taken out. */
-  SAMPLING("sampling", "encoded prompt and latents", "activations of a sampling step"),
+  /** Noise is taken out, step by step. */
+  SAMPLING("sampling", "latents", "activations of a sampling step"),
   /** From the last latent to pixels. */
   DECODING("decoding the picture", "picture", "activations of decoding a picture"),
   /** Files. */

@@ -26,6 +26,11 @@ final class TrainCommand extends Subcommand {
       description = "A diffusers folder, a single-file checkpoint, or org/name in the Hugging Face cache.")
   String model;
 
+  @Option(names = "--weights", paramLabel = "TYPE",
+      description = "Hold matrices in this type, converted while loading: ${COMPLETION-CANDIDATES}. Default: as stored.",
+      completionCandidates = WeightTypes.class)
+  String weights;
+
   @Option(names = "--data", paramLabel = "FOLDER",
       description = "Pictures to train on; the caption of 01.jpg is in 01.txt beside it, or else --prompt.")
   Path data;
@@ -102,6 +107,7 @@ final class TrainCommand extends Subcommand {
   @Override
   void check(List<String> problems) {
     Checks.model(problems, model);
+    WeightTypes.check(problems, weights);
     if (data == null) {
       problems.add("--data is missing: a folder of pictures");
     } else if (!Files.isDirectory(data)) {
@@ -137,7 +143,8 @@ final class TrainCommand extends Subcommand {
   @Override
   int run(Console console) throws Exception {
     long start = CommonOptions.seed(seed, console);
-    TrainingRun run = new TrainingRun(model, data, prompt, size, adapterConfig(), options(), start, out);
+    TrainingRun run = new TrainingRun(ModelArgument.of(model, weights), data, prompt, size, adapterConfig(), options(), start,
+        out);
     Activity activity = new Activity();
     Interruption interruption = Interruption.install(console, activity);
     return dryRun ? run.plan(console, activity) : run.run(console, activity, interruption);

@@ -42,7 +42,7 @@ final class TrainingRun {
   /** The files that a run leaves. */
   static final Set<String> FILES = Set.of(PeftFolder.CONFIG, PeftFolder.WEIGHTS, RUN, TABLE, PLOT);
 
-  private final String modelName;
+  private final ModelArgument modelArgument;
   private final Path data;
   private final String prompt;
   private final Integer size;
@@ -52,9 +52,9 @@ final class TrainingRun {
   private final Path out;
   private final LossLog log = new LossLog();
 
-  TrainingRun(String modelName, Path data, String prompt, Integer size, AdapterConfig config, TrainingOptions options,
-      long seed, Path out) {
-    this.modelName = modelName;
+  TrainingRun(ModelArgument modelArgument, Path data, String prompt, Integer size, AdapterConfig config,
+      TrainingOptions options, long seed, Path out) {
+    this.modelArgument = modelArgument;
     this.data = data;
     this.prompt = prompt;
     this.size = size;
@@ -67,7 +67,7 @@ final class TrainingRun {
   /** Trains and writes; returns the exit status. */
   int run(Console console, Activity activity, Interruption interruption) throws IOException {
     long started = System.nanoTime();
-    try (StableDiffusion model = StableDiffusion.open(modelName)) {
+    try (StableDiffusion model = modelArgument.open()) {
       List<TrainingPicture> pictures = pictures(model);
       activity.begin(Phase.ESTIMATING, "");
       MemoryCheck check = check(model, pictures, new Counts());
@@ -122,7 +122,7 @@ final class TrainingRun {
   /** Prints what {@link #run} would do, and what memory it would take; returns the exit status. */
   int plan(Console console, Activity activity) throws IOException {
     activity.begin(Phase.ESTIMATING, "");
-    try (StableDiffusion model = StableDiffusion.open(modelName)) {
+    try (StableDiffusion model = modelArgument.open()) {
       List<TrainingPicture> pictures = pictures(model);
       Counts counts = new Counts();
       MemoryCheck check = check(model, pictures, counts);
@@ -237,6 +237,8 @@ final class TrainingRun {
       activity.begin(Phase.ADAPTING, "");
       try (AdapterSet adapter = AdapterSet.create(model.unet(), config, random);
           TrainingSet examples = encode(model, pictures, activity, course)) {
+        model.releaseTextEncoders();
+        model.releaseVae();
         course.starts(adapter);
         activity.begin(Phase.TRAINING, 1, chosen.steps());
         long done = new Trainer(model.unet(), model.scheduler(), examples.examples(), adapter.attach(), chosen, random)
@@ -282,6 +284,7 @@ final class TrainingRun {
 
   private Map<String, Object> settings(int layers, long parameters, List<TrainingPicture> pictures) {
     Map<String, Object> run = new LinkedHashMap<>();
+    run.put("weights", modelArgument.weights() == null ? null : modelArgument.weights().name().toLowerCase(Locale.ROOT));
     run.put("method", config.method().label());
     run.put("decomposition", config.method() == Method.LORA ? null : config.decomposition().method());
     run.put("rank", config.rank());

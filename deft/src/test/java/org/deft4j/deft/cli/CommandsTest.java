@@ -3,9 +3,12 @@ package org.deft4j.deft.cli;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import org.deft4j.diffusion.StableDiffusion;
 import org.deft4j.diffusion.image.PngText;
+import org.deft4j.tensor.DType;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
 import org.deft4j.weights.testing.Fixtures;
@@ -78,6 +81,25 @@ class CommandsTest {
     assertEquals(0, made.status(), made.err());
     assertTrue(Files.exists(folder.resolve("many-8.png")) && Files.exists(folder.resolve("many-9.png")));
     assertFalse(Files.exists(out));
+  }
+
+  @Test
+  void weightsAreHeldInTheTypeThatIsAskedFor() throws IOException {
+    for (String type : WeightTypes.NAMES) {
+      Path out = folder.resolve(type + ".png");
+      Terminal made = Terminal.run("generate", "--model", model, "--weights", type, "--prompt", "x", "--steps", "1", "--width",
+          "32", "--height", "32", "--seed", "8", "--out", out.toString());
+      assertEquals(0, made.status(), made.err());
+    }
+    try (StableDiffusion half = StableDiffusion.load(model, DType.F16)) {
+      half.parts().forEach((part, module) -> module.parameters().forEach((name, parameter) -> assertEquals(
+          parameter.shape().rank() < 2 ? DType.F32 : DType.F16, parameter.value().dtype(), part + "." + name)));
+    }
+    assertFalse(Arrays.equals(Files.readAllBytes(folder.resolve("f32.png")),
+        Files.readAllBytes(folder.resolve("bf16.png"))));
+    Terminal wrong = Terminal.run("generate", "--model", model, "--weights", "f61", "--prompt", "x", "--out", "x.png");
+    assertEquals(2, wrong.status());
+    assertEquals("deft: --weights: 'f61' is unknown; did you mean 'f16'?; there are f32, bf16, f16\n", wrong.err());
   }
 
   @Test

@@ -160,7 +160,7 @@ class MistakesTest {
 
   @Test
   void helpHasAnExample() {
-    for (String command : List.of("demo", "train", "generate", "inspect")) {
+    for (String command : List.of("demo", "train", "generate", "inspect", "bench")) {
       Terminal help = Terminal.run(command, "--help");
       assertEquals(0, help.status());
       assertTrue(help.out().contains("Example: deft " + command), help.out());

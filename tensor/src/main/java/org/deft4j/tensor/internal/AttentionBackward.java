@@ -1,6 +1,7 @@
 package org.deft4j.tensor.internal;
 
 import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicIntegerArray;
 import jdk.incubator.vector.FloatVector;
 import org.deft4j.tensor.Tensor;
 
@@ -12,158 +13,112 @@ import static org.deft4j.tensor.internal.AttentionTask.WIDTH;
  * {@code delta = sum_d do o} and {@code ds = p (dp - delta)},
  *
  * <pre>
- *   dq^T = scale k^T ds^T   in strips of queries, blocks of keys
  *   dk^T = (scale q)^T ds   in strips of keys, blocks of queries
  *   dv^T = do^T p           with it
+ *   dq^T = scale k^T ds^T   in strips of queries, blocks of keys, from the same ds, turned
  * </pre>
  *
- * <p>Scores are computed twice, once along the queries and once along the keys, so that no two threads add to one gradient.
+ * <p>A task is a head and a group of blocks of keys, which it keeps packed, with their gradients, while it walks along the queries. Tasks of
+ * one head add to the same dq, each query's part in the order of the keys: a task waits before a block of queries until the task before
+ * it has done with that. Since tasks are taken in order, the first one under way never waits.
  */
 final class AttentionBackward {
   private static final int LANES = Simd.LANES;
+  /** Strips in a block. */
+  private static final int STRIPS = BLOCK / WIDTH;
+  /** Floats of packed keys and values and their gradients of one task: half of a second-level cache. */
+  private static final int GROUP = 1 << 17;
 
   private final AttentionTask task;
   private final Tensor dO;
   private final Tensor q;
   private final Tensor k;
   private final Tensor v;
+  private final Tensor dq;
+  private final Tensor dk;
+  private final Tensor dv;
   private final int width;
+  private final Cut columnCut;
+  /** Floats of a strip of a gradient. */
+  private final int sumFloats;
+  private final int queryBlocks;
+  private final int groups;
   /** For each query of each head lse, and after them all delta. */
   private final float[] statistics;
   private final int deltas;
+  /** Blocks of queries that each task has done. */
+  private final AtomicIntegerArray progress;
+  /** The sums of dq of each head that is under way. */
+  private final Buffer[] queryGradients;
 
-  AttentionBackward(AttentionTask task, Tensor[] in, float[] statistics) {
+  AttentionBackward(AttentionTask task, Tensor[] in, Tensor[] out, float[] statistics) {
     this.task = task;
     this.dO = in[0];
     this.q = in[1];
     this.k = in[2];
     this.v = in[3];
+    this.dq = out[0];
+    this.dk = out[1];
+    this.dv = out[2];
     this.width = task.width;
+    this.columnCut = Cut.rows(width);
+    this.sumFloats = AttentionTask.stripFloats(columnCut);
+    this.queryBlocks = blocks(task.queries);
+    this.groups = Math.max(1, Math.ceilDiv(blocks(task.keys), Math.max(1, GROUP / (4 * BLOCK * Math.max(1, width)))));
     this.statistics = statistics;
-    this.deltas = Math.toIntExact(q.size(0) * task.heads) * task.queries;
+    int heads = Math.toIntExact(q.size(0) * task.heads);
+    this.deltas = heads * task.queries;
+    this.progress = new AtomicIntegerArray(heads * groups);
+    this.queryGradients = new Buffer[heads];
+  }
+
+  private static int blocks(int length) {
+    return Math.ceilDiv(length, BLOCK);
+  }
+
+  /** Computes all gradients, once the statistics are there. */
+  void run() {
+    Parallel.forRange(progress.length(), 1, (from, to) -> {
+      for (int i = (int) from; i < to; i++) {
+        int group = i % groups;
+        int keyBlocks = blocks(task.keys);
+        try (Group work = new Group(i / groups, keyBlocks * group / groups, keyBlocks * (group + 1) / groups)) {
+          work.run(i, group == 0, group == groups - 1);
+        } finally {
+          // Even if it failed: nobody may wait for it.
+          progress.set(i, Integer.MAX_VALUE);
+        }
+      }
+    });
   }
 
   /** Fills the statistics of some strips. Where lse is minus infinity any finite number does: e^(-infinity - 0) = 0. */
   void prepare(Tensor o, Tensor lse, long head, int first, int end) {
     long[] steps = lse.strides();
-    try (Work work = new Work(width, 2)) {
+    try (Buffer strips = Buffer.of(2L * width * WIDTH); Buffer room = Buffer.of((long) WIDTH * (width + LANES))) {
+      float[] values = strips.floats;
       for (int s = first; s < end; s++) {
         int at = Math.toIntExact(head * task.queries) + s * WIDTH;
         int lanes = Math.min(WIDTH, task.queries - s * WIDTH);
-        work.strip(task.rows(dO, head), s, lanes, 0);
-        work.strip(task.rows(o, head), s, lanes, 1);
-        float[] strips = work.strips.floats;
-        for (int i = 0; i < lanes; i++) {
-          float delta = 0f;
+        if (width > 0) {
+          task.rows(dO, head).pack((long) s * WIDTH, lanes, 0, width, values, 0, WIDTH, room.floats);
+          task.rows(o, head).pack((long) s * WIDTH, lanes, 0, width, values, width * WIDTH, WIDTH, room.floats);
+        }
+        for (int i = 0; i < WIDTH; i += LANES) {
+          FloatVector delta = FloatVector.zero(Simd.FLOATS);
           for (int d = 0; d < width; d++) {
-            delta = Math.fma(strips[d * WIDTH + i], strips[(width + d) * WIDTH + i], delta);
+            delta = FloatVector.fromArray(Simd.FLOATS, values, d * WIDTH + i)
+                .fma(FloatVector.fromArray(Simd.FLOATS, values, (width + d) * WIDTH + i), delta);
           }
-          statistics[deltas + at + i] = delta;
+          delta.intoArray(room.floats, i);
+        }
+        System.arraycopy(room.floats, 0, statistics, deltas + at, lanes);
+        for (int i = 0; i < lanes; i++) {
           float value = lse.memory().getAtIndex(Simd.F32, task.start(lse, head) + ((long) s * WIDTH + i) * steps[2]);
           statistics[at + i] = value == Float.NEGATIVE_INFINITY ? 0f : value;
         }
       }
     }
-  }
-
-  /** The gradient of some strips of queries. */
-  void queries(Tensor dq, long head, int first, int end) {
-    try (Work work = new Work(width, 2 * (end - first))) {
-      Panels query = task.rows(q, head);
-      Panels upstream = task.rows(dO, head);
-      for (int s = first; s < end; s++) {
-        int lanes = Math.min(WIDTH, task.queries - s * WIDTH);
-        work.strip(query, s, lanes, 2 * (s - first));
-        work.scale(2 * (s - first), task.scale);
-        work.strip(upstream, s, lanes, 2 * (s - first) + 1);
-      }
-      for (int from = 0; from < task.keys && !(task.causal && from >= end * WIDTH); from += BLOCK) {
-        int count = Math.min(BLOCK, task.keys - from);
-        work.rows(task.rows(k, head), from, count, 0);
-        work.rows(task.rows(v, head), from, count, 1);
-        work.columns(task.columns(k, head), from, count, 0);
-        for (int s = first; s < end; s++) {
-          if (!task.causal || from < (s + 1) * WIDTH) {
-            queryBlock(work, head, first, s, from, count);
-          }
-        }
-      }
-      for (int s = first; s < end; s++) {
-        int at = work.sum(2 * (s - first));
-        AttentionTask.multiplyAll(work.sums.floats, at, width * WIDTH, task.scale);
-        task.store(work.sums.floats, at, dq, head, s * WIDTH, Math.min(WIDTH, task.queries - s * WIDTH), work.room.floats);
-      }
-    }
-  }
-
-  private void queryBlock(Work work, long head, int first, int s, int from, int count) {
-    int lanes = Math.min(WIDTH, task.queries - s * WIDTH);
-    work.scores(count, 2 * (s - first));
-    task.mask(head, work.scores.floats, from, count, s * WIDTH, lanes, false, work.more.floats, work.room.floats);
-    work.upstreams(count, 2 * (s - first) + 1);
-    int at = Math.toIntExact(head * task.queries) + s * WIDTH;
-    float[] aside = work.aside.floats;
-    System.arraycopy(statistics, at, aside, 0, lanes);
-    System.arraycopy(statistics, deltas + at, aside, WIDTH, lanes);
-    for (int lane = 0; lane < WIDTH; lane += LANES) {
-      FloatVector lse = FloatVector.fromArray(Simd.FLOATS, aside, lane);
-      FloatVector delta = FloatVector.fromArray(Simd.FLOATS, aside, WIDTH + lane);
-      for (int i = lane; i < count * WIDTH; i += WIDTH) {
-        differentiate(work.scores.floats, work.more.floats, i, lse, delta);
-      }
-    }
-    work.add(0, count, work.more.floats, 2 * (s - first));
-  }
-
-  /** The gradients of some strips of keys and values. */
-  void keys(Tensor dk, Tensor dv, long head, int first, int end) {
-    try (Work work = new Work(width, 2 * (end - first))) {
-      Panels key = task.rows(k, head);
-      Panels value = task.rows(v, head);
-      for (int s = first; s < end; s++) {
-        int lanes = Math.min(WIDTH, task.keys - s * WIDTH);
-        work.strip(key, s, lanes, 2 * (s - first));
-        work.strip(value, s, lanes, 2 * (s - first) + 1);
-      }
-      // A causal query sees no later key: blocks of queries that lie before all of these keys are left out.
-      int start = task.causal ? first * WIDTH / BLOCK * BLOCK : 0;
-      for (int from = start; from < task.queries; from += BLOCK) {
-        int count = Math.min(BLOCK, task.queries - from);
-        work.rows(task.rows(q, head), from, count, 0);
-        work.rows(task.rows(dO, head), from, count, 1);
-        work.columns(task.columns(q, head), from, count, 0);
-        work.columns(task.columns(dO, head), from, count, 1);
-        AttentionTask.multiplyAll(work.rows[0].floats, 0, work.rowFloats(count), task.scale);
-        AttentionTask.multiplyAll(work.columns[0].floats, 0, work.columnFloats(count), task.scale);
-        for (int s = first; s < end; s++) {
-          if (!task.causal || from + BLOCK > s * WIDTH) {
-            keyBlock(work, head, first, s, from, count);
-          }
-        }
-      }
-      for (int s = first; s < end; s++) {
-        int lanes = Math.min(WIDTH, task.keys - s * WIDTH);
-        task.store(work.sums.floats, work.sum(2 * (s - first)), dk, head, s * WIDTH, lanes, work.room.floats);
-        task.store(work.sums.floats, work.sum(2 * (s - first) + 1), dv, head, s * WIDTH, lanes, work.room.floats);
-      }
-    }
-  }
-
-  private void keyBlock(Work work, long head, int first, int s, int from, int count) {
-    work.scores(count, 2 * (s - first));
-    task.mask(head, work.scores.floats, from, count, s * WIDTH, Math.min(WIDTH, task.keys - s * WIDTH), true, work.more.floats,
-        work.room.floats);
-    work.upstreams(count, 2 * (s - first) + 1);
-    int at = Math.toIntExact(head * task.queries) + from;
-    for (int i = 0; i < count; i++) {
-      FloatVector lse = MathVector.splat(statistics[at + i]);
-      FloatVector delta = MathVector.splat(statistics[deltas + at + i]);
-      for (int lane = 0; lane < WIDTH; lane += LANES) {
-        differentiate(work.scores.floats, work.more.floats, i * WIDTH + lane, lse, delta);
-      }
-    }
-    work.add(0, count, work.more.floats, 2 * (s - first));
-    work.add(1, count, work.scores.floats, 2 * (s - first) + 1);
   }
 
   /** Scores become p, and dp becomes ds, in one vector. */
@@ -173,85 +128,164 @@ final class AttentionBackward {
     p.mul(FloatVector.fromArray(Simd.FLOATS, dp, at).sub(delta)).intoArray(dp, at);
   }
 
-  /** The memory of one thread: strips (right sides) and their sums, two kinds of packed rows and columns (left sides). */
-  private static final class Work implements AutoCloseable {
-    final int width;
-    final Cut columnCut;
-    final int sumFloats;
-    final Buffer strips;
-    final Buffer sums;
-    final Buffer[] rows = new Buffer[2];
-    final Buffer[] columns = new Buffer[2];
-    final Buffer scores = Buffer.of(AttentionTask.stripFloats(Cut.rows(BLOCK)));
-    final Buffer more = Buffer.of(AttentionTask.stripFloats(Cut.rows(BLOCK)));
-    final Buffer aside = Buffer.of(2L * WIDTH);
-    final Buffer room;
+  /** One task: the blocks {@code first .. end} of keys of a head. */
+  private final class Group implements AutoCloseable {
+    final int head;
+    final int first;
+    final int end;
+    /** Right sides: the strips of k, and those of v. */
+    final Buffer keys;
+    final Buffer values;
+    /** Left sides: k^T, a block after the other. */
+    final Buffer keyColumns;
+    final Buffer keySums;
+    final Buffer valueSums;
+    /** Left sides, of one block of queries: scale q, do, and both turned. */
+    final Buffer query = Buffer.of(AttentionTask.packedFloats(Cut.rows(BLOCK), width));
+    final Buffer upstream = Buffer.of(AttentionTask.packedFloats(Cut.rows(BLOCK), width));
+    final Buffer queryColumns = Buffer.of(AttentionTask.packedFloats(columnCut, BLOCK));
+    final Buffer upstreamColumns = Buffer.of(AttentionTask.packedFloats(columnCut, BLOCK));
+    /** Scores, then p; dp, then ds: a block of queries by a strip of keys. */
+    final Buffer p = Buffer.of(AttentionTask.stripFloats(Cut.rows(BLOCK)));
+    final Buffer ds = Buffer.of(AttentionTask.stripFloats(Cut.rows(BLOCK)));
+    /** ds^T, right sides: for each strip of queries a block of keys. */
+    final Buffer turned = Buffer.of((long) BLOCK * BLOCK);
+    final Buffer room = Buffer.of((long) WIDTH * (Math.max(width, BLOCK) + LANES));
 
-    Work(int width, int count) {
-      this.width = width;
-      this.columnCut = Cut.rows(width);
-      this.sumFloats = AttentionTask.stripFloats(columnCut);
-      this.strips = Buffer.of((long) count * width * WIDTH);
-      this.sums = Buffer.of((long) count * sumFloats);
-      Arrays.fill(sums.floats, 0, count * sumFloats, 0f);
-      for (int i = 0; i < 2; i++) {
-        rows[i] = Buffer.of(AttentionTask.packedFloats(Cut.rows(BLOCK), width));
-        columns[i] = Buffer.of(AttentionTask.packedFloats(columnCut, BLOCK));
-      }
-      this.room = Buffer.of((long) WIDTH * (Math.max(width, BLOCK) + LANES));
+    Group(int head, int first, int end) {
+      this.head = head;
+      this.first = first;
+      this.end = end;
+      long strips = (long) (end - first) * STRIPS;
+      this.keys = Buffer.of(strips * width * WIDTH);
+      this.values = Buffer.of(strips * width * WIDTH);
+      this.keyColumns = Buffer.of((end - first) * AttentionTask.packedFloats(columnCut, BLOCK));
+      this.keySums = Buffer.of(strips * sumFloats);
+      this.valueSums = Buffer.of(strips * sumFloats);
     }
 
     @Override
     public void close() {
-      for (Buffer buffer : new Buffer[] {strips, sums, rows[0], rows[1], columns[0], columns[1], scores, more, aside, room}) {
+      for (Buffer buffer : new Buffer[] {keys, values, keyColumns, keySums, valueSums, query, upstream, queryColumns,
+          upstreamColumns, p, ds, turned, room}) {
         buffer.close();
       }
     }
 
-    int rowFloats(int count) {
-      return (int) AttentionTask.packedFloats(Cut.rows(count), width);
-    }
-
-    int columnFloats(int count) {
-      return (int) AttentionTask.packedFloats(columnCut, count);
-    }
-
-    /** Packs strip {@code s} of {@code side} as right side {@code slot}. */
-    void strip(Panels side, int s, int lanes, int slot) {
-      if (width > 0) {
-        side.pack((long) s * WIDTH, lanes, 0, width, strips.floats, slot * width * WIDTH, WIDTH, room.floats);
+    void run(int index, boolean isFirst, boolean isLast) {
+      packKeys();
+      if (isFirst) {
+        int floats = queryBlocks * STRIPS * sumFloats;
+        queryGradients[head] = Buffer.of(floats);
+        Arrays.fill(queryGradients[head].floats, 0, floats, 0f);
+      }
+      // A causal query sees no later key: blocks of queries that lie before all of these keys are left out.
+      for (int block = task.causal ? Math.min(first, queryBlocks) : 0; block < queryBlocks; block++) {
+        packQueries(block);
+        while (!isFirst && progress.get(index - 1) <= block) {
+          Thread.onSpinWait();
+        }
+        for (int keyBlock = first; keyBlock < (task.causal ? Math.min(end, block + 1) : end); keyBlock++) {
+          multiply(block, keyBlock);
+        }
+        progress.set(index, block + 1);
+      }
+      store(keySums, dk);
+      store(valueSums, dv);
+      while (!isFirst && progress.get(index - 1) < queryBlocks) {
+        Thread.onSpinWait();
+      }
+      if (isLast) {
+        try (Buffer sums = queryGradients[head]) {
+          for (int s = 0; s * WIDTH < task.queries; s++) {
+            AttentionTask.multiplyAll(sums.floats, s * sumFloats, width * WIDTH, task.scale);
+            task.store(sums.floats, s * sumFloats, dq, head, s * WIDTH, Math.min(WIDTH, task.queries - s * WIDTH), room.floats);
+          }
+        }
       }
     }
 
-    void scale(int slot, float factor) {
-      AttentionTask.multiplyAll(strips.floats, slot * width * WIDTH, width * WIDTH, factor);
+    private void packKeys() {
+      Panels key = task.rows(k, head);
+      Panels value = task.rows(v, head);
+      int strip = first * STRIPS;
+      for (int s = strip; s < end * STRIPS && s * WIDTH < task.keys && width > 0; s++) {
+        int lanes = Math.min(WIDTH, task.keys - s * WIDTH);
+        key.pack((long) s * WIDTH, lanes, 0, width, keys.floats, (s - strip) * width * WIDTH, WIDTH, room.floats);
+        value.pack((long) s * WIDTH, lanes, 0, width, values.floats, (s - strip) * width * WIDTH, WIDTH, room.floats);
+      }
+      Panels columns = task.columns(k, head);
+      for (int block = first; block < end; block++) {
+        AttentionTask.packLeft(columns, columnCut, 0, block * BLOCK, count(block, task.keys), keyColumns.floats, columnsAt(block),
+            room.floats);
+      }
+      int floats = (end - first) * STRIPS * sumFloats;
+      Arrays.fill(keySums.floats, 0, floats, 0f);
+      Arrays.fill(valueSums.floats, 0, floats, 0f);
     }
 
-    void rows(Panels side, int from, int count, int kind) {
-      AttentionTask.packLeft(side, Cut.rows(count), from, 0, width, rows[kind].floats, room.floats);
+    private int columnsAt(int keyBlock) {
+      return (int) ((keyBlock - first) * AttentionTask.packedFloats(columnCut, BLOCK));
     }
 
-    void columns(Panels side, int from, int count, int kind) {
-      AttentionTask.packLeft(side, columnCut, 0, from, count, columns[kind].floats, room.floats);
+    private void packQueries(int block) {
+      int from = block * BLOCK;
+      int count = count(block, task.queries);
+      Cut rows = Cut.rows(count);
+      AttentionTask.packLeft(task.rows(q, head), rows, from, 0, width, query.floats, 0, room.floats);
+      AttentionTask.packLeft(task.rows(dO, head), rows, from, 0, width, upstream.floats, 0, room.floats);
+      AttentionTask.packLeft(task.columns(q, head), columnCut, 0, from, count, queryColumns.floats, 0, room.floats);
+      AttentionTask.packLeft(task.columns(dO, head), columnCut, 0, from, count, upstreamColumns.floats, 0, room.floats);
+      AttentionTask.multiplyAll(query.floats, 0, (int) AttentionTask.packedFloats(rows, width), task.scale);
+      AttentionTask.multiplyAll(queryColumns.floats, 0, (int) AttentionTask.packedFloats(columnCut, count), task.scale);
     }
 
-    /** The first rows times a strip. */
-    void scores(int count, int slot) {
-      AttentionTask.multiply(Cut.rows(count), rows[0].floats, width, strips.floats, slot * width * WIDTH, scores.floats, 0, true);
+    private static int count(int block, int length) {
+      return Math.min(BLOCK, length - block * BLOCK);
     }
 
-    /** The second rows times a strip. */
-    void upstreams(int count, int slot) {
-      AttentionTask.multiply(Cut.rows(count), rows[1].floats, width, strips.floats, slot * width * WIDTH, more.floats, 0, true);
+    /** A block of queries with a block of keys. */
+    private void multiply(int block, int keyBlock) {
+      int count = count(block, task.queries);
+      int keyCount = count(keyBlock, task.keys);
+      for (int lane = 0; lane < keyCount; lane += WIDTH) {
+        strip(block, count, keyBlock * BLOCK + lane, Math.min(WIDTH, keyCount - lane));
+        for (int i = 0; i < count; i += WIDTH) {
+          Transpose.lines(ds.floats, i * WIDTH, WIDTH, Math.min(WIDTH, count - i), WIDTH, turned.floats, i * BLOCK + lane * WIDTH, WIDTH);
+        }
+      }
+      float[] sums = queryGradients[head].floats;
+      for (int i = 0; i < count; i += WIDTH) {
+        AttentionTask.multiply(columnCut, keyColumns.floats, columnsAt(keyBlock), keyCount, turned.floats, i * BLOCK, sums,
+            (block * STRIPS + i / WIDTH) * sumFloats, false);
+      }
     }
 
-    int sum(int slot) {
-      return slot * sumFloats;
+    /** p and ds of a block of queries with the strip of keys from {@code key} on, and what they add to dk and dv. */
+    private void strip(int block, int count, int key, int lanes) {
+      Cut rows = Cut.rows(count);
+      int strip = key / WIDTH - first * STRIPS;
+      int at = strip * width * WIDTH;
+      AttentionTask.multiply(rows, query.floats, 0, width, keys.floats, at, p.floats, 0, true);
+      task.mask(head, p.floats, block * BLOCK, count, key, lanes, true, ds.floats, room.floats);
+      AttentionTask.multiply(rows, upstream.floats, 0, width, values.floats, at, ds.floats, 0, true);
+      int statistic = head * task.queries + block * BLOCK;
+      for (int i = 0; i < count; i++) {
+        FloatVector lse = MathVector.splat(statistics[statistic + i]);
+        FloatVector delta = MathVector.splat(statistics[deltas + statistic + i]);
+        for (int lane = 0; lane < WIDTH; lane += LANES) {
+          differentiate(p.floats, ds.floats, i * WIDTH + lane, lse, delta);
+        }
+      }
+      AttentionTask.multiply(columnCut, queryColumns.floats, 0, count, ds.floats, 0, keySums.floats, strip * sumFloats, false);
+      AttentionTask.multiply(columnCut, upstreamColumns.floats, 0, count, p.floats, 0, valueSums.floats, strip * sumFloats, false);
     }
 
-    /** Adds columns of a kind times a block of p or ds to a sum. */
-    void add(int kind, int count, float[] block, int slot) {
-      AttentionTask.multiply(columnCut, columns[kind].floats, count, block, 0, sums.floats, sum(slot), false);
+    private void store(Buffer sums, Tensor to) {
+      for (int s = first * STRIPS; s < end * STRIPS && s * WIDTH < task.keys; s++) {
+        task.store(sums.floats, (s - first * STRIPS) * sumFloats, to, head, s * WIDTH, Math.min(WIDTH, task.keys - s * WIDTH),
+            room.floats);
+      }
     }
   }
 }

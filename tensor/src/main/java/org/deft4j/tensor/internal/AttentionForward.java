@@ -64,10 +64,12 @@ final class AttentionForward implements AutoCloseable {
         queries.pack((long) s * WIDTH, lanes(s), 0, width, query.floats, at, WIDTH, room.floats);
         AttentionTask.multiplyAll(query.floats, at, width * WIDTH, task.scale);
       }
-      java.util.Arrays.fill(output.floats, (s - first) * strip, (s - first + 1) * strip, 0f);
       int state = (s - first) * 2 * WIDTH;
       java.util.Arrays.fill(this.state.floats, state, state + WIDTH, Float.NEGATIVE_INFINITY);
       java.util.Arrays.fill(this.state.floats, state + WIDTH, state + 2 * WIDTH, 0f);
+    }
+    if (task.keys == 0) {
+      java.util.Arrays.fill(output.floats, 0, (end - first) * strip, 0f);
     }
     Panels keys = task.rows(k, head);
     Panels values = task.columns(v, head);
@@ -77,8 +79,8 @@ final class AttentionForward implements AutoCloseable {
       }
       int count = Math.min(BLOCK, task.keys - from);
       Cut rows = Cut.rows(count);
-      AttentionTask.packLeft(keys, rows, from, 0, width, key.floats, room.floats);
-      AttentionTask.packLeft(values, valueRows, 0, from, count, value.floats, room.floats);
+      AttentionTask.packLeft(keys, rows, from, 0, width, key.floats, 0, room.floats);
+      AttentionTask.packLeft(values, valueRows, 0, from, count, value.floats, 0, room.floats);
       for (int s = first; s < end; s++) {
         if (!task.causal || from < (s + 1) * WIDTH) {
           block(s, rows, from, count);
@@ -97,17 +99,19 @@ final class AttentionForward implements AutoCloseable {
   /** One block of keys for one strip of queries. */
   private void block(int s, Cut rows, int from, int count) {
     float[] p = scores.floats;
-    AttentionTask.multiply(rows, key.floats, width, query.floats, (s - first) * width * WIDTH, p, 0, true);
+    AttentionTask.multiply(rows, key.floats, 0, width, query.floats, (s - first) * width * WIDTH, p, 0, true);
     task.mask(head, p, from, count, s * WIDTH, lanes(s), false, work.floats, room.floats);
     int at = (s - first) * strip;
+    // The first block finds nothing to bring up to date.
+    int rescaled = from == 0 ? 0 : width;
     for (int lane = 0; lane < WIDTH; lane += LANES) {
-      softmax(p, count, lane, state.floats, (s - first) * 2 * WIDTH + lane, output.floats, at + lane, width);
+      softmax(p, count, lane, state.floats, (s - first) * 2 * WIDTH + lane, output.floats, at + lane, rescaled);
     }
-    AttentionTask.multiply(valueRows, value.floats, count, p, 0, output.floats, at, false);
+    AttentionTask.multiply(valueRows, value.floats, 0, count, p, 0, output.floats, at, from == 0);
   }
 
   /** Turns scores into exponentials in one vector of lanes, and brings m, l and the output up to date. */
-  private static void softmax(float[] p, int count, int lane, float[] state, int at, float[] output, int outputAt, int width) {
+  private static void softmax(float[] p, int count, int lane, float[] state, int at, float[] output, int outputAt, int rescaled) {
     FloatVector before = FloatVector.fromArray(Simd.FLOATS, state, at);
     FloatVector max = before;
     for (int i = 0; i < count; i++) {
@@ -125,19 +129,20 @@ final class AttentionForward implements AutoCloseable {
     }
     max.intoArray(state, at);
     FloatVector.fromArray(Simd.FLOATS, state, at + WIDTH).fma(correction, sum).intoArray(state, at + WIDTH);
-    for (int i = 0; i < width; i++) {
+    for (int i = 0; i < rescaled; i++) {
       FloatVector.fromArray(Simd.FLOATS, output, outputAt + i * WIDTH).mul(correction).intoArray(output, outputAt + i * WIDTH);
     }
   }
 
-  /** {@code o = o / l}, {@code lse = m + log l}; a row that saw nothing is 0 and minus infinity. */
+  /** {@code o = o (1 / l)}, {@code lse = m + log l}; a row that saw nothing is 0 and minus infinity. */
   private void finish(int s, Tensor o, Tensor lse) {
     int m = (s - first) * 2 * WIDTH;
     for (int lane = 0; lane < WIDTH; lane += LANES) {
       FloatVector l = FloatVector.fromArray(Simd.FLOATS, state.floats, m + WIDTH + lane);
+      FloatVector factor = FloatVector.broadcast(Simd.FLOATS, 1f).div(l).blend(0f, l.eq(0f));
       for (int i = 0; i < width; i++) {
         int at = (s - first) * strip + i * WIDTH + lane;
-        FloatVector.fromArray(Simd.FLOATS, output.floats, at).div(l).blend(0f, l.eq(0f)).intoArray(output.floats, at);
+        FloatVector.fromArray(Simd.FLOATS, output.floats, at).mul(factor).intoArray(output.floats, at);
       }
     }
     task.store(output.floats, (s - first) * strip, o, head, s * WIDTH, lanes(s), room.floats);

@@ -95,16 +95,16 @@ final class AttentionTask {
   }
 
   /** Packs the lines of {@code cut}, from {@code line} on, k .. k + depth, as the left side of a product. */
-  static void packLeft(Panels side, Cut cut, long line, long k, int depth, float[] to, float[] room) {
+  static void packLeft(Panels side, Cut cut, long line, long k, int depth, float[] to, int at, float[] room) {
     for (long panel = 0; panel < cut.count() && depth > 0; panel++) {
-      side.pack(line + cut.start(panel), cut.lines(panel), k, depth, to, (int) cut.before(panel) * depth, cut.pitch(panel), room);
+      side.pack(line + cut.start(panel), cut.lines(panel), k, depth, to, at + (int) cut.before(panel) * depth, cut.pitch(panel), room);
     }
   }
 
   /** {@code c = a b} or {@code c += a b}: packed rows times a strip of {@code depth} rows. */
-  static void multiply(Cut cut, float[] a, int depth, float[] b, int bAt, float[] c, int cAt, boolean first) {
+  static void multiply(Cut cut, float[] a, int aAt, int depth, float[] b, int bAt, float[] c, int cAt, boolean first) {
     for (long panel = 0; panel < cut.count(); panel++) {
-      RegisterTile.run(cut.room(panel), a, (int) cut.before(panel) * depth, b, bAt, depth, c,
+      RegisterTile.run(cut.room(panel), a, aAt + (int) cut.before(panel) * depth, b, bAt, depth, c,
           cAt + (int) cut.start(panel) * WIDTH, first);
     }
   }

@@ -11,6 +11,12 @@ import java.util.stream.IntStream;
  * when the heap is short.
  */
 final class Buffer implements AutoCloseable {
+  /**
+   * Where packed panels start in their array. With {@code -XX:ObjectAlignmentInBytes=64} an array's elements begin 16 bytes after a cache
+   * line, so that this one begins a line, and no vector of a panel lies across two.
+   */
+  static final int START = 12;
+
   /** Idle arrays of 2^i floats. */
   private static final List<ArrayDeque<SoftReference<float[]>>> IDLE =
       IntStream.range(0, 31).mapToObj(i -> new ArrayDeque<SoftReference<float[]>>()).toList();

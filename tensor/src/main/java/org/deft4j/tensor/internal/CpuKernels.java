@@ -25,20 +25,27 @@ public final class CpuKernels {
     return Holder.CHOSEN;
   }
 
+  /** Whether they are those of the Vector API. */
+  static boolean haveVectors() {
+    return get() instanceof VectorKernels;
+  }
+
   private static Kernels choose(String wanted) {
     if (!wanted.equals("auto") && !wanted.equals("scalar") && !wanted.equals("vector")) {
       throw new IllegalArgumentException(FORCE + ": " + wanted + ", expected auto, scalar or vector");
     }
     String obstacle = wanted.equals("scalar") ? "asked for by -D" + FORCE + "=scalar" : obstacle();
     if (obstacle == null) {
-      log("vector kernels, " + VectorKernels.bits() + " bits wide");
-      return new VectorKernels();
+      Kernels kernels = new VectorKernels();
+      log(kernels.describe());
+      return kernels;
     }
     if (wanted.equals("vector")) {
       throw new IllegalStateException("-D" + FORCE + "=vector: " + obstacle);
     }
-    log("scalar kernels: " + obstacle);
-    return new ScalarKernels();
+    Kernels kernels = new ScalarKernels();
+    log(kernels.describe() + ": " + obstacle);
+    return kernels;
   }
 
   private static void log(String line) {

@@ -5,7 +5,10 @@ import java.lang.foreign.ValueLayout;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Tensor;
 
-/** The conversions of weights and pictures, as loops that C2 turns into vector code: between F32 and F16, BF16, F64, from U8. */
+/**
+ * The conversions of weights and pictures: between F32 and F16, BF16, F64, from U8. C2 turns most of the loops into vector
+ * code; for BF16 there are {@link VectorCasts}.
+ */
 final class DenseCast {
   private final MemorySegment read;
   private final MemorySegment write;
@@ -32,7 +35,7 @@ final class DenseCast {
 
   private static Loop toFloat(DType from) {
     return switch (from) {
-      case BF16 -> DenseCast::bfloat16ToFloat;
+      case BF16 -> CpuKernels.haveVectors() ? VectorCasts::bfloat16ToFloat : DenseCast::bfloat16ToFloat;
       case F16 -> DenseCast::float16ToFloat;
       case F64 -> DenseCast::doubleToFloat;
       case U8 -> DenseCast::byteToFloat;
@@ -42,7 +45,7 @@ final class DenseCast {
 
   private static Loop fromFloat(DType to) {
     return switch (to) {
-      case BF16 -> DenseCast::floatToBfloat16;
+      case BF16 -> CpuKernels.haveVectors() ? VectorCasts::floatToBfloat16 : DenseCast::floatToBfloat16;
       case F16 -> DenseCast::floatToFloat16;
       case F64 -> DenseCast::floatToDouble;
       default -> null;

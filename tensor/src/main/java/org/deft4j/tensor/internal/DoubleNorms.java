@@ -1,10 +1,12 @@
 package org.deft4j.tensor.internal;
 
+import java.util.function.DoubleUnaryOperator;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Norm;
+import org.deft4j.tensor.op.Unary;
 
 /** {@link Norm} in float64: the formulas of {@link ScalarNorms}. */
 final class DoubleNorms {
@@ -12,8 +14,17 @@ final class DoubleNorms {
 
   static void run(Norm op, Tensor[] in, Tensor[] out) {
     switch (op) {
-      case Norm.GroupNorm(var groups, var eps) -> groupNorm(ScalarNorms.Channels.of(in[0].shape(), groups), eps, in, out);
-      case Norm.GroupNormGrad(var groups) -> groupNormGrad(ScalarNorms.Channels.of(in[1].shape(), groups), in, out);
+      case Norm.GroupNorm(var groups, var eps) -> groupNorm(ScalarGroupNorm.Channels.of(in[0].shape(), groups), eps, in, out);
+      case Norm.GroupNormSilu(var groups, var eps) -> {
+        groupNorm(ScalarGroupNorm.Channels.of(in[0].shape(), groups), eps, in, out);
+        Doubles y = Doubles.of(out[0]);
+        DoubleUnaryOperator silu = DoubleFunctions.of(new Unary.Silu());
+        for (long i = 0; i < out[0].elementCount(); i++) {
+          y.set(i, silu.applyAsDouble(y.get(i)));
+        }
+      }
+      case Norm.GroupNormSiluGrad(var groups) -> groupNormSiluGrad(ScalarGroupNorm.Channels.of(in[1].shape(), groups), in, out);
+      case Norm.GroupNormGrad(var groups) -> groupNormGrad(ScalarGroupNorm.Channels.of(in[1].shape(), groups), in, out);
       case Norm.LayerNorm(var dims, var eps) -> layerNorm(ScalarNorms.rows(in[0].shape(), dims), eps, in, out);
       case Norm.LayerNormGrad(var dims) -> layerNormGrad(ScalarNorms.rows(in[1].shape(), dims), in, out);
       case Norm.RmsNorm(var eps) -> rmsNorm(ScalarNorms.rows(in[0].shape(), 1), eps, in, out);
@@ -45,7 +56,7 @@ final class DoubleNorms {
 
   // -------------------------------------------------------------------------------------------------- group norm
 
-  private static void groupNorm(ScalarNorms.Channels shape, double eps, Tensor[] in, Tensor[] out) {
+  private static void groupNorm(ScalarGroupNorm.Channels shape, double eps, Tensor[] in, Tensor[] out) {
     Doubles x = Doubles.of(in[0]);
     Doubles w = Doubles.of(in[1]);
     Doubles b = Doubles.of(in[2]);
@@ -75,7 +86,7 @@ final class DoubleNorms {
    * With A_c and B_c the sums over a channel of dy and of {@code dy xhat}, and m elements in the group:
    * {@code dx = rstd (dy w - sum_c(w A) / m - xhat sum_c(w B) / m)}, {@code dw = sum_n B}, {@code db = sum_n A}.
    */
-  private static void groupNormGrad(ScalarNorms.Channels shape, Tensor[] in, Tensor[] out) {
+  private static void groupNormGrad(ScalarGroupNorm.Channels shape, Tensor[] in, Tensor[] out) {
     Doubles dy = Doubles.of(in[0]);
     Doubles x = Doubles.of(in[1]);
     Doubles means = Doubles.of(in[2]);
@@ -115,6 +126,28 @@ final class DoubleNorms {
       Slab overBatch = new Slab(1, shape.batch(), shape.channels());
       DoubleReductions.sumRows(overBatch, ofDyX, out[1]);
       DoubleReductions.sumRows(overBatch, ofDy, out[2]);
+    }
+  }
+
+  /** The group norm's gradient of {@code dy silu'(h)}, h being its result. */
+  private static void groupNormSiluGrad(ScalarGroupNorm.Channels shape, Tensor[] in, Tensor[] out) {
+    Doubles dy = Doubles.of(in[0]);
+    Doubles x = Doubles.of(in[1]);
+    Doubles mean = Doubles.of(in[2]);
+    Doubles rstd = Doubles.of(in[3]);
+    Doubles w = Doubles.of(in[4]);
+    Doubles b = Doubles.of(in[5]);
+    DoubleUnaryOperator slope = DoubleFunctions.derivative(new Unary.Silu());
+    try (Tensor gradient = Tensor.empty(Device.CPU, DType.F64, in[0].shape())) {
+      Doubles dh = Doubles.of(gradient);
+      for (long i = 0; i < gradient.elementCount(); i++) {
+        long channel = i / shape.positions();
+        long row = channel / shape.perGroup();
+        long c = channel % shape.channels();
+        double h = Math.fma((x.get(i) - mean.get(row)) * rstd.get(row), w.get(c), b.get(c));
+        dh.set(i, dy.get(i) * slope.applyAsDouble(h));
+      }
+      groupNormGrad(shape, new Tensor[] {gradient, in[1], in[2], in[3], in[4]}, out);
     }
   }
 

@@ -14,6 +14,15 @@ import org.deft4j.tensor.DType;
  * @param taps those that take part, ascending
  */
 record FilterPanels(MemorySegment memory, DType type, long offset, long channels, int size, int[] taps) implements Panels {
+  /** Filters whose channels are packed before the next ones are read. */
+  private static final int FILTERS = 8;
+
+  /** The channels of all panels lie side by side in a filter. */
+  @Override
+  public int stretch() {
+    return FILTERS * taps.length;
+  }
+
   @Override
   public void pack(long line, int lines, long k, int depth, float[] to, int at, int pitch, float[] room) {
     // Of one filter, these channels lie side by side; they are turned at once, with a little of what follows them.
@@ -27,8 +36,15 @@ record FilterPanels(MemorySegment memory, DType type, long offset, long channels
       long filter = (k + j) / taps.length;
       long start = offset + (filter * channels + line) * size;
       HalfFloats.copy(type, memory, type.bytes() * start, lines * size, room, 0);
+      int first = (int) ((k + j) % taps.length);
+      if (first == 0 && taps.length == size && j + turned <= depth) {
+        // What is turned beyond the last tap is overwritten by the next filter.
+        Transpose.lines(room, 0, size, lines, turned, to, at + j * pitch, pitch);
+        j += size;
+        continue;
+      }
       Transpose.lines(room, 0, size, lines, turned, room, aside, pitch);
-      for (int tap = (int) ((k + j) % taps.length); tap < taps.length && j < depth; tap++, j++) {
+      for (int tap = first; tap < taps.length && j < depth; tap++, j++) {
         for (int i = 0; i < pitch; i += Simd.LANES) {
           FloatVector.fromArray(Simd.FLOATS, room, aside + taps[tap] * pitch + i).intoArray(to, at + j * pitch + i);
         }

@@ -128,7 +128,7 @@ final class FloatFunctions {
   }
 
   /** {@code s (1 + v (1 - s))} with {@code s = sigmoid v}: the slope of {@code x sigmoid(a x)} at {@code v = a x}. */
-  private static float swishSlope(float v) {
+  static float swishSlope(float v) {
     float s = MathF32.sigmoid(v);
     return s * Math.fma(v, 1f - s, 1f);
   }

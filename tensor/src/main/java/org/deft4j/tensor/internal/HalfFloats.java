@@ -5,17 +5,16 @@ import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
-import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 import org.deft4j.tensor.DType;
 
-/** F32, F16 and BF16 in memory, read as float32; every value of them is a float32, so nothing is rounded. */
+/** F32, F16 and BF16 in memory, as float32 and back; every value of them is a float32, so nothing is rounded. */
 final class HalfFloats {
   private static final int LANES = Simd.LANES;
   /** As many 16-bit numbers as a vector has floats; at least 64 bits, the shortest vector there is. */
-  private static final VectorSpecies<Short> SHORTS =
+  static final VectorSpecies<Short> SHORTS =
       VectorSpecies.of(short.class, VectorShape.forBitSize(Simd.FLOATS.vectorBitSize() / 2));
 
   private HalfFloats() {}
@@ -47,12 +46,7 @@ final class HalfFloats {
         }
         Simd.load(from, fromAt + 4L * last).intoArray(to, at + last);
       }
-      case F16 -> {
-        for (int i = 0; i < last; i += LANES) {
-          f16(from, fromAt + 2L * i).intoArray(to, at + i);
-        }
-        f16(from, fromAt + 2L * last).intoArray(to, at + last);
-      }
+      case F16 -> f16(from, fromAt, count, to, at);
       default -> {
         for (int i = 0; i < last; i += LANES) {
           bf16(from, fromAt + 2L * i).intoArray(to, at + i);
@@ -62,25 +56,53 @@ final class HalfFloats {
     }
   }
 
-  private static IntVector bits(MemorySegment from, long at) {
+  /** {@code count} floats to elements that lie side by side: F32, or the upper halves of the floats as BF16, unrounded. */
+  static void store(DType type, float[] from, int at, int count, MemorySegment to, long toAt) {
+    boolean whole = type == DType.F32;
+    if (count < LANES) {
+      for (int i = 0; i < count; i++) {
+        if (whole) {
+          to.set(ValueLayout.JAVA_FLOAT, toAt + 4L * i, from[at + i]);
+        } else {
+          to.set(ValueLayout.JAVA_SHORT, toAt + 2L * i, (short) (Float.floatToRawIntBits(from[at + i]) >>> 16));
+        }
+      }
+      return;
+    }
+    int last = count - LANES;
+    if (whole) {
+      for (int i = 0; i < last; i += LANES) {
+        FloatVector.fromArray(Simd.FLOATS, from, at + i).intoMemorySegment(to, toAt + 4L * i, Simd.ORDER);
+      }
+      FloatVector.fromArray(Simd.FLOATS, from, at + last).intoMemorySegment(to, toAt + 4L * last, Simd.ORDER);
+      return;
+    }
+    for (int i = 0; i < last; i += LANES) {
+      upper(from, at + i).intoMemorySegment(to, toAt + 2L * i, Simd.ORDER);
+    }
+    upper(from, at + last).intoMemorySegment(to, toAt + 2L * last, Simd.ORDER);
+  }
+
+  private static ShortVector upper(float[] from, int at) {
+    IntVector bits = FloatVector.fromArray(Simd.FLOATS, from, at).reinterpretAsInts();
+    return (ShortVector) bits.lanewise(VectorOperators.LSHR, 16).convertShape(VectorOperators.I2S, SHORTS, 0);
+  }
+
+  /** The bits of so many 16-bit elements as a vector has floats. */
+  static IntVector bits(MemorySegment from, long at) {
     return (IntVector) ShortVector.fromMemorySegment(SHORTS, from, at, Simd.ORDER)
         .convertShape(VectorOperators.ZERO_EXTEND_S2I, Simd.INTS, 0);
   }
 
-  private static FloatVector bf16(MemorySegment from, long at) {
+  /** A vector of BF16 at a byte address. */
+  static FloatVector bf16(MemorySegment from, long at) {
     return bits(from, at).lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
   }
 
-  /**
-   * Exponent and mantissa go to their places in a float; what is then 2^112 times too small (its exponent is still biased
-   * by 15 instead of 127) is scaled, exactly and with subnormals; what reaches 2^16 was infinite or not a number.
-   */
-  private static FloatVector f16(MemorySegment from, long at) {
-    IntVector bits = bits(from, at);
-    IntVector magnitude = bits.and(0x7fff).lanewise(VectorOperators.LSHL, 13);
-    IntVector scaled = magnitude.reinterpretAsFloats().mul(0x1p112f).reinterpretAsInts();
-    VectorMask<Integer> special = bits.and(0x7fff).compare(VectorOperators.GE, 0x7c00);
-    return scaled.blend(magnitude.or(0x7f800000), special)
-        .or(bits.and(0x8000).lanewise(VectorOperators.LSHL, 16)).reinterpretAsFloats();
+  /** A plain loop, which the compiler turns into the processor's own conversions. */
+  private static void f16(MemorySegment from, long fromAt, int count, float[] to, int at) {
+    for (int i = 0; i < count; i++) {
+      to[at + i] = Float.float16ToFloat(from.get(ValueLayout.JAVA_SHORT, fromAt + 2L * i));
+    }
   }
 }

@@ -13,4 +13,10 @@ public interface Kernels {
    * arbitrary bytes before. Shapes and types have been checked; indices into tensors have not.
    */
   void run(Op op, Tensor[] inputs, Tensor[] outputs);
+
+  /** The loops that the speed of {@link #run} is compared with. */
+  Limits limits();
+
+  /** Which kernels these are. */
+  String describe();
 }

@@ -14,6 +14,10 @@ import org.deft4j.tensor.DType;
  */
 record MatrixPanels(MemorySegment memory, DType type, long offset, long[] sizes, long[] steps, long kStep)
     implements Panels {
+  /** Elements of a line that are copied before they are turned. */
+  private static final int STRETCH = 256;
+  /** Rows of adjacent lines that are read at a time. */
+  private static final int ROWS = 8;
 
   /** Neighbouring dimensions that one step walks through become one dimension. */
   MatrixPanels {
@@ -58,24 +62,33 @@ record MatrixPanels(MemorySegment memory, DType type, long offset, long[] sizes,
   }
 
   @Override
+  public int stretch() {
+    return kStep == 1 ? Integer.MAX_VALUE : ROWS;
+  }
+
+  @Override
   public void pack(long line, int lines, long k, int depth, float[] to, int at, int pitch, float[] room) {
     int bytes = type.bytes();
     if (linesAreAdjacent(line, lines)) {
       copyRows((start(line) + k * kStep) * bytes, kStep * bytes, lines, depth, to, at, pitch);
       return;
     }
+    if (kStep == 1) {
+      // A short stretch of every line at a time, which stays in the first-level cache until it is turned.
+      for (int j = 0; j < depth; j += STRETCH) {
+        int count = Math.min(STRETCH, depth - j);
+        for (int i = 0; i < lines; i++) {
+          HalfFloats.copy(type, memory, (start(line + i) + k + j) * bytes, count, room, i * count);
+        }
+        Transpose.lines(room, 0, count, lines, count, to, at + j * pitch, pitch);
+      }
+      return;
+    }
     for (int i = 0; i < lines; i++) {
       long from = (start(line + i) + k * kStep) * bytes;
-      if (kStep == 1) {
-        HalfFloats.copy(type, memory, from, depth, room, i * depth);
-      } else {
-        for (int j = 0; j < depth; j++) {
-          to[at + j * pitch + i] = HalfFloats.get(type, memory, from + j * kStep * bytes);
-        }
+      for (int j = 0; j < depth; j++) {
+        to[at + j * pitch + i] = HalfFloats.get(type, memory, from + j * kStep * bytes);
       }
-    }
-    if (kStep == 1) {
-      Transpose.lines(room, 0, depth, lines, depth, to, at, pitch);
     }
   }
 
@@ -84,10 +97,17 @@ record MatrixPanels(MemorySegment memory, DType type, long offset, long[] sizes,
     int whole = (lines + Simd.LANES - 1) / Simd.LANES * Simd.LANES;
     boolean mayReadOn = from + (depth - 1L) * fromStep + (long) whole * type.bytes() <= memory.byteSize();
     int count = mayReadOn ? whole : lines;
-    if (type == DType.F32 && count == RegisterTile.WIDTH) {
+    if (count == RegisterTile.WIDTH && type == DType.F32) {
       for (int k = 0; k < depth; k++) {
         Simd.load(memory, from + k * fromStep).intoArray(to, at + k * pitch);
         Simd.load(memory, from + k * fromStep + Simd.BYTES).intoArray(to, at + k * pitch + Simd.LANES);
+      }
+      return;
+    }
+    if (count == RegisterTile.WIDTH && type == DType.BF16) {
+      for (int k = 0; k < depth; k++) {
+        HalfFloats.bf16(memory, from + k * fromStep).intoArray(to, at + k * pitch);
+        HalfFloats.bf16(memory, from + k * fromStep + Simd.BYTES / 2).intoArray(to, at + k * pitch + Simd.LANES);
       }
       return;
     }

@@ -12,4 +12,22 @@ interface Panels {
    * @param room working memory, at least {@link RegisterTile#WIDTH} x depth floats
    */
   void pack(long line, int lines, long k, int depth, float[] to, int at, int pitch, float[] room);
+
+  /** How many k are packed for all panels of a group before the next ones, so that memory is read in long runs. */
+  default int stretch() {
+    return Integer.MAX_VALUE;
+  }
+
+  /** Packs the panels {@code first .. end} of {@code cut}, one after the other from {@link Buffer#START} on. */
+  default void packAll(Cut cut, long first, long end, long k, int depth, float[] to, float[] room) {
+    for (int j = 0; j < depth;) {
+      int count = (int) Math.min(depth - j, stretch() - (k + j) % stretch());
+      for (long panel = first; panel < end; panel++) {
+        int pitch = cut.pitch(panel);
+        int at = Buffer.START + (int) (cut.before(panel) - cut.before(first)) * depth + j * pitch;
+        pack(cut.start(panel), cut.lines(panel), k + j, count, to, at, pitch, room);
+      }
+      j += count;
+    }
+  }
 }

@@ -1,22 +1,31 @@
 package org.deft4j.tensor.internal;
 
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Phaser;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
+import java.util.concurrent.locks.ReentrantLock;
 import org.deft4j.tensor.Threads;
 
 /**
  * Splits work over outputs. Each index is computed by exactly one thread and in one way, so the number of threads, and
  * which thread gets which index, cannot change a bit of the result.
+ *
+ * <p>The helpers stay awake for a moment after each piece of work, since the next operation follows within microseconds and waking
+ * a thread takes tens of them. One caller has them at a time; another computes alone meanwhile.
  */
 public final class Parallel {
-  private static final ExecutorService WORKERS = Executors.newCachedThreadPool(task -> {
-    Thread thread = new Thread(task, "deft4j-worker");
-    thread.setDaemon(true);
-    return thread;
-  });
+  /** How long a helper looks out for work before it sleeps, in nanoseconds. */
+  private static final long AWAKE = 100_000;
+  /** How often one looks before it lets others run. */
+  private static final int LOOKS = 1000;
+
+  private static final ReentrantLock HELPERS = new ReentrantLock();
+  private static final List<Helper> STARTED = new ArrayList<>();
+  /** The latest work. */
+  private static volatile Job current;
 
   /** Set on a thread that is inside a parallel region: what it calls runs on it alone. */
   private static final ThreadLocal<Boolean> INSIDE = ThreadLocal.withInitial(() -> false);
@@ -37,15 +46,70 @@ public final class Parallel {
   public static void forRange(long count, long grain, Range body) {
     long pieces = (count + grain - 1) / grain;
     int threads = (int) Math.min(Threads.count(), pieces);
-    if (threads <= 1 || INSIDE.get()) {
+    if (threads <= 1 || INSIDE.get() || !HELPERS.tryLock()) {
       if (count > 0) {
         body.run(0, count);
       }
       return;
     }
-    AtomicLong next = new AtomicLong();
-    AtomicReference<Throwable> failure = new AtomicReference<>();
-    Runnable worker = () -> {
+    Job job = new Job(count, grain, pieces, body, threads - 1);
+    try {
+      start(threads - 1);
+      current = job;
+      for (Helper helper : STARTED) {
+        helper.wake();
+      }
+      job.work();
+      job.close();
+    } finally {
+      current = null;
+      HELPERS.unlock();
+    }
+    switch (job.failure.get()) {
+      case null -> {}
+      case RuntimeException e -> throw e;
+      case Error e -> throw e;
+      case Throwable t -> throw new IllegalStateException(t);
+    }
+  }
+
+  /** Starts helpers until there are so many, or the system has no more threads: then those there are do the work. */
+  private static void start(int wanted) {
+    try {
+      while (STARTED.size() < wanted) {
+        Helper helper = new Helper();
+        helper.thread.start();
+        STARTED.add(helper);
+      }
+    } catch (OutOfMemoryError _) {
+      return;
+    }
+  }
+
+  /** One call of {@link #forRange}. */
+  private static final class Job {
+    private static final int CLOSED = -1;
+
+    final long count;
+    final long grain;
+    final long pieces;
+    final Range body;
+    final int mostHelpers;
+    final AtomicLong next = new AtomicLong();
+    /** How many helpers are at it, or {@link #CLOSED}. */
+    final AtomicInteger helpers = new AtomicInteger();
+    final AtomicReference<Throwable> failure = new AtomicReference<>();
+
+    Job(long count, long grain, long pieces, Range body, int mostHelpers) {
+      this.count = count;
+      this.grain = grain;
+      this.pieces = pieces;
+      this.body = body;
+      this.mostHelpers = mostHelpers;
+    }
+
+    /** Takes pieces until none is left. */
+    void work() {
       INSIDE.set(true);
       try {
         for (long piece = next.getAndIncrement(); piece < pieces; piece = next.getAndIncrement()) {
@@ -57,31 +121,74 @@ public final class Parallel {
       } finally {
         INSIDE.set(false);
       }
-    };
-    Phaser done = new Phaser(1);
-    for (int i = 1; i < threads; i++) {
-      done.register();
-      try {
-        WORKERS.execute(() -> {
-          try {
-            worker.run();
-          } finally {
-            done.arriveAndDeregister();
-          }
-        });
-      } catch (OutOfMemoryError _) {
-        // The system has no more threads: those there are do the work.
-        done.arriveAndDeregister();
-        break;
+    }
+
+    /** Whether there is still a place for a helper. */
+    private boolean join() {
+      for (int there = helpers.get(); there != CLOSED && there < mostHelpers; there = helpers.get()) {
+        if (helpers.compareAndSet(there, there + 1)) {
+          return true;
+        }
+      }
+      return false;
+    }
+
+    void help() {
+      if (join()) {
+        work();
+        helpers.decrementAndGet();
       }
     }
-    worker.run();
-    done.arriveAndAwaitAdvance();
-    switch (failure.get()) {
-      case null -> {}
-      case RuntimeException e -> throw e;
-      case Error e -> throw e;
-      case Throwable t -> throw new IllegalStateException(t);
+
+    /** Waits for the helpers; who comes late finds it closed. */
+    void close() {
+      for (int looks = 0; !helpers.compareAndSet(0, CLOSED); looks++) {
+        if (looks < LOOKS) {
+          Thread.onSpinWait();
+        } else {
+          Thread.yield();
+        }
+      }
+    }
+  }
+
+  /** A thread that looks out for work. */
+  private static final class Helper implements Runnable {
+    final Thread thread = new Thread(this, "deft4j-worker");
+    private volatile boolean asleep;
+
+    Helper() {
+      thread.setDaemon(true);
+    }
+
+    @Override
+    public void run() {
+      Job last = null;
+      long awakeSince = System.nanoTime();
+      while (true) {
+        Job job = current;
+        if (job != null && job != last) {
+          last = job;
+          job.help();
+          awakeSince = System.nanoTime();
+        } else if (System.nanoTime() - awakeSince < AWAKE) {
+          Thread.onSpinWait();
+        } else {
+          last = null;
+          asleep = true;
+          // Work that was published before the caller could see this helper asleep is seen here.
+          while (current == null) {
+            LockSupport.park();
+          }
+          asleep = false;
+        }
+      }
+    }
+
+    void wake() {
+      if (asleep) {
+        LockSupport.unpark(thread);
+      }
     }
   }
 }

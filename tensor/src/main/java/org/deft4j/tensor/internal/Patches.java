@@ -2,6 +2,9 @@ package org.deft4j.tensor.internal;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorMask;
 
 /**
  * The matrix that makes a convolution a product, without ever being stored: one row for each channel and tap of the kernel, one
@@ -11,7 +14,7 @@ import java.util.Arrays;
  *   row (c, t), column (n, p, q)  =  source[n, c, p strideH + down[t], q strideW + right[t]],   0 outside the picture
  * </pre>
  *
- * <p>Positions in one row of the grid read one row of the source: a run of them is copied at a time.
+ * <p>Positions in one row of the grid read one row of the source: a run of them is copied at a time, for all channels of a tap.
  *
  * @param memory the pictures
  * @param offset elements before the first channel of the first picture
@@ -28,20 +31,21 @@ import java.util.Arrays;
 record Patches(MemorySegment memory, long offset, long imageStep, long height, long width, long gridHeight, long gridWidth,
     int strideH, int strideW, long[] down, long[] right) {
 
+  private static final int LANES = Simd.LANES;
+  /** Of two vectors, every second lane. */
+  private static final IntVector EVEN = IntVector.broadcast(Simd.INTS, 0).addIndex(2);
+
   /** The columns as lines of a product, which runs along the rows: the right side of a convolution and of its input's gradient. */
   Panels columns() {
     return (line, lines, k, depth, to, at, pitch, room) -> {
       int taps = down.length;
       for (int i = 0; i < lines;) {
         Run run = run(line + i, lines - i);
-        long channel = k / taps;
-        int tap = (int) (k % taps);
-        for (int j = 0; j < depth; j++) {
-          copy(run, channel, tap, to, at + j * pitch + i);
-          if (++tap == taps) {
-            tap = 0;
-            channel++;
-          }
+        for (int tap = 0; tap < taps; tap++) {
+          // The rows of this tap: one for each channel.
+          int first = (int) Math.floorMod(tap - k, (long) taps);
+          int channels = (depth - first + taps - 1) / taps;
+          copy(run, (k + first) / taps, tap, channels, to, at + first * pitch + i, taps * pitch);
         }
         i += run.count;
       }
@@ -54,7 +58,7 @@ record Patches(MemorySegment memory, long offset, long imageStep, long height, l
       for (int j = 0; j < depth;) {
         Run run = run(k + j, depth - j);
         for (int i = 0; i < lines; i++) {
-          copy(run, (line + i) / down.length, (int) ((line + i) % down.length), room, i * depth + j);
+          copy(run, (line + i) / down.length, (int) ((line + i) % down.length), 1, room, i * depth + j, 0);
         }
         j += run.count;
       }
@@ -73,41 +77,74 @@ record Patches(MemorySegment memory, long offset, long imageStep, long height, l
         (int) Math.min(count, gridWidth - q));
   }
 
-  /** What one tap of one channel reads in a run. */
-  private void copy(Run run, long channel, int tap, float[] to, int at) {
-    int count = run.count;
+  /** What one tap reads in a run, of so many channels from one on; {@code step} floats from channel to channel in {@code to}. */
+  private void copy(Run run, long channel, int tap, int channels, float[] to, int at, int step) {
     long row = run.row + down[tap];
     long column = run.column + right[tap];
     if (row < 0 || row >= height) {
-      Arrays.fill(to, at, at + count, 0f);
+      for (int c = 0; c < channels; c++) {
+        Arrays.fill(to, at + c * step, at + c * step + run.count, 0f);
+      }
       return;
     }
     long from = Float.BYTES * (run.start + (channel * height + row) * width + column);
-    if (strideW != 1) {
-      for (int i = 0; i < count; i++) {
-        boolean inside = column + (long) i * strideW >= 0 && column + (long) i * strideW < width;
-        to[at + i] = inside ? memory.get(Simd.F32, from + (long) Float.BYTES * i * strideW) : 0f;
-      }
-      return;
-    }
-    int first = Math.clamp(-column, 0, count);
-    int end = Math.clamp(width - column, first, count);
-    if (count >= Simd.LANES && from >= 0 && from + (long) Float.BYTES * count <= memory.byteSize()) {
-      // Whole vectors, the last one moved back to end with the run; what they took from outside the row becomes 0.
-      for (int i = 0; i < count; i += Simd.LANES) {
-        int start = Math.min(i, count - Simd.LANES);
-        Simd.load(memory, from + (long) Float.BYTES * start).intoArray(to, at + start);
-      }
+    long plane = Float.BYTES * height * width;
+    // The positions first .. end lie inside the row.
+    int first = Math.clamp((-column + strideW - 1) / strideW, 0, run.count);
+    int end = Math.clamp((width - column + strideW - 1) / strideW, first, run.count);
+    if (strideW == 1) {
+      copySideBySide(from, plane, first, end, run.count, channels, to, at, step);
+    } else if (strideW == 2) {
+      copyEverySecond(from, plane, first, end, run.count, channels, to, at, step);
     } else {
-      for (int i = first; i < end; i++) {
-        to[at + i] = memory.get(Simd.F32, from + (long) Float.BYTES * i);
+      for (int c = 0; c < channels; c++) {
+        copyOneByOne(from + c * plane, first, end, 0, run.count, to, at + c * step);
       }
     }
-    for (int i = 0; i < first; i++) {
-      to[at + i] = 0f;
+  }
+
+  /** Positions {@code i .. count}: those from {@code first} to {@code end} are read, the others 0. */
+  private void copyOneByOne(long from, int first, int end, int i, int count, float[] to, int at) {
+    for (int j = i; j < count; j++) {
+      to[at + j] = j >= first && j < end ? memory.get(Simd.F32, from + (long) Float.BYTES * j * strideW) : 0f;
     }
-    for (int i = end; i < count; i++) {
-      to[at + i] = 0f;
+  }
+
+  private void copySideBySide(long from, long plane, int first, int end, int count, int channels, float[] to, int at, int step) {
+    for (int i = 0; i < count; i += LANES) {
+      long source = from + (long) Float.BYTES * i;
+      if (i + LANES <= count && i >= first && i + LANES <= end) {
+        for (int c = 0; c < channels; c++) {
+          Simd.load(memory, source + c * plane).intoArray(to, at + i + c * step);
+        }
+        continue;
+      }
+      VectorMask<Float> inside = Simd.FLOATS.indexInRange(0, end - i).andNot(Simd.FLOATS.indexInRange(0, first - i));
+      VectorMask<Float> written = Simd.FLOATS.indexInRange(0, count - i);
+      for (int c = 0; c < channels; c++) {
+        FloatVector.fromMemorySegment(Simd.FLOATS, memory, source + c * plane, Simd.ORDER, inside)
+            .intoArray(to, at + i + c * step, written);
+      }
+    }
+  }
+
+  private void copyEverySecond(long from, long plane, int first, int end, int count, int channels, float[] to, int at, int step) {
+    for (int i = 0; i < count; i += LANES) {
+      long source = from + 2L * Float.BYTES * i;
+      // The second vector ends one beyond the last position that is read.
+      boolean whole = i + LANES <= count && i >= first && i + LANES <= end
+          && source + (channels - 1) * plane + 2L * Simd.BYTES <= memory.byteSize();
+      if (!whole) {
+        for (int c = 0; c < channels; c++) {
+          copyOneByOne(from + c * plane, first, end, i, Math.min(i + LANES, count), to, at + c * step);
+        }
+        continue;
+      }
+      for (int c = 0; c < channels; c++) {
+        IntVector low = Simd.load(memory, source + c * plane).reinterpretAsInts();
+        IntVector high = Simd.load(memory, source + c * plane + Simd.BYTES).reinterpretAsInts();
+        EVEN.selectFrom(low, high).reinterpretAsFloats().intoArray(to, at + i + c * step);
+      }
     }
   }
 }

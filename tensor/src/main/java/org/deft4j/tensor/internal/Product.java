@@ -20,21 +20,33 @@ import org.deft4j.tensor.Threads;
  *  +---+ +-----------+
  * </pre>
  *
- * <p>The side with fewer panels is shared. Where both are large, the shared side is taken in pieces of {@link #SHARED} floats.
+ * <p>The side with fewer panels is shared, and the left one where it has but a few times as many: then the tiles that a thread computes
+ * one after another lie side by side in the rows of C. Where both are large, the shared side is taken in pieces of {@link #SHARED} floats: some of
+ * its panels, or some of k, whichever makes less work.
+ *
+ * <p>Between the blocks of k a thread keeps its tiles of C side by side in an array, and writes them to C, with the bias, when they are
+ * done.
  */
 final class Product {
   /** The most k per block: a panel of 14 rows then has 32 KiB, the size of the first-level cache. */
   private static final int DEPTH = 512;
   /** Floats of packed panels that share the last cache. */
   private static final long SHARED = 1 << 22;
-  /** Floats of a group of panels of one thread: a quarter of a second-level cache. */
-  private static final int GROUP = 1 << 16;
+  /**
+   * Floats of a group of panels of one thread: half of a second-level cache. Each shared panel comes from the last cache once for
+   * each group, and takes twice the time of its multiplication by one panel there and then.
+   */
+  private static final int GROUP = 1 << 17;
   /** Floats of working memory that every packing may count on. */
   private static final long ROOM = 1 << 12;
   /** Multiplications that one thread does in some 30 microseconds. */
   private static final long ALONE = 1 << 21;
   /** Groups per thread, so that a thread that is held up does not hold up the others for long. */
-  private static final int GROUPS_PER_THREAD = 4;
+  private static final int GROUPS_PER_THREAD = 2;
+  /** The left side is shared if it has at most so many times the panels of the right one. */
+  private static final int LEFT = 4;
+  /** Pieces per thread of the packing of the shared side. */
+  private static final int PACKINGS_PER_THREAD = 4;
   private static final int WIDTH = RegisterTile.WIDTH;
 
   /**
@@ -70,7 +82,7 @@ final class Product {
     this.k = k;
     this.target = target;
     this.bias = bias;
-    this.leftShared = rows.count() <= columns.count();
+    this.leftShared = rows.count() <= LEFT * columns.count();
     this.small = m * n * k < ALONE;
     long blocks = Math.max(1, (k + DEPTH - 1) / DEPTH);
     long even = Math.max(1, (k + blocks - 1) / blocks);
@@ -91,12 +103,37 @@ final class Product {
 
   private void run() {
     Cut shared = leftShared ? rows : columns;
-    // Whole blocks of k; more than one piece of k only if not even one panel of all k fits.
-    long pieceK = Math.clamp(k, 1, SHARED / shared.pitch(0) / block * block);
-    long piecePanels = Math.min(shared.count(), SHARED / (pieceK * shared.pitch(0)));
+    Cut own = leftShared ? columns : rows;
+    long all = shared.before(shared.count());
+    // Whole blocks of k, if all panels are to fit; whole panels, if all of k is to.
+    long someK = SHARED / all / block * block;
+    long somePanels = SHARED / (Math.max(1, k) * shared.pitch(0));
+    if (all * k <= SHARED) {
+      run(shared.count(), Math.max(1, k));
+    } else if (someK > 0 && (somePanels == 0 || pieces(k, someK) * 2 * rows.lines() * columns.lines()
+        <= pieces(shared.count(), somePanels) * own.lines() * k)) {
+      // C is read and written once more for each piece of k, the other side packed once more for each piece of panels.
+      run(shared.count(), someK);
+    } else if (somePanels > 0) {
+      run(somePanels, k);
+    } else {
+      run(Math.max(1, SHARED / ((long) block * shared.pitch(0))), block);
+    }
+  }
+
+  private static long pieces(long count, long most) {
+    return (count + most - 1) / most;
+  }
+
+  /** In pieces of at most so many shared panels and so much k, as even as can be. */
+  private void run(long mostPanels, long mostK) {
+    long count = (leftShared ? rows : columns).count();
+    long panels = pieces(count, pieces(count, mostPanels));
+    long blocks = pieces(k, block);
+    long pieceK = Math.max(1, pieces(blocks, Math.max(1, pieces(k, mostK)))) * block;
     for (long k0 = 0; k0 == 0 || k0 < k; k0 += pieceK) {
-      for (long panel = 0; panel < shared.count(); panel += piecePanels) {
-        new Piece(panel, Math.min(shared.count(), panel + piecePanels), k0, Math.min(k, k0 + pieceK)).run();
+      for (long panel = 0; panel < count; panel += panels) {
+        new Piece(panel, Math.min(count, panel + panels), k0, Math.min(k, k0 + pieceK)).run();
       }
     }
   }
@@ -121,13 +158,13 @@ final class Product {
     }
 
     void run() {
-      try (Buffer packed = Buffer.of(perK * (k1 - k0))) {
+      try (Buffer packed = Buffer.of(Buffer.START + perK * (k1 - k0))) {
         long blocks = Math.max(1, (k1 - k0 + block - 1) / block);
         long items = (to - from) * blocks;
         Parallel.forRange(items, grain(items), (first, end) -> packShared(first, end, packed.floats));
         long groups = groups();
         Parallel.forRange(groups, small ? groups : 1, (first, end) -> {
-          try (Worker worker = new Worker(this, packed.floats)) {
+          try (Worker worker = new Worker(this, packed.floats, tileFloats(groups))) {
             for (long group = first; group < end; group++) {
               worker.multiply(own.count() * group / groups, own.count() * (group + 1) / groups);
             }
@@ -138,15 +175,21 @@ final class Product {
 
     /** All at once for one thread, if it is little; else a few pieces for each. */
     private long grain(long items) {
-      return small ? items : Math.max(1, items / ((long) GROUPS_PER_THREAD * Threads.count()));
+      return small ? items : Math.max(1, items / ((long) PACKINGS_PER_THREAD * Threads.count()));
     }
 
     /** How many groups the own panels form: small enough for the cache, and the same number for each thread. */
     private long groups() {
       long most = Math.max(1, GROUP / (block * own.pitch(0)));
-      long wanted = Math.max((own.count() + most - 1) / most, small ? 1 : (long) GROUPS_PER_THREAD * Threads.count());
-      long even = (wanted + Threads.count() - 1) / Threads.count() * Threads.count();
+      long wanted = Math.max(pieces(own.count(), most), small ? 1 : (long) GROUPS_PER_THREAD * Threads.count());
+      long even = pieces(wanted, Threads.count()) * Threads.count();
       return Math.min(own.count(), small ? wanted : even);
+    }
+
+    /** Floats for the tiles of a group, if they have to wait for another block of k; else for one tile. */
+    private long tileFloats(long groups) {
+      long tiles = k1 - k0 > block ? pieces(own.count(), groups) * (to - from) : 1;
+      return Buffer.START + (tiles * RegisterTile.WIDE + 1) * WIDTH;
     }
 
     int depth(long k) {
@@ -155,7 +198,7 @@ final class Product {
 
     /** Where a shared panel of the block at k is packed: blocks of k outside, panels inside. */
     int at(long panel, long k) {
-      return (int) ((k - k0) * perK + (shared.before(panel) - shared.before(from)) * depth(k));
+      return Buffer.START + (int) ((k - k0) * perK + (shared.before(panel) - shared.before(from)) * depth(k));
     }
 
     private void packShared(long first, long end, float[] packed) {
@@ -175,113 +218,134 @@ final class Product {
   private final class Worker implements AutoCloseable {
     final Piece piece;
     final float[] shared;
-    final Buffer own = Buffer.of(GROUP);
+    final Buffer own = Buffer.of(Buffer.START + GROUP);
     final Buffer room = Buffer.of(room());
-    final Buffer tile = Buffer.of((RegisterTile.WIDE + 1L) * WIDTH);
+    /** Tiles of C, and after them a row for the bias. */
+    final Buffer tiles;
+    final int aside;
 
-    Worker(Piece piece, float[] shared) {
+    Worker(Piece piece, float[] shared, long tileFloats) {
       this.piece = piece;
       this.shared = shared;
+      this.tiles = Buffer.of(tileFloats);
+      this.aside = (int) tileFloats - WIDTH;
     }
 
     @Override
     public void close() {
       own.close();
       room.close();
-      tile.close();
+      tiles.close();
     }
 
     /** The own panels {@code first .. end} times all shared ones, one block of k after another. */
     void multiply(long first, long end) {
       Panels side = leftShared ? right : left;
       Cut cut = piece.own;
-      long base = cut.before(first);
+      boolean waits = piece.k1 - piece.k0 > block;
       for (long k = piece.k0; k == piece.k0 || k < piece.k1; k += block) {
         int depth = piece.depth(k);
-        for (long panel = first; panel < end && depth > 0; panel++) {
-          side.pack(cut.start(panel), cut.lines(panel), k, depth, own.floats, (int) (cut.before(panel) - base) * depth,
-              cut.pitch(panel), room.floats);
+        if (depth > 0) {
+          side.packAll(cut, first, end, k, depth, own.floats, room.floats);
         }
+        int at = Buffer.START;
         for (long panel = piece.from; panel < piece.to; panel++) {
           int sharedAt = piece.at(panel, k);
           for (long mine = first; mine < end; mine++) {
-            int ownAt = (int) (cut.before(mine) - base) * depth;
+            int ownAt = Buffer.START + (int) (cut.before(mine) - cut.before(first)) * depth;
             if (leftShared) {
-              tile(panel, shared, sharedAt, mine, own.floats, ownAt, k, depth);
+              tile(panel, shared, sharedAt, mine, own.floats, ownAt, k, depth, at);
             } else {
-              tile(mine, own.floats, ownAt, panel, shared, sharedAt, k, depth);
+              tile(mine, own.floats, ownAt, panel, shared, sharedAt, k, depth, at);
             }
+            at += waits ? RegisterTile.WIDE * WIDTH : 0;
           }
         }
       }
     }
 
-    /** One tile of C, one block of k. */
-    private void tile(long rowPanel, float[] a, int aAt, long columnPanel, float[] b, int bAt, long k, int depth) {
-      long row = rows.start(rowPanel);
-      long column = columns.start(columnPanel);
-      int height = rows.lines(rowPanel);
-      int width = columns.lines(columnPanel);
-      if (k > 0) {
-        exchange(row, height, column, width, false);
+    /** One block of k for one tile of C, which waits at {@code at}. */
+    private void tile(long rowPanel, float[] a, int aAt, long columnPanel, float[] b, int bAt, long k, int depth, int at) {
+      boolean first = k == piece.k0;
+      boolean last = k + depth == piece.k1;
+      if (first && k > 0) {
+        exchange(rowPanel, columnPanel, at, false);
       }
-      RegisterTile.run(rows.room(rowPanel), a, aAt, b, bAt, depth, tile.floats, 0, k == 0);
-      if (bias != null && k + depth == Product.this.k) {
-        addBias(row, height, column, width);
+      RegisterTile.run(rows.room(rowPanel), a, aAt, b, bAt, depth, tiles.floats, at, k == 0);
+      if (last) {
+        if (bias != null && piece.k1 == Product.this.k) {
+          addBias(rowPanel, columnPanel, at);
+        }
+        exchange(rowPanel, columnPanel, at, true);
       }
-      exchange(row, height, column, width, true);
     }
 
-    private void addBias(long row, int height, long column, int width) {
-      float[] c = tile.floats;
-      int aside = RegisterTile.WIDE * WIDTH;
-      for (int j = 0; j < width && !bias.perRow(); j++) {
+    private void addBias(long rowPanel, long columnPanel, int at) {
+      float[] c = tiles.floats;
+      long row = rows.start(rowPanel);
+      long column = columns.start(columnPanel);
+      for (int j = 0; j < columns.lines(columnPanel) && !bias.perRow(); j++) {
         c[aside + j] = bias.get(column + j);
       }
-      for (int i = 0; i < height; i++) {
+      for (int i = 0; i < rows.lines(rowPanel); i++) {
         FloatVector perRow = FloatVector.broadcast(Simd.FLOATS, bias.perRow() ? bias.get(row + i) : 0);
         for (int j = 0; j < WIDTH; j += Simd.LANES) {
           FloatVector added = bias.perRow() ? perRow : FloatVector.fromArray(Simd.FLOATS, c, aside + j);
-          FloatVector.fromArray(Simd.FLOATS, c, i * WIDTH + j).add(added).intoArray(c, i * WIDTH + j);
+          FloatVector.fromArray(Simd.FLOATS, c, at + i * WIDTH + j).add(added).intoArray(c, at + i * WIDTH + j);
         }
       }
     }
 
-    /** Copies the tile to C, or C to the tile, a run of columns at a time. */
-    private void exchange(long row, int height, long column, int width, boolean out) {
+    /** Copies a tile to C, or C to the tile, a run of columns at a time. */
+    private void exchange(long rowPanel, long columnPanel, int tileAt, boolean out) {
       MemorySegment memory = target.memory();
-      float[] c = tile.floats;
+      float[] c = tiles.floats;
+      long row = rows.start(rowPanel);
+      int height = rows.lines(rowPanel);
+      long column = columns.start(columnPanel);
+      int width = columns.lines(columnPanel);
       for (int j = 0; j < width;) {
         int run = (int) Math.min(width - j, target.run(column + j));
         long at = target.at(row, column + j);
         if (run == WIDTH) {
-          exchangeWhole(memory, at, target.rowStep(), height, c, out);
+          exchangeWhole(memory, at, target.rowStep(), height, c, tileAt, out);
           return;
         }
         for (int i = 0; i < height; i++) {
-          long inC = at + i * target.rowStep();
-          for (int x = i * WIDTH + j; x < i * WIDTH + j + run; x++, inC += Float.BYTES) {
-            if (out) {
-              memory.set(Simd.F32, inC, c[x]);
-            } else {
-              c[x] = memory.get(Simd.F32, inC);
-            }
-          }
+          exchangeRun(memory, at + i * target.rowStep(), run, c, tileAt + i * WIDTH + j, out);
         }
         j += run;
       }
     }
 
-    private static void exchangeWhole(MemorySegment memory, long at, long step, int height, float[] c, boolean out) {
+    private static void exchangeRun(MemorySegment memory, long at, int run, float[] c, int inTile, boolean out) {
+      int i = 0;
+      for (; i + Simd.LANES <= run; i += Simd.LANES) {
+        if (out) {
+          FloatVector.fromArray(Simd.FLOATS, c, inTile + i).intoMemorySegment(memory, at + (long) i * Float.BYTES, Simd.ORDER);
+        } else {
+          Simd.load(memory, at + (long) i * Float.BYTES).intoArray(c, inTile + i);
+        }
+      }
+      for (; i < run; i++) {
+        if (out) {
+          memory.set(Simd.F32, at + (long) i * Float.BYTES, c[inTile + i]);
+        } else {
+          c[inTile + i] = memory.get(Simd.F32, at + (long) i * Float.BYTES);
+        }
+      }
+    }
+
+    private static void exchangeWhole(MemorySegment memory, long at, long step, int height, float[] c, int tileAt, boolean out) {
       for (int i = 0; i < height; i++) {
         long inC = at + i * step;
+        int inTile = tileAt + i * WIDTH;
         if (out) {
-          FloatVector.fromArray(Simd.FLOATS, c, i * WIDTH).intoMemorySegment(memory, inC, Simd.ORDER);
-          FloatVector.fromArray(Simd.FLOATS, c, i * WIDTH + Simd.LANES)
-              .intoMemorySegment(memory, inC + Simd.BYTES, Simd.ORDER);
+          FloatVector.fromArray(Simd.FLOATS, c, inTile).intoMemorySegment(memory, inC, Simd.ORDER);
+          FloatVector.fromArray(Simd.FLOATS, c, inTile + Simd.LANES).intoMemorySegment(memory, inC + Simd.BYTES, Simd.ORDER);
         } else {
-          Simd.load(memory, inC).intoArray(c, i * WIDTH);
-          Simd.load(memory, inC + Simd.BYTES).intoArray(c, i * WIDTH + Simd.LANES);
+          Simd.load(memory, inC).intoArray(c, inTile);
+          Simd.load(memory, inC + Simd.BYTES).intoArray(c, inTile + Simd.LANES);
         }
       }
     }

@@ -128,7 +128,7 @@ final class ScalarAttention {
       m = blockMax;
     }
     for (int d = 0; d < width; d++) {
-      o.set(row * width + d, l == 0 ? 0 : real.div(acc[d], l));
+      o.set(row * width + d, real.mul(acc[d], l == 0 ? 0 : real.div(1, l)));
     }
     lse.set(row, l == 0 ? Double.NEGATIVE_INFINITY : real.add(m, real.log(l)));
   }

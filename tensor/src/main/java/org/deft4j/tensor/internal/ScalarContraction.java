@@ -13,6 +13,7 @@ final class ScalarContraction {
     switch (op) {
       case Contraction.MatMul() -> matmul(in[0], in[1], out[0]);
       case Contraction.Linear() -> linear(in, out[0]);
+      case Contraction.RankUpdate(var scale) -> rankUpdate(scale, in, out[0], out[1]);
       case Contraction.Conv2d(var spec) -> conv2d(spec, in, out[0]);
       case Contraction.Conv2dInputGrad(var spec, var input) -> inputGrad(spec, in[0], in[1], out[0]);
       case Contraction.Conv2dWeightGrad(var spec, var weight) -> weightGrad(spec, in[0], in[1], out[0]);
@@ -59,6 +60,39 @@ final class ScalarContraction {
   private static long[] batchStrides(Tensor tensor, int rank) {
     long[] all = StridedCopy.stretched(tensor, rank);
     return java.util.Arrays.copyOf(all, rank - 2);
+  }
+
+  /** {@code t = scale u - x s}, {@code z = x + t l^T}. */
+  private static void rankUpdate(double scale, Tensor[] in, Tensor z, Tensor t) {
+    Real real = Real.of(z.dtype());
+    Access x = Access.of(in[0]);
+    Access s = Access.of(in[1]);
+    Access l = Access.of(in[2]);
+    Access u = in.length == 4 ? Access.of(in[3]) : null;
+    Access thin = Access.of(t);
+    Access sum = Access.of(z);
+    double factor = real == Real.F32 ? (float) scale : scale;
+    long n = in[1].size(0);
+    long r = in[1].size(1);
+    long rows = n == 0 ? 0 : z.elementCount() / n;
+    Parallel.forRange(rows, 1, (from, to) -> {
+      for (long row = from; row < to; row++) {
+        for (long j = 0; j < r; j++) {
+          double removed = 0;
+          for (long o = 0; o < n; o++) {
+            removed = real.fma(x.get(row * n + o), s.get(o * r + j), removed);
+          }
+          thin.set(row * r + j, u == null ? -removed : real.add(real.mul(factor, u.get(row * r + j)), -removed));
+        }
+        for (long o = 0; o < n; o++) {
+          double added = 0;
+          for (long j = 0; j < r; j++) {
+            added = real.fma(thin.get(row * r + j), l.get(o * r + j), added);
+          }
+          sum.set(row * n + o, real.add(x.get(row * n + o), added));
+        }
+      }
+    });
   }
 
   /** {@code y = x w^T + b}. */

@@ -36,4 +36,14 @@ public final class ScalarKernels implements Kernels {
       case InPlace update -> ScalarUpdates.run(update, in, out);
     }
   }
+
+  @Override
+  public Limits limits() {
+    return new ScalarLimits();
+  }
+
+  @Override
+  public String describe() {
+    return "scalar kernels";
+  }
 }

@@ -1,16 +1,11 @@
 package org.deft4j.tensor.internal;
 
 import org.deft4j.tensor.DType;
-import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Norm;
 
-/**
- * {@link Norm}; this file in float32. The mean and the variance are found in two passes: the mean of x, then the mean of
- * {@code x - mean}, which is what rounding took from the first, and of its square. So an offset that is large beside the
- * deviation costs no digits.
- */
+/** {@link Norm}; this file in float32 over rows. Means and variances are found chunk by chunk: see {@link Moments}. */
 final class ScalarNorms {
   private ScalarNorms() {}
 
@@ -20,28 +15,14 @@ final class ScalarNorms {
       return;
     }
     switch (op) {
-      case Norm.GroupNorm(var groups, var eps) -> groupNorm(Channels.of(in[0].shape(), groups), (float) eps, in, out);
-      case Norm.GroupNormGrad(var groups) -> groupNormGrad(Channels.of(in[1].shape(), groups), in, out);
-      case Norm.LayerNorm(var dims, var eps) -> layerNorm(rows(in[0].shape(), dims), (float) eps, in, out);
+      case Norm.GroupNorm(var groups, var eps) -> ScalarGroupNorm.run(groups, eps, false, in, out);
+      case Norm.GroupNormSilu(var groups, var eps) -> ScalarGroupNorm.run(groups, eps, true, in, out);
+      case Norm.GroupNormGrad(var groups) -> ScalarGroupNorm.gradient(groups, false, in, out);
+      case Norm.GroupNormSiluGrad(var groups) -> ScalarGroupNorm.gradient(groups, true, in, out);
+      case Norm.LayerNorm(var dims, var eps) -> layerNorm(rows(in[0].shape(), dims), eps, in, out);
       case Norm.LayerNormGrad(var dims) -> layerNormGrad(rows(in[1].shape(), dims), in, out);
       case Norm.RmsNorm(var eps) -> rmsNorm(rows(in[0].shape(), 1), (float) eps, in, out);
       case Norm.RmsNormGrad() -> rmsNormGrad(rows(in[1].shape(), 1), in, out);
-    }
-  }
-
-  /** x [batch, channels, positions], its channels in groups of {@code perGroup}. */
-  record Channels(long batch, int groups, long perGroup, long positions) {
-    static Channels of(Shape shape, int groups) {
-      return new Channels(shape.size(0), groups, shape.size(1) / groups, shape.sub(2, shape.rank()).elementCount());
-    }
-
-    long channels() {
-      return groups * perGroup;
-    }
-
-    /** Elements that share a mean. */
-    long count() {
-      return perGroup * positions;
     }
   }
 
@@ -52,99 +33,21 @@ final class ScalarNorms {
 
   // -------------------------------------------------------------------------------------------------- statistics
 
-  /** The mean is {@code mean + low}: its float32 and what rounding took from it. */
-  record Statistics(float mean, float low, float rstd) {
-    /** From the sums of {@code x - mean} and of its square. */
-    static Statistics of(float mean, float sum, float squares, long n, float eps) {
-      float low = sum / n;
-      float variance = Math.max(0f, Math.fma(-low, low, squares / n));
-      return new Statistics(mean, low, 1f / (float) Math.sqrt(variance + eps));
-    }
-  }
-
-  private static Statistics statistics(Floats x, long start, long n, float eps) {
-    float mean = Sums.sum(n, (lane, i) -> lane + x.get(start + i)) / n;
-    float sum = Sums.sum(n, (lane, i) -> lane + (x.get(start + i) - mean));
-    float squares = Sums.sum(n, (lane, i) -> {
-      float d = x.get(start + i) - mean;
-      return Math.fma(d, d, lane);
-    });
-    return Statistics.of(mean, sum, squares, n, eps);
-  }
-
-  // -------------------------------------------------------------------------------------------------- group norm
-
-  private static void groupNorm(Channels shape, float eps, Tensor[] in, Tensor[] out) {
-    Floats x = Floats.of(in[0]);
-    Floats w = Floats.of(in[1]);
-    Floats b = Floats.of(in[2]);
-    Floats y = Floats.of(out[0]);
-    Floats mean = Floats.of(out[1]);
-    Floats rstd = Floats.of(out[2]);
-    Parallel.forRange(shape.batch() * shape.groups(), 1, (from, to) -> {
-      for (long row = from; row < to; row++) {
-        long start = row * shape.count();
-        Statistics s = statistics(x, start, shape.count(), eps);
-        mean.set(row, s.mean() + s.low());
-        rstd.set(row, s.rstd());
-        for (long k = 0; k < shape.perGroup(); k++) {
-          long c = row % shape.groups() * shape.perGroup() + k;
-          float scale = s.rstd() * w.get(c);
-          float shift = Math.fma(-s.low(), scale, b.get(c));
-          long first = start + k * shape.positions();
-          for (long i = first; i < first + shape.positions(); i++) {
-            y.set(i, Math.fma(x.get(i) - s.mean(), scale, shift));
-          }
-        }
-      }
-    });
-  }
-
-  /**
-   * With A_c and B_c the sums over a channel of dy and of {@code dy xhat}, and m elements in the group:
-   * {@code dx = rstd (dy w - sum_c(w A) / m - xhat sum_c(w B) / m)}, {@code dw = sum_n B}, {@code db = sum_n A}.
-   */
-  private static void groupNormGrad(Channels shape, Tensor[] in, Tensor[] out) {
-    Floats dy = Floats.of(in[0]);
-    Floats x = Floats.of(in[1]);
-    Floats means = Floats.of(in[2]);
-    Floats rstds = Floats.of(in[3]);
-    Floats w = Floats.of(in[4]);
-    Floats dx = Floats.of(out[0]);
-    try (Tensor ofDy = Tensor.empty(Device.CPU, DType.F32, Shape.of(shape.batch(), shape.channels()));
-        Tensor ofDyX = Tensor.empty(Device.CPU, DType.F32, Shape.of(shape.batch(), shape.channels()))) {
-      Floats sumA = Floats.of(ofDy);
-      Floats sumB = Floats.of(ofDyX);
-      Parallel.forRange(shape.batch() * shape.groups(), 1, (from, to) -> {
-        for (long row = from; row < to; row++) {
-          float mean = means.get(row);
-          float rstd = rstds.get(row);
-          float totalA = 0f;
-          float totalB = 0f;
-          for (long k = row * shape.perGroup(); k < (row + 1) * shape.perGroup(); k++) {
-            long start = k * shape.positions();
-            float a = Sums.sum(shape.positions(), (lane, i) -> lane + dy.get(start + i));
-            float b = rstd * Sums.sum(shape.positions(),
-                (lane, i) -> Math.fma(dy.get(start + i), x.get(start + i) - mean, lane));
-            sumA.set(k, a);
-            sumB.set(k, b);
-            totalA = Math.fma(w.get(k % shape.channels()), a, totalA);
-            totalB = Math.fma(w.get(k % shape.channels()), b, totalB);
-          }
-          float constant = constantFactor(rstd, totalA, shape.count());
-          float slope = slopeFactor(rstd, totalB, shape.count());
-          for (long k = row * shape.perGroup(); k < (row + 1) * shape.perGroup(); k++) {
-            float scale = rstd * w.get(k % shape.channels());
-            for (long i = k * shape.positions(); i < (k + 1) * shape.positions(); i++) {
-              dx.set(i, Math.fma(x.get(i) - mean, slope, Math.fma(dy.get(i), scale, constant)));
-            }
-          }
-        }
+  /** Of n elements from {@code start}, chunk by chunk. */
+  static Moments.Statistics statistics(Floats x, long start, long n, double eps) {
+    Moments moments = new Moments();
+    for (long first = start; first < start + n; first += Sums.CHUNK) {
+      long from = first;
+      long length = Math.min(Sums.CHUNK, start + n - from);
+      float mean = Sums.sum(length, (lane, i) -> lane + x.get(from + i)) / length;
+      float sum = Sums.sum(length, (lane, i) -> lane + (x.get(from + i) - mean));
+      float squares = Sums.sum(length, (lane, i) -> {
+        float d = x.get(from + i) - mean;
+        return Math.fma(d, d, lane);
       });
-      Slab overBatch = new Slab(1, shape.batch(), shape.channels());
-      ScalarReductions.sumRows(overBatch, ofDyX, out[1]);
-      ScalarReductions.sumRows(overBatch, ofDy, out[2]);
+      moments.add(length, mean, sum, squares);
     }
+    return moments.statistics(eps);
   }
 
   /** What every dx of a row gets: {@code -rstd total / n}. */
@@ -159,7 +62,7 @@ final class ScalarNorms {
 
   // -------------------------------------------------------------------------------------------- layer and RMS norm
 
-  private static void layerNorm(Slab slab, float eps, Tensor[] in, Tensor[] out) {
+  private static void layerNorm(Slab slab, double eps, Tensor[] in, Tensor[] out) {
     Floats x = Floats.of(in[0]);
     Floats w = in.length > 1 ? Floats.of(in[1]) : null;
     Floats b = in.length > 1 ? Floats.of(in[2]) : null;
@@ -169,8 +72,8 @@ final class ScalarNorms {
     Parallel.forRange(slab.outer(), slab.grain(), (from, to) -> {
       for (long row = from; row < to; row++) {
         long start = row * slab.n();
-        Statistics s = statistics(x, start, slab.n(), eps);
-        mean.set(row, s.mean() + s.low());
+        Moments.Statistics s = statistics(x, start, slab.n(), eps);
+        mean.set(row, s.mean());
         rstd.set(row, s.rstd());
         for (long i = 0; i < slab.n(); i++) {
           float xhat = ((x.get(start + i) - s.mean()) - s.low()) * s.rstd();

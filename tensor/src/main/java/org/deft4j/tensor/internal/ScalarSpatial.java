@@ -11,8 +11,8 @@ final class ScalarSpatial {
 
   static void run(Spatial op, Tensor[] in, Tensor[] out) {
     switch (op) {
-      case Spatial.UpsampleNearest ignored -> planes(in[0], out[0], ScalarSpatial::nearest);
-      case Spatial.UpsampleNearestGrad ignored -> planes(in[0], out[0], ScalarSpatial::nearestGrad);
+      case Spatial.UpsampleNearest ignored -> NearestNeighbour.of(in[0], out[0]).upsample();
+      case Spatial.UpsampleNearestGrad ignored -> NearestNeighbour.of(out[0], in[0]).gradient();
       case Spatial.UpsampleBilinear ignored -> planes(in[0], out[0], ScalarSpatial::bilinear);
       case Spatial.UpsampleBilinearGrad ignored -> planes(in[0], out[0], ScalarSpatial::bilinearGrad);
       case Spatial.AvgPool2d(var window, var count) ->
@@ -68,28 +68,6 @@ final class ScalarSpatial {
         body.run(new Plane(real, from, p * fromSize, x.size(2), x.size(3), to, p * toSize, y.size(2), y.size(3)));
       }
     });
-  }
-
-  private static void nearest(Plane p) {
-    for (long h = 0; h < p.toH; h++) {
-      for (long w = 0; w < p.toW; w++) {
-        p.write(h, w, p.read(source(h, p.fromH, p.toH), source(w, p.fromW, p.toW)));
-      }
-    }
-  }
-
-  private static void nearestGrad(Plane p) {
-    p.clear();
-    for (long h = 0; h < p.fromH; h++) {
-      for (long w = 0; w < p.fromW; w++) {
-        p.add(source(h, p.toH, p.fromH), source(w, p.toW, p.fromW), p.read(h, w));
-      }
-    }
-  }
-
-  /** {@code floor(target * in / out)}, in float32 as PyTorch has it. */
-  private static long source(long target, long in, long out) {
-    return Math.min((long) Math.floor(target * ((float) in / out)), in - 1);
   }
 
   /** The two neighbours along one direction and the second one's share. */

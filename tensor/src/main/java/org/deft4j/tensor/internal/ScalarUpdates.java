@@ -1,5 +1,6 @@
 package org.deft4j.tensor.internal;
 
+import java.util.Arrays;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.InPlace;
@@ -9,7 +10,40 @@ final class ScalarUpdates {
   private ScalarUpdates() {}
 
   static void run(InPlace op, Tensor[] in, Tensor[] out) {
+    if (op instanceof InPlace.AddScaledInto(var alpha) && !isDense(in)) {
+      addScaledRuns(alpha, in);
+      return;
+    }
     Parallel.forRange(in[0].elementCount(), ScalarElementwise.GRAIN, body(op, in));
+  }
+
+  /** Whether the elements of all inputs lie side by side, so that one index serves them. */
+  static boolean isDense(Tensor[] in) {
+    return Arrays.stream(in).allMatch(Tensor::isContiguous);
+  }
+
+  /** The scaled addition for any strides; its order does not matter, for each element is by itself. */
+  private static void addScaledRuns(double alpha, Tensor[] in) {
+    if (in[0].dtype() == DType.F32) {
+      Floats target = Floats.of(in[0]);
+      Floats x = Floats.of(in[1]);
+      StridedCopy.walk(in[1], in[0], (a, b, n, stepA, stepB) -> addScaled((float) alpha, x, a, stepA, target, b, stepB, n));
+    } else {
+      Doubles target = Doubles.of(in[0]);
+      Doubles x = Doubles.of(in[1]);
+      StridedCopy.walk(in[1], in[0], (a, b, n, stepA, stepB) -> {
+        for (long i = 0; i < n; i++) {
+          target.set(b + i * stepB, Math.fma(alpha, x.get(a + i * stepA), target.get(b + i * stepB)));
+        }
+      });
+    }
+  }
+
+  /** Along a run. */
+  static void addScaled(float alpha, Floats x, long a, long stepA, Floats target, long b, long stepB, long n) {
+    for (long i = 0; i < n; i++) {
+      target.set(b + i * stepB, Math.fma(alpha, x.get(a + i * stepA), target.get(b + i * stepB)));
+    }
   }
 
   /** Computes {@code op} on the elements of a range. */

@@ -1,18 +1,20 @@
 package org.deft4j.tensor.internal;
 
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 
 /**
- * Copies between any two layouts of one shape. Dimensions that both sides step through evenly are merged first; the inner
- * runs are bulk copies where both are dense, and work is split over the outer ones.
+ * Copies between any two layouts of one shape. Dimensions that both sides step through evenly are merged first. Where both
+ * lie dense along one dimension, runs along it are copied; where each lies dense along one of its own, squares of these two
+ * are turned; else it is one element after the other. Work is split over the target.
  */
 final class StridedCopy {
   /** Elements below which a second thread costs more than it saves. */
   private static final long GRAIN = 1 << 15;
+  /** Lines, and elements of a line, that are turned at a time: they and the result stay in the cache next to the processor. */
+  static final int TILE = 64;
 
   private final long[] sizes;
   private final long[] from;
@@ -61,8 +63,7 @@ final class StridedCopy {
     MemorySegment read = source.memory();
     MemorySegment write = target.memory();
     int bytes = source.dtype().bytes();
-    plan.forEachRun((a, b, n, stepA, stepB) ->
-        run(read, sourceOffset + a, stepA, write, targetOffset + b, stepB, n, bytes));
+    plan.copy(read, sourceOffset, write, targetOffset, bytes);
   }
 
   /** Copies with conversion between types; source broadcasts to the target's shape. */
@@ -108,9 +109,17 @@ final class StridedCopy {
     return result;
   }
 
+  /** Walks two tensors of one shape in the longest runs along which both advance evenly; offsets count from their first. */
+  static void walk(Tensor a, Tensor b, Run body) {
+    if (a.elementCount() > 0) {
+      new StridedCopy(b.shape(), a.strides(), b.strides()).forEachRun(body);
+    }
+  }
+
   /** A run of {@code n} elements, from offsets a and b by their steps. */
   @FunctionalInterface
-  private interface Run {
+  interface Run {
+    /** Works on it. */
     void run(long a, long b, long n, long stepA, long stepB);
   }
 
@@ -141,34 +150,101 @@ final class StridedCopy {
     });
   }
 
-  private static void run(MemorySegment read, long a, long stepA, MemorySegment write, long b, long stepB, long n,
-      int bytes) {
-    if (stepA == 1 && stepB == 1) {
-      MemorySegment.copy(read, a * bytes, write, b * bytes, n * bytes);
-      return;
+  // ------------------------------------------------------------------------------------------------------ copies
+
+  private void copy(MemorySegment read, long startA, MemorySegment write, long startB, int bytes) {
+    int unitFrom = unit(from);
+    int unitTo = unit(to);
+    if (unitFrom >= 0 && unitFrom == unitTo && rank > 1) {
+      copyRuns(unitTo, read, startA, write, startB, bytes);
+    } else if (unitFrom >= 0 && unitTo >= 0 && unitFrom != unitTo) {
+      turn(unitFrom, unitTo, read, startA, write, startB, bytes);
+    } else {
+      forEachRun((a, b, n, stepA, stepB) -> {
+        if (stepA == 1 && stepB == 1) {
+          MemorySegment.copy(read, (startA + a) * bytes, write, (startB + b) * bytes, n * bytes);
+        } else {
+          CopyBlocks.steps(read, startA + a, stepA, write, startB + b, stepB, n, bytes);
+        }
+      });
     }
-    switch (bytes) {
-      case 8 -> {
-        for (long i = 0; i < n; i++) {
-          write.setAtIndex(ValueLayout.JAVA_LONG, b + i * stepB, read.getAtIndex(ValueLayout.JAVA_LONG, a + i * stepA));
-        }
-      }
-      case 4 -> {
-        for (long i = 0; i < n; i++) {
-          write.setAtIndex(ValueLayout.JAVA_INT, b + i * stepB, read.getAtIndex(ValueLayout.JAVA_INT, a + i * stepA));
-        }
-      }
-      case 2 -> {
-        for (long i = 0; i < n; i++) {
-          write.setAtIndex(ValueLayout.JAVA_SHORT, b + i * stepB,
-              read.getAtIndex(ValueLayout.JAVA_SHORT, a + i * stepA));
-        }
-      }
-      default -> {
-        for (long i = 0; i < n; i++) {
-          write.set(ValueLayout.JAVA_BYTE, b + i * stepB, read.get(ValueLayout.JAVA_BYTE, a + i * stepA));
-        }
+  }
+
+  /** The dimension along which elements lie side by side, or -1. */
+  private int unit(long[] strides) {
+    for (int d = rank - 1; d >= 0; d--) {
+      if (strides[d] == 1 && sizes[d] > 1) {
+        return d;
       }
     }
+    return -1;
+  }
+
+  /** The dimension other than {@code a} and {@code b} along which the target advances least, or -1. */
+  private int next(int a, int b) {
+    int found = -1;
+    for (int d = 0; d < rank; d++) {
+      if (d != a && d != b && (found < 0 || Math.abs(to[d]) <= Math.abs(to[found]))) {
+        found = d;
+      }
+    }
+    return found;
+  }
+
+  /** Runs along one dimension, as many of them at a time as a thread should take. */
+  private void copyRuns(int unit, MemorySegment read, long startA, MemorySegment write, long startB, int bytes) {
+    int along = next(unit, unit);
+    long length = sizes[unit];
+    long piece = Math.clamp(GRAIN / length, 1, sizes[along]);
+    long pieces = (sizes[along] + piece - 1) / piece;
+    CopyBlocks blocks = CopyBlocks.get();
+    forEachBlock(unit, along, pieces, Math.max(1, GRAIN / (piece * length)), (a, b, index) -> {
+      long first = index * piece;
+      blocks.runs(read, startA + a + first * from[along], from[along], write, startB + b + first * to[along], to[along],
+          Math.min(piece, sizes[along] - first), length, bytes);
+    });
+  }
+
+  /** Squares of the dimensions p, along which the source lies dense, and q, along which the target does. */
+  private void turn(int p, int q, MemorySegment read, long startA, MemorySegment write, long startB, int bytes) {
+    long across = (sizes[q] + TILE - 1) / TILE;
+    long down = (sizes[p] + TILE - 1) / TILE;
+    CopyBlocks blocks = CopyBlocks.get();
+    forEachBlock(p, q, across * down, Math.max(1, GRAIN / (TILE * TILE)), (a, b, index) -> {
+      long k = index / across * TILE;
+      long i = index % across * TILE;
+      blocks.turn(read, startA + a + k + i * from[q], from[q], write, startB + b + i + k * to[p], to[p],
+          (int) Math.min(TILE, sizes[q] - i), (int) Math.min(TILE, sizes[p] - k), bytes);
+    });
+  }
+
+  /** Block {@code index} of those at offsets a and b. */
+  @FunctionalInterface
+  private interface Block {
+    void run(long a, long b, long index);
+  }
+
+  /** So many blocks for every index of the dimensions other than two. */
+  private void forEachBlock(int one, int other, long count, long grain, Block body) {
+    long outer = count;
+    for (int d = 0; d < rank; d++) {
+      outer *= d == one || d == other ? 1 : sizes[d];
+    }
+    Parallel.forRange(outer, grain, (first, last) -> {
+      for (long block = first; block < last; block++) {
+        long a = 0;
+        long b = 0;
+        long rest = block / count;
+        for (int d = rank - 1; d >= 0; d--) {
+          if (d != one && d != other) {
+            long index = rest % sizes[d];
+            rest /= sizes[d];
+            a += index * from[d];
+            b += index * to[d];
+          }
+        }
+        body.run(a, b, block % count);
+      }
+    });
   }
 }

@@ -34,10 +34,9 @@ final class VectorAttention {
   private static void backward(AttentionTask task, Tensor[] in, Tensor[] out) {
     long heads = in[1].size(0) * task.heads;
     try (Buffer statistics = Buffer.of(2 * heads * task.queries)) {
-      AttentionBackward backward = new AttentionBackward(task, in, statistics.floats);
+      AttentionBackward backward = new AttentionBackward(task, in, out, statistics.floats);
       task.forStrips(heads, task.queries, (head, first, end) -> backward.prepare(in[4], in[5], head, first, end));
-      task.forStrips(heads, task.queries, (head, first, end) -> backward.queries(out[0], head, first, end));
-      task.forStrips(heads, task.keys, (head, first, end) -> backward.keys(out[1], out[2], head, first, end));
+      backward.run();
     }
   }
 }

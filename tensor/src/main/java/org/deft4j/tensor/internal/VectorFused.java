@@ -149,9 +149,10 @@ final class VectorFused {
     Floats dx = Floats.of(out[0]);
     long n = slab.n();
     Parallel.forRange(slab.outer(), slab.grain(), (from, to) -> {
+      VectorSums sums = new VectorSums();
       for (long row = from; row < to; row++) {
         long start = row * n;
-        softmaxGrad(dy, y, VectorSums.dot(dy, start, y, start, n), dx, start, n);
+        softmaxGrad(dy, y, sums.dot(dy, start, y, start, n), dx, start, n);
       }
     });
     return true;

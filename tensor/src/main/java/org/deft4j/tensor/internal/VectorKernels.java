@@ -39,6 +39,7 @@ final class VectorKernels implements Kernels {
       case Fused fused -> VectorFused.run(fused, in, out);
       case Contraction.MatMul product -> VectorProducts.run(product, in, out);
       case Contraction.Linear product -> VectorProducts.run(product, in, out);
+      case Contraction.RankUpdate(var scale) -> VectorRankUpdate.run(scale, in, out);
       case Contraction.Conv2d convolution -> VectorConvolution.run(convolution, in, out);
       case Contraction.Conv2dInputGrad convolution -> VectorConvolution.run(convolution, in, out);
       case Contraction.Conv2dWeightGrad convolution -> VectorConvolution.run(convolution, in, out);
@@ -49,5 +50,15 @@ final class VectorKernels implements Kernels {
     if (!done) {
       plain.run(op, in, out);
     }
+  }
+
+  @Override
+  public Limits limits() {
+    return new VectorLimits();
+  }
+
+  @Override
+  public String describe() {
+    return "vector kernels, " + bits() + " bits wide";
   }
 }

@@ -17,8 +17,6 @@ import static org.deft4j.tensor.internal.Simd.ORDER;
 final class VectorReductions {
   /** Shorter rows are left to the scalar form. */
   private static final long SHORT = 16;
-  /** Columns that a thread sums at a time. */
-  private static final int TILE = 4 * Simd.LANES;
 
   private VectorReductions() {}
 
@@ -64,7 +62,7 @@ final class VectorReductions {
     if (slab.inner() == 1 && slab.n() >= SHORT) {
       sumAlong(slab, Floats.of(from), Floats.of(to));
     } else if (slab.inner() >= Simd.LANES) {
-      sumAcross(slab, Floats.of(from), Floats.of(to));
+      VectorColumns.sum(slab, Floats.of(from), Floats.of(to));
     } else {
       ScalarReductions.sum(slab, from, to);
     }
@@ -76,45 +74,26 @@ final class VectorReductions {
     int chunks = Sums.chunks(n);
     if (chunks == 1) {
       Parallel.forRange(slab.outer(), slab.grain(), (from, to) -> {
+        VectorSums sums = new VectorSums();
         for (long row = from; row < to; row++) {
-          y.set(row, VectorSums.sumChunk(x, row * n, (int) n));
+          y.set(row, sums.sumChunk(x, row * n, (int) n));
         }
       });
       return;
     }
-    float[][] sums = new float[Math.toIntExact(slab.outer())][chunks];
+    float[][] ofChunks = new float[Math.toIntExact(slab.outer())][chunks];
     Parallel.forRange(slab.outer() * chunks, VectorElementwise.GRAIN / Sums.CHUNK, (from, to) -> {
+      VectorSums sums = new VectorSums();
       for (long i = from; i < to; i++) {
         int row = (int) (i / chunks);
         int c = (int) (i % chunks);
         long start = (long) c * Sums.CHUNK;
-        sums[row][c] = VectorSums.sumChunk(x, row * n + start, (int) Math.min(Sums.CHUNK, n - start));
+        ofChunks[row][c] = sums.sumChunk(x, row * n + start, (int) Math.min(Sums.CHUNK, n - start));
       }
     });
-    for (int row = 0; row < sums.length; row++) {
-      y.set(row, Sums.sum(sums[row]));
+    for (int row = 0; row < ofChunks.length; row++) {
+      y.set(row, Sums.sum(ofChunks[row]));
     }
-  }
-
-  /** Across rows, as {@link Sums#sumRows} does even for a single column. */
-  static void sumAcross(Slab slab, Floats x, Floats y) {
-    long tiles = (slab.inner() + TILE - 1) / TILE;
-    long work = Math.max(1, slab.n() * TILE);
-    Parallel.forRange(slab.outer() * tiles, Math.max(1, VectorElementwise.GRAIN / work), (from, to) -> {
-      for (long tile = from; tile < to; tile++) {
-        long outer = tile / tiles;
-        long column = tile % tiles * TILE;
-        long length = Math.min(TILE, slab.inner() - column);
-        int vectors = (int) (length / Simd.LANES);
-        long start = outer * slab.n() * slab.inner() + column;
-        long out = outer * slab.inner() + column;
-        VectorSums.columns(x, start, slab.n(), slab.inner(), y, out, vectors);
-        for (long j = (long) vectors * Simd.LANES; j < length; j++) {
-          long first = start + j;
-          y.set(out + j, Sums.sumRows(slab.n(), (chain, i) -> chain + x.get(first + i * slab.inner())));
-        }
-      }
-    });
   }
 
   // --------------------------------------------------------------------------------------------------- extremes
@@ -182,10 +161,11 @@ final class VectorReductions {
     Floats y = Floats.of(to);
     long n = slab.n();
     Parallel.forRange(slab.outer(), slab.grain(), (first, last) -> {
+      VectorSums sums = new VectorSums();
       for (long row = first; row < last; row++) {
         float max = max(x, row * n, n);
         exps(x, max, y, row * n, n);
-        float sum = VectorSums.sum(y, row * n, n);
+        float sum = sums.sum(y, row * n, n);
         if (log) {
           shift(x, max, MathF32.log(sum), y, row * n, n);
         } else {
@@ -250,13 +230,14 @@ final class VectorReductions {
     Parallel.forRange(slab.outer(), slab.grain(), (first, last) -> {
       try (Tensor room = Tensor.empty(from.device(), DType.F32, Shape.of(Sums.CHUNK))) {
         Floats e = Floats.of(room);
+        VectorSums sums = new VectorSums();
         for (long row = first; row < last; row++) {
           long start = row * n;
           float max = max(x, start, n);
           float out = Float.isInfinite(max) ? 0f : max;
           float sum = VectorSums.ofChunks(n, (at, length) -> {
             exps(new Floats(x.memory(), x.offset() + start + at), out, e, 0, length);
-            return VectorSums.sumChunk(e, 0, length);
+            return sums.sumChunk(e, 0, length);
           });
           y.set(row, out + MathF32.log(sum));
         }

@@ -1,6 +1,7 @@
 package org.deft4j.tensor.internal;
 
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorSpecies;
 
 import static jdk.incubator.vector.FloatVector.fromMemorySegment;
 import static org.deft4j.tensor.internal.Simd.FLOATS;
@@ -9,14 +10,18 @@ import static org.deft4j.tensor.internal.Simd.ORDER;
 /**
  * {@link Sums} with vectors, in the same order: the 32 lanes are 2, 4 or 8 vectors, two of which are carried through a
  * chunk at a time, so that every width of vector runs this one text. A chunk is in the cache next to the processor when
- * it is read again. The loops call nothing but the Vector API: see {@link MathVector}.
+ * it is read again. The loops call nothing but the Vector API: see {@link MathVector}. An instance holds room for the lanes:
+ * each thread that sums has its own.
  */
 final class VectorSums {
   private static final int LANES = Simd.LANES;
   /** Bytes of 32 floats. */
   private static final long BLOCK = (long) Sums.LANES * Float.BYTES;
+  /** Four floats, the shortest vector that every processor has. */
+  private static final VectorSpecies<Float> FOUR = FloatVector.SPECIES_128;
 
-  private VectorSums() {}
+  private final float[] first = new float[Sums.LANES];
+  private final float[] second = new float[Sums.LANES];
 
   /** The sum of a chunk of at most {@link Sums#CHUNK} elements. */
   @FunctionalInterface
@@ -38,8 +43,20 @@ final class VectorSums {
     return Sums.sum(sums);
   }
 
+  /** {@link Sums#fold} of four floats at a time. */
+  private static float fold(float[] lanes) {
+    FloatVector a = four(lanes, 0).add(four(lanes, 16)).add(four(lanes, 8).add(four(lanes, 24)));
+    FloatVector b = four(lanes, 4).add(four(lanes, 20)).add(four(lanes, 12).add(four(lanes, 28)));
+    FloatVector c = a.add(b);
+    return (c.lane(0) + c.lane(2)) + (c.lane(1) + c.lane(3));
+  }
+
+  private static FloatVector four(float[] lanes, int at) {
+    return FloatVector.fromArray(FOUR, lanes, at);
+  }
+
   /** {@code sum x_i} over n elements from {@code start}. */
-  static float sum(Floats x, long start, long n) {
+  float sum(Floats x, long start, long n) {
     if (n <= Sums.CHUNK) {
       return sumChunk(x, start, (int) n);
     }
@@ -47,35 +64,28 @@ final class VectorSums {
   }
 
   /** {@code sum a_i b_i}. */
-  static float dot(Floats a, long startA, Floats b, long startB, long n) {
+  float dot(Floats a, long startA, Floats b, long startB, long n) {
     return ofChunks(n, (from, length) -> dotChunk(a, startA + from, b, startB + from, length));
   }
 
   /** {@code sum a_i (x_i - mean)}. */
-  static float dotDifference(Floats a, Floats x, float mean, long start, long n) {
+  float dotDifference(Floats a, Floats x, float mean, long start, long n) {
     return ofChunks(n, (from, length) -> dotDifferenceChunk(a, x, mean, start + from, length));
   }
 
-  /** {@code sum (x_i - mean)} and {@code sum (x_i - mean)^2}. */
-  static void moments(Floats x, float mean, long start, long n, float[] sums) {
-    if (n <= Sums.CHUNK) {
-      momentsChunk(x, mean, start, (int) n, sums);
-      return;
+  /** The mean and the sum of squared differences from it, found chunk by chunk: see {@link Moments}. */
+  void moments(Floats x, long start, long n, Moments moments) {
+    moments.clear();
+    for (long from = 0; from < n; from += Sums.CHUNK) {
+      int length = (int) Math.min(Sums.CHUNK, n - from);
+      float mean = sumChunk(x, start + from, length) / length;
+      differences(x, mean, start + from, length);
+      moments.add(length, mean, fold(first), fold(second));
     }
-    float[] differences = new float[Sums.chunks(n)];
-    float[] squares = new float[differences.length];
-    for (int c = 0; c < differences.length; c++) {
-      long from = (long) c * Sums.CHUNK;
-      momentsChunk(x, mean, start + from, (int) Math.min(Sums.CHUNK, n - from), sums);
-      differences[c] = sums[0];
-      squares[c] = sums[1];
-    }
-    sums[0] = Sums.sum(differences);
-    sums[1] = Sums.sum(squares);
   }
 
-  static float sumChunk(Floats x, long start, int n) {
-    float[] lanes = new float[Sums.LANES];
+  float sumChunk(Floats x, long start, int n) {
+    float[] lanes = first;
     int blocks = n / Sums.LANES;
     for (int j = 0; j < Sums.LANES; j += 2 * LANES) {
       long at = x.byteAt(start + j);
@@ -91,11 +101,11 @@ final class VectorSums {
     for (int i = blocks * Sums.LANES; i < n; i++) {
       lanes[i % Sums.LANES] += x.get(start + i);
     }
-    return Sums.fold(lanes);
+    return fold(lanes);
   }
 
-  private static float dotChunk(Floats a, long startA, Floats b, long startB, int n) {
-    float[] lanes = new float[Sums.LANES];
+  private float dotChunk(Floats a, long startA, Floats b, long startB, int n) {
+    float[] lanes = first;
     int blocks = n / Sums.LANES;
     for (int j = 0; j < Sums.LANES; j += 2 * LANES) {
       long atA = a.byteAt(startA + j);
@@ -117,11 +127,11 @@ final class VectorSums {
       int lane = i % Sums.LANES;
       lanes[lane] = Math.fma(a.get(startA + i), b.get(startB + i), lanes[lane]);
     }
-    return Sums.fold(lanes);
+    return fold(lanes);
   }
 
-  private static float dotDifferenceChunk(Floats a, Floats x, float mean, long start, int n) {
-    float[] lanes = new float[Sums.LANES];
+  private float dotDifferenceChunk(Floats a, Floats x, float mean, long start, int n) {
+    float[] lanes = first;
     int blocks = n / Sums.LANES;
     for (int j = 0; j < Sums.LANES; j += 2 * LANES) {
       long atA = a.byteAt(start + j);
@@ -143,12 +153,13 @@ final class VectorSums {
       int lane = i % Sums.LANES;
       lanes[lane] = Math.fma(a.get(start + i), x.get(start + i) - mean, lanes[lane]);
     }
-    return Sums.fold(lanes);
+    return fold(lanes);
   }
 
-  private static void momentsChunk(Floats x, float mean, long start, int n, float[] sums) {
-    float[] differences = new float[Sums.LANES];
-    float[] squares = new float[Sums.LANES];
+  /** The lanes of {@code sum (x_i - mean)}, in the first room, and of {@code sum (x_i - mean)^2}, in the second. */
+  private void differences(Floats x, float mean, long start, int n) {
+    float[] differences = first;
+    float[] squares = second;
     int blocks = n / Sums.LANES;
     for (int j = 0; j < Sums.LANES; j += 2 * LANES) {
       long at = x.byteAt(start + j);
@@ -174,29 +185,6 @@ final class VectorSums {
       float d = x.get(start + i) - mean;
       differences[lane] += d;
       squares[lane] = Math.fma(d, d, squares[lane]);
-    }
-    sums[0] = Sums.fold(differences);
-    sums[1] = Sums.fold(squares);
-  }
-
-  /**
-   * {@code y_j = sum_i x[i, j]}, i over {@code rows} rows that are {@code width} elements apart, j over a vector of columns
-   * from {@code column}; see {@link Sums#sumRows}.
-   */
-  static void columns(Floats x, long start, long rows, long width, Floats y, long out, int vectors) {
-    long step = width * Float.BYTES;
-    for (int v = 0; v < vectors; v++) {
-      long at = x.byteAt(start) + (long) v * Simd.BYTES;
-      FloatVector total = FloatVector.zero(FLOATS);
-      for (long first = 0; first < rows; first += Sums.ROWS) {
-        int length = (int) Math.min(Sums.ROWS, rows - first);
-        FloatVector chain = FloatVector.zero(FLOATS);
-        for (int i = 0; i < length; i++) {
-          chain = chain.add(fromMemorySegment(FLOATS, x.memory(), at + (first + i) * step, ORDER));
-        }
-        total = total.add(chain);
-      }
-      total.intoMemorySegment(y.memory(), y.byteAt(out) + (long) v * Simd.BYTES, ORDER);
     }
   }
 }

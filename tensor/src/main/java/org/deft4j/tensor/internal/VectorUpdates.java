@@ -25,6 +25,10 @@ final class VectorUpdates {
     if (in[0].dtype() != DType.F32 || in[0].elementCount() < VectorElementwise.SMALL) {
       return false;
     }
+    if (op instanceof InPlace.AddScaledInto(var alpha) && !ScalarUpdates.isDense(in)) {
+      addScaledRuns((float) alpha, in);
+      return true;
+    }
     Piece piece = switch (op) {
       case InPlace.AddScaledInto(var alpha) -> {
         Floats target = Floats.of(in[0]);
@@ -55,6 +59,19 @@ final class VectorUpdates {
     for (int i = 0; i < s.vectors(); i++) {
       s.put(i, s.a(i).lanewise(FMA, alpha, s.b(i)));
     }
+  }
+
+  /** For any strides; runs along which both sides are dense are done in vectors. */
+  private static void addScaledRuns(float alpha, Tensor[] in) {
+    Floats target = Floats.of(in[0]);
+    Floats x = Floats.of(in[1]);
+    StridedCopy.walk(in[1], in[0], (a, b, n, stepA, stepB) -> {
+      int vectors = stepA == 1 && stepB == 1 ? Math.toIntExact(n / Simd.LANES) : 0;
+      long done = (long) vectors * Simd.LANES;
+      addScaled(alpha, new Span(x.memory(), x.byteAt(a), Simd.BYTES, target.memory(), target.byteAt(b), Simd.BYTES,
+          target.memory(), target.byteAt(b), vectors));
+      ScalarUpdates.addScaled(alpha, x, a + done * stepA, stepA, target, b + done * stepB, stepB, n - done);
+    });
   }
 
   private static void scale(float factor, Span s) {

@@ -15,6 +15,13 @@ public sealed interface Contraction extends Op {
   /** {@code x [..., in], w [out, in], (b [out]) -> x w^T + b [..., out]}. */
   record Linear() implements Contraction {}
 
+  /**
+   * {@code x [..., N], s [N, R], l [N, R], (u [..., R]) -> x + t l^T [..., N]} and {@code t = scale u - x s [..., R]}: a part of x
+   * removed and another put in its place, {@code x (I - s l^T) + scale u l^T}. The chain of {@code x s} runs over N, that of
+   * {@code t l^T} over R; x is added last. Its gradient by x is the same operation with s and l exchanged.
+   */
+  record RankUpdate(double scale) implements Contraction {}
+
   /** How a convolution walks: stride, zero padding on the four sides, dilation, groups. */
   record ConvSpec(int strideH, int strideW, int top, int bottom, int left, int right, int dilationH, int dilationW,
       int groups) {

@@ -16,7 +16,7 @@ public sealed interface InPlace extends Op {
   /** {@code target = value}. */
   record Fill(double value) implements InPlace {}
 
-  /** {@code target, x}: {@code target = fma(alpha, x, target)}; one shape. */
+  /** {@code target, x}: {@code target = fma(alpha, x, target)}; one shape, any strides. */
   record AddScaledInto(double alpha) implements InPlace {}
 
   /** {@code target *= factor}. */

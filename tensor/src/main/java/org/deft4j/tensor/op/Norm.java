@@ -14,6 +14,12 @@ public sealed interface Norm extends Op {
   /** {@code dy, x, mean, rstd, w -> dx, dw, db}. */
   record GroupNormGrad(int groups) implements Norm {}
 
+  /** {@link GroupNorm} and SiLU in one pass: {@code y = h sigmoid(h)}, h being the norm's result; the same inputs and statistics. */
+  record GroupNormSilu(int groups, double eps) implements Norm {}
+
+  /** {@code dy, x, mean, rstd, w, b -> dx, dw, db} of {@link GroupNormSilu}; h is found again from x. */
+  record GroupNormSiluGrad(int groups) implements Norm {}
+
   /** {@code x, (w, b)} to y, mean and rstd over the last {@code dims} dimensions; statistics of shape {@code x.shape[:-dims]}. */
   record LayerNorm(int dims, double eps) implements Norm {}
 

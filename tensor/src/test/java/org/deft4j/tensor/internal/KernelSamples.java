@@ -90,7 +90,7 @@ final class KernelSamples {
   private static void reductions(List<Sample> samples) {
     List<Tensor> inputs = List.of(normal(1), normal(300), normal(4096), normal(4097), normal(3, 8200), normal(140_000),
         normal(37, 33), normal(300, 40), normal(2, 300, 67), normal(2, 6, 5, 67), special(15, 77), special(300, 20),
-        normal(70, 15), normal(70, 16), normal(70, 17));
+        normal(70, 15), normal(70, 16), normal(70, 17), normal(2, 5, 2100));
     for (Tensor x : inputs) {
       for (int mask = 1; mask < 1 << x.rank(); mask++) {
         List<Integer> dims = new ArrayList<>();
@@ -121,7 +121,7 @@ final class KernelSamples {
   }
 
   private static void norms(List<Sample> samples) {
-    long[][] images = {{2, 6, 5, 7}, {2, 6, 15, 7}, {1, 12, 19, 31}, {5, 32, 8}, {20, 64}, {1, 6, 67, 67}};
+    long[][] images = {{2, 6, 5, 7}, {2, 6, 15, 7}, {1, 12, 19, 31}, {5, 32, 8}, {20, 64}, {1, 6, 67, 67}, {1, 3, 300, 31}};
     for (long[] sizes : images) {
       Tensor x = normal(sizes).mul(2).add(100);
       int groups = sizes[1] % 4 == 0 ? 4 : 3;
@@ -129,8 +129,11 @@ final class KernelSamples {
       samples.add(new Sample(new Norm.GroupNorm(groups, 1e-5), x, normal(sizes[1]), normal(sizes[1])));
       samples.add(new Sample(new Norm.GroupNormGrad(groups), normal(sizes), x, statistics, statistics.add(1),
           normal(sizes[1])));
+      samples.add(new Sample(new Norm.GroupNormSilu(groups, 1e-5), x, normal(sizes[1]), normal(sizes[1])));
+      samples.add(new Sample(new Norm.GroupNormSiluGrad(groups), normal(sizes), x, statistics, statistics.add(1),
+          normal(sizes[1]), normal(sizes[1])));
     }
-    long[][] rows = {{3, 5}, {80, 15}, {300, 16}, {39, 33}, {2, 150, 67}, {3, 4099}};
+    long[][] rows = {{3, 5}, {80, 15}, {300, 16}, {39, 33}, {2, 150, 67}, {3, 4099}, {2, 9001}, {260, 48}};
     for (long[] sizes : rows) {
       long width = sizes[sizes.length - 1];
       Tensor x = normal(sizes).add(3);

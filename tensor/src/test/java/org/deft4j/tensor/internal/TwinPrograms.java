@@ -6,10 +6,10 @@ import java.util.Comparator;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
-/** A program that runs the tests of the products, for a Java with other flags than this one, and says how wide its vectors are. */
+/** A program that runs the tests of the products and copies, for a Java with other flags than this one, and says how wide its vectors are. */
 final class TwinPrograms {
   private static final List<Class<?>> TESTS =
-      List.of(VectorProductsTest.class, VectorConvolutionTest.class, VectorAttentionTest.class);
+      List.of(VectorProductsTest.class, VectorConvolutionTest.class, VectorAttentionTest.class, StridedCopyTest.class);
 
   private TwinPrograms() {}
 

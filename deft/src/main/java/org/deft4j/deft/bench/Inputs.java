@@ -1,0 +1,71 @@
+package org.deft4j.deft.bench;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.deft4j.nn.Module;
+import org.deft4j.nn.Parameter;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Device;
+import org.deft4j.tensor.RandomSource;
+import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Shape;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.TorchRandom;
+
+/** Made-up inputs and weights for one row, and what else is to be closed after it. */
+final class Inputs implements AutoCloseable {
+  private static final double BIAS = 0.02;
+
+  private final RandomSource random = new TorchRandom(0);
+  private final List<Runnable> closers = new ArrayList<>();
+
+  /** F32 from the standard normal distribution. */
+  Tensor draw(long... sizes) {
+    return random.normal(DType.F32, sizes);
+  }
+
+  /** The same, rounded to another floating type. */
+  Tensor draw(DType type, long... sizes) {
+    return draw(sizes).cast(type);
+  }
+
+  /** Gives {@code model} weights that keep a signal's variance: products by their width, norms as the identity. */
+  <M extends Module> M weights(M model) {
+    model.parameters().forEach((name, parameter) -> parameter.set(weight(name, parameter)));
+    closers.add(model::close);
+    return model;
+  }
+
+  private Tensor weight(String name, Parameter parameter) {
+    Shape shape = parameter.shape();
+    Tensor value = Tensor.empty(Device.CPU, DType.F32, shape);
+    if (shape.rank() == 1 && name.endsWith("weight")) {
+      random.fillUniform(value, 1, 1);
+    } else {
+      random.fillNormal(value, 0, shape.rank() == 1 ? BIAS : 1 / Math.sqrt((double) shape.elementCount() / shape.size(0)));
+    }
+    return value;
+  }
+
+  /** Random numbers for whatever else starts at random. */
+  RandomSource random() {
+    return random;
+  }
+
+  /** Has {@code resource} closed after the row; returns it. */
+  <C extends AutoCloseable> C closing(C resource) {
+    closers.add(() -> {
+      try {
+        resource.close();
+      } catch (Exception e) {
+        throw new IllegalStateException(e);
+      }
+    });
+    return resource;
+  }
+
+  @Override
+  public void close() {
+    closers.reversed().forEach(Runnable::run);
+  }
+}

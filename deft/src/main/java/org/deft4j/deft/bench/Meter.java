@@ -1,0 +1,130 @@
+package org.deft4j.deft.bench;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.IntStream;
+import org.deft4j.tensor.Machine;
+import org.deft4j.tensor.MemoryPool;
+import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Tensor;
+
+/**
+ * Measures jobs in turn with the limit that bounds them: a round is the best of a few short measurements of the limit, and as
+ * many runs as fill {@link #ROUND_NANOS}, of the job and of what it is compared with. A slower clock or a busy neighbour slows
+ * all, and the median of their ratio stays; a neighbour who comes and goes slows the runs more than the limit's best.
+ *
+ * @param warmUp seconds before anything counts, and at least one run
+ * @param seconds to measure for, and at least {@code rounds} rounds unless they take ten times as long
+ */
+record Meter(double warmUp, double seconds, int rounds) {
+  private static final long ROUND_NANOS = 20_000_000;
+  private static final int PATIENCE = 10;
+
+  /** Measures {@code row}. */
+  Measurement measure(Row row) {
+    try (Scope _ = Scope.open(); Inputs inputs = new Inputs()) {
+      return measure(row, inputs);
+    } finally {
+      MemoryPool.cpu().trim();
+    }
+  }
+
+  private Measurement measure(Row row, Inputs inputs) {
+    Job job = row.setUp().apply(inputs);
+    LimitMeter limit = LimitMeter.of(job, inputs);
+    MemoryPool.cpu().resetPeak();
+    long start = System.nanoTime();
+    double work = work(job);
+    long peakBytes = MemoryPool.cpu().peakLiveBytes();
+    while (since(start) < warmUp) {
+      limit.rate();
+      secondsOf(job.body());
+      job.reference().ifPresent(other -> secondsOf(other.body()));
+    }
+    return measure(row, job, work, limit, peakBytes);
+  }
+
+  /** Runs the job once, and counts. */
+  private static double work(Job job) {
+    try (FlopCount count = FlopCount.open()) {
+      run(job.body());
+      return job.limit() == Limit.ARITHMETIC ? count.flop() : job.bytes();
+    }
+  }
+
+  private Measurement measure(Row row, Job job, double work, LimitMeter limit, long peakBytes) {
+    List<Double> times = new ArrayList<>();
+    List<Double> limits = new ArrayList<>();
+    List<Double> shares = new ArrayList<>();
+    List<Double> others = new ArrayList<>();
+    List<Double> ratios = new ArrayList<>();
+    long start = System.nanoTime();
+    while (times.isEmpty() || since(start) < seconds || (times.size() < rounds && since(start) < PATIENCE * seconds)) {
+      double possible = limit.rate();
+      double time = secondsOf(job.body());
+      times.add(time);
+      limits.add(possible);
+      shares.add(work / time / possible);
+      job.reference().ifPresent(reference -> {
+        double other = secondsOf(reference.body());
+        others.add(other);
+        ratios.add(time / other);
+      });
+    }
+    Measurement.Spread spread = new Measurement.Spread(Collections.min(limits), median(limits), Collections.max(limits),
+        limits.size());
+    Optional<Measurement.Comparison> against = job.reference()
+        .map(reference -> new Measurement.Comparison(reference.name(), median(others), median(ratios)));
+    return new Measurement(row, job.limit(), median(times), work, spread, median(shares), Collections.max(shares), peakBytes,
+        against);
+  }
+
+  private static void run(Job.Body body) {
+    try (Scope _ = Scope.open()) {
+      body.run();
+    }
+  }
+
+  /** Of one run, as the mean of a round. */
+  private static double secondsOf(Job.Body body) {
+    long start = System.nanoTime();
+    int runs = 0;
+    do {
+      run(body);
+      runs++;
+    } while (System.nanoTime() - start < ROUND_NANOS);
+    return since(start) / runs;
+  }
+
+  private static double since(long start) {
+    return (System.nanoTime() - start) / 1e9;
+  }
+
+  static double median(List<Double> values) {
+    List<Double> sorted = values.stream().sorted().toList();
+    int n = sorted.size();
+    return (sorted.get((n - 1) / 2) + sorted.get(n / 2)) / 2;
+  }
+
+  /** Measures what a job is compared with. */
+  @FunctionalInterface
+  private interface LimitMeter {
+    int TRIALS = 4;
+    long SMALLEST = 1 << 18;
+
+    /** Work a second. */
+    double rate();
+
+    /** For memory, copies of buffers that together have the bytes of the work. */
+    static LimitMeter of(Job job, Inputs inputs) {
+      if (job.limit() == Limit.ARITHMETIC) {
+        return () -> IntStream.range(0, TRIALS).mapToDouble(_ -> Machine.multiplyAddRate()).max().orElseThrow();
+      }
+      Tensor from = inputs.draw(Math.max(SMALLEST, (long) (job.bytes() / 2 / Float.BYTES)));
+      Tensor to = from.copy();
+      return () -> IntStream.range(0, TRIALS).mapToDouble(_ -> Machine.copyRate(from, to)).max().orElseThrow();
+    }
+  }
+}

@@ -1,0 +1,62 @@
+package org.deft4j.deft.bench;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Function;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Tensor;
+
+/**
+ * Matrix products: squares, and the linear layers of SDXL and Phi-3, {@code x [m,k], W [n,k]}. The weight also in 16 bits; the
+ * products of the way back, {@code dx = dy W} and {@code dW = dy^T x}.
+ */
+final class Products {
+  private static final String GROUP = "product";
+  private static final long[] SQUARES = {512, 1024, 2048};
+  private static final long[][] LINEAR = {{4096, 320, 2560}, {1024, 640, 5120}, {256, 1280, 10240}, {77, 2048, 640},
+      {4096, 3072, 9216}};
+
+  private Products() {}
+
+  static List<Row> rows() {
+    List<Row> rows = new ArrayList<>();
+    for (long n : SQUARES) {
+      rows.add(row("a b " + n, in -> pair(in.draw(n, n), in.draw(n, n))));
+      rows.add(row("a b^T " + n, in -> pair(in.draw(n, n), in.draw(n, n).t())));
+      rows.add(row("a^T b " + n, in -> pair(in.draw(n, n).t(), in.draw(n, n))));
+    }
+    for (long[] size : LINEAR) {
+      linear(rows, size[0], size[1], size[2]);
+    }
+    return rows;
+  }
+
+  private static void linear(List<Row> rows, long m, long k, long n) {
+    String shape = m + "x" + k + "x" + n;
+    for (DType type : List.of(DType.F32, DType.BF16, DType.F16)) {
+      rows.add(new Row(GROUP, "linear " + shape + (type == DType.F32 ? "" : " " + type), in -> {
+        Tensor x = in.draw(m, k);
+        Tensor w = in.draw(type, n, k);
+        return Job.arithmetic(() -> x.linear(w));
+      }));
+    }
+    for (DType type : List.of(DType.F32, DType.BF16)) {
+      rows.add(row("dx = dy W " + shape + (type == DType.F32 ? "" : " " + type),
+          in -> pair(in.draw(m, n), in.draw(type, n, k))));
+    }
+    rows.add(row("dW = dy^T x " + shape, in -> pair(in.draw(m, n).t(), in.draw(m, k))));
+  }
+
+  private record Pair(Tensor left, Tensor right) {}
+
+  private static Pair pair(Tensor left, Tensor right) {
+    return new Pair(left, right);
+  }
+
+  private static Row row(String name, Function<Inputs, Pair> draw) {
+    return new Row(GROUP, name, in -> {
+      Pair pair = draw.apply(in);
+      return Job.arithmetic(() -> pair.left().matmul(pair.right()));
+    });
+  }
+}

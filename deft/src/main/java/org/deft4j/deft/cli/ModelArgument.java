@@ -1,0 +1,23 @@
+package org.deft4j.deft.cli;
+
+import java.util.Locale;
+import org.deft4j.diffusion.StableDiffusion;
+import org.deft4j.tensor.DType;
+
+/**
+ * The model that a command works on.
+ *
+ * @param name what {@code --model} names
+ * @param weights the type that {@code --weights} names; null: as stored
+ */
+record ModelArgument(String name, DType weights) {
+  /** From the options' values, which have been checked. */
+  static ModelArgument of(String name, String weights) {
+    return new ModelArgument(name, weights == null ? null : DType.valueOf(weights.toUpperCase(Locale.ROOT)));
+  }
+
+  /** Opens it, without its weights. */
+  StableDiffusion open() {
+    return StableDiffusion.open(name, weights);
+  }
+}

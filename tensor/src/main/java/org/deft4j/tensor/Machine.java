@@ -1,0 +1,161 @@
+package org.deft4j.tensor;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.OptionalLong;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.DoubleAdder;
+import java.util.function.LongConsumer;
+import java.util.stream.Stream;
+import org.deft4j.tensor.internal.CpuKernels;
+import org.deft4j.tensor.internal.Limits;
+import org.deft4j.tensor.internal.Limits.MultiplyAdds;
+import org.deft4j.tensor.internal.Parallel;
+
+/**
+ * What this machine can do at most, measured now: the limits that a benchmark compares with. Each call is one short
+ * measurement on {@link Threads#count} threads; on a machine shared with others two calls differ, so measure in turn with
+ * what is compared.
+ */
+public final class Machine {
+  /** How long one measurement of the arithmetic lasts, in nanoseconds. */
+  private static final long SHORTEST = 5_000_000;
+  /** Pieces of work for each thread, so that one that starts late does not make the others wait. */
+  private static final int PIECES = 16;
+  private static final long WARM_UP = 300_000_000;
+  /** Some ten microseconds of vectors. */
+  private static final long STEPS = 4000;
+  private static final long CHUNK = 1L << 20;
+  private static final Path CACHES = Path.of("/sys/devices/system/cpu/cpu0/cache");
+  private static final AtomicLong USED = new AtomicLong();
+
+  private Machine() {}
+
+  /** The loop of multiply-adds that is the fastest here, found once the compiler has done its work. */
+  private static final class Fastest {
+    static final MultiplyAdds FORM = choose(CpuKernels.get().limits().multiplyAdds());
+
+    private static MultiplyAdds choose(List<MultiplyAdds> forms) {
+      double[] best = new double[forms.size()];
+      long start = System.nanoTime();
+      while (System.nanoTime() - start < WARM_UP) {
+        for (int i = 0; i < best.length; i++) {
+          best[i] = Math.max(best[i], rate(forms.get(i)));
+        }
+      }
+      int fastest = 0;
+      for (int i = 1; i < best.length; i++) {
+        fastest = best[i] > best[fastest] ? i : fastest;
+      }
+      return forms.get(fastest);
+    }
+  }
+
+  /**
+   * Operations a second of independent fused multiply-adds in single precision; a multiply-add counts as two. The sum of what
+   * the threads do, each in a time of its own that starts when all are there.
+   */
+  public static double multiplyAddRate() {
+    MultiplyAdds form = Fastest.FORM;
+    int threads = Threads.count();
+    CountDownLatch here = new CountDownLatch(threads);
+    DoubleAdder sum = new DoubleAdder();
+    Thread[] others = new Thread[threads - 1];
+    for (int i = 0; i < others.length; i++) {
+      others[i] = Thread.ofPlatform().daemon().start(() -> sum.add(rate(form, here)));
+    }
+    sum.add(rate(form, here));
+    try {
+      for (Thread other : others) {
+        other.join();
+      }
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
+    return sum.sum();
+  }
+
+  private static double rate(MultiplyAdds form, CountDownLatch here) {
+    here.countDown();
+    try {
+      here.await();
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
+    return rate(form);
+  }
+
+  /** Operations a second of this thread. */
+  private static double rate(MultiplyAdds form) {
+    long steps = 0;
+    long start = System.nanoTime();
+    long nanos;
+    do {
+      use(Float.floatToIntBits(form.loop().run(STEPS)));
+      steps += STEPS;
+      nanos = System.nanoTime() - start;
+    } while (nanos < SHORTEST);
+    return form.flopPerStep() * steps / nanos * 1e9;
+  }
+
+  /** Bytes a second of reading {@code x}, which is contiguous. */
+  public static double readRate(Tensor x) {
+    MemorySegment memory = x.bytes();
+    Limits limits = CpuKernels.get().limits();
+    return rate(memory.byteSize(), chunk -> use(limits.read(memory, chunk * CHUNK, (chunk + 1) * CHUNK)));
+  }
+
+  /** Bytes a second, read and written together, of copying {@code from} into {@code to}, both contiguous and of one size. */
+  public static double copyRate(Tensor from, Tensor to) {
+    MemorySegment source = from.bytes();
+    MemorySegment target = to.bytes();
+    return 2 * rate(source.byteSize(),
+        chunk -> MemorySegment.copy(source, chunk * CHUNK, target, chunk * CHUNK, CHUNK));
+  }
+
+  /** Bytes a second of work on whole chunks. */
+  private static double rate(long bytes, LongConsumer work) {
+    long chunks = bytes / CHUNK;
+    if (chunks == 0) {
+      throw new ShapeException("a tensor of at least " + CHUNK + " bytes is needed to measure the memory, found " + bytes);
+    }
+    long start = System.nanoTime();
+    Parallel.forRange(chunks, Math.max(1, chunks / ((long) Threads.count() * PIECES)), (from, to) -> {
+      for (long i = from; i < to; i++) {
+        work.accept(i);
+      }
+    });
+    return chunks * CHUNK * 1e9 / (System.nanoTime() - start);
+  }
+
+  /** Which kernels this process runs: {@code vector kernels, 512 bits wide}. */
+  public static String kernels() {
+    return CpuKernels.get().describe();
+  }
+
+  /** The bytes of the largest cache, where the system tells. */
+  public static OptionalLong largestCacheBytes() {
+    try (Stream<Path> indices = Files.list(CACHES)) {
+      return indices.map(index -> index.resolve("size")).filter(Files::isReadable).mapToLong(Machine::bytesIn).max();
+    } catch (IOException _) {
+      return OptionalLong.empty();
+    }
+  }
+
+  private static long bytesIn(Path file) {
+    try {
+      return MemoryPool.parseBytes(Files.readString(file).strip());
+    } catch (IOException | IllegalArgumentException _) {
+      return 0;
+    }
+  }
+
+  /** Makes a value needed, so that the compiler keeps what computes it. */
+  private static void use(long value) {
+    USED.lazySet(value);
+  }
+}

@@ -35,13 +35,18 @@ interface Backward {
 
   /** The gradient of output 0, the only one that can have one. */
   default Tensor dy() {
-    for (int j = 1; j < outputs(); j++) {
+    onlyThrough(1);
+    return dy(0);
+  }
+
+  /** Refuses gradients of others than the first {@code count} outputs. */
+  default void onlyThrough(int count) {
+    for (int j = count; j < outputs(); j++) {
       if (dy(j) != null) {
         throw new UnsupportedOperationException(label() + ": output " + j + " is not differentiable: it is there for the "
             + "gradient of output 0. Compute what you need of it from the input");
       }
     }
-    return dy(0);
   }
 
   /** The shape of input {@code i}. */

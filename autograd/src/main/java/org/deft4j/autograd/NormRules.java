@@ -5,6 +5,7 @@ import java.util.function.Function;
 import java.util.stream.IntStream;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.InPlace;
 import org.deft4j.tensor.op.Norm;
 
 import static org.deft4j.autograd.Rule.keeping;
@@ -23,6 +24,8 @@ import static org.deft4j.autograd.Saves.output;
  */
 final class NormRules {
   private static final int BIAS = 2;
+  /** The weight of a layer norm of a sum, after its two terms. */
+  private static final int WEIGHT = 2;
 
   private NormRules() {}
 
@@ -39,6 +42,8 @@ final class NormRules {
       case Norm.LayerNorm(var dims, var eps) -> onlyBias ? bias(Backward::dy)
           : Rule.together(input(0).and(input(1)).and(output(1)).and(output(2)), b -> Dispatch.run(
               new Norm.LayerNormGrad(dims), withWeight(b, b.dy(), b.input(0), b.output(1), b.output(2))));
+      case Norm.LayerNormOfSum _ -> Rule.together(
+          input(WEIGHT).and(output(1)).and(output(2)).and(output(3)), NormRules::throughSum);
       case Norm.RmsNorm _ -> Rule.together(input(0).and(input(1)).and(output(1)), b -> Dispatch.run(
           new Norm.RmsNormGrad(), withWeight(b, b.dy(), b.input(0), b.output(1))));
       case Norm.GroupNormGrad _ -> throw Rule.firstOrderOnly(op);
@@ -56,6 +61,19 @@ final class NormRules {
 
   private static Tensor overChannels(Backward b) {
     return b.dy().sum(IntStream.range(0, b.dy().rank()).filter(dim -> dim != 1).toArray());
+  }
+
+  /** y = norm(s), s = x + r: dx = dr = ds, the norm's and what came back through s itself. */
+  private static Tensor[] throughSum(Backward b) {
+    b.onlyThrough(2);
+    if (b.dy(0) == null) {
+      return new Tensor[] {b.dy(1), b.dy(1), b.zeros(WEIGHT), b.zeros(WEIGHT)};
+    }
+    Tensor[] norm = Dispatch.run(new Norm.LayerNormGrad(1), b.dy(0), b.output(1), b.output(2), b.output(3), b.input(WEIGHT));
+    if (b.dy(1) != null) {
+      Dispatch.run(new InPlace.AddScaledInto(1), norm[0], b.dy(1));
+    }
+    return new Tensor[] {norm[0], norm[0], norm[1], norm[2]};
   }
 
   /** The weight is input 1, where there is one. */

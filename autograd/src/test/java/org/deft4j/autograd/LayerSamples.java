@@ -96,6 +96,13 @@ final class LayerSamples {
     add(new Norm.LayerNorm(1, 1e-5), "rows", any(3, 4), any(4), any(4));
     add(new Norm.LayerNorm(2, 1e-2), "two dimensions, transposed", any(2, 2, 3).transposed(), any(2, 3), any(2, 3));
     add(new Norm.LayerNorm(1, 1e-3), "no weight", any(2, 2, 3));
+    Norm ofSum = new Norm.LayerNormOfSum(1e-2);
+    add(ofSum, "the norm alone", any(2, 2, 4).transposed(), any(2, 2, 4), any(4), any(4));
+    call(ofSum, "the sum alone", in -> Dispatch.run(ofSum, in)[1], any(3, 4), any(3, 4), any(4), any(4));
+    call(ofSum, "both", in -> {
+      Tensor[] out = Dispatch.run(ofSum, in);
+      return out[0].mul(out[1].square());
+    }, any(3, 4), any(3, 4), any(4), any(4));
     add(new Norm.RmsNorm(1e-5), "rows", any(3, 4), any(4));
     add(new Norm.RmsNorm(1e-2), "no weight, strided", any(2, 3).transposed());
   }

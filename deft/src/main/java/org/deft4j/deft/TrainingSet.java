@@ -16,11 +16,19 @@ public final class TrainingSet implements AutoCloseable {
 
   /** Encodes all of {@code pictures}; {@code progress} is told how many are done. */
   public static TrainingSet encode(StableDiffusion model, List<TrainingPicture> pictures, IntConsumer progress) {
+    return encode(model, pictures, () -> {}, progress);
+  }
+
+  /** The same; {@code captioned} runs once all captions are encoded, when the text encoders are not needed any more. */
+  public static TrainingSet encode(StableDiffusion model, List<TrainingPicture> pictures, Runnable captioned,
+      IntConsumer progress) {
     TrainingSet set = new TrainingSet();
     try (Scope _ = Scope.open()) {
       Map<String, StableDiffusion.Conditioning> captions = new LinkedHashMap<>();
+      pictures.forEach(picture -> captions.computeIfAbsent(picture.caption(), model::encode));
+      captioned.run();
       for (TrainingPicture picture : pictures) {
-        StableDiffusion.Conditioning text = captions.computeIfAbsent(picture.caption(), model::encode);
+        StableDiffusion.Conditioning text = captions.get(picture.caption());
         set.examples.add(TrainingExample.encode(model.vae(), picture, text.context(), text.pooled()));
         progress.accept(set.examples.size());
       }

@@ -9,7 +9,11 @@ import org.deft4j.tensor.Tensor;
 
 /**
  * Self-attention, cross-attention and a gated feed-forward, each after a layer norm and around a residual (diffusers'
- * {@code BasicTransformerBlock}); x [N,T,C], context [N,S,D].
+ * {@code BasicTransformerBlock}); x [N,T,C], context [N,S,D]. Each residual is added in one pass with the norm that follows:
+ *
+ * <pre>{@code
+ * h1 = x + attn1(norm1(x));  h2 = h1 + attn2(norm2(h1), context);  y = h2 + ff(norm3(h2))
+ * }</pre>
  */
 final class BasicTransformerBlock extends Module {
   private static final double EPS = 1e-5;
@@ -33,9 +37,9 @@ final class BasicTransformerBlock extends Module {
   Tensor forward(Tensor x, Tensor context) {
     return observed(Scope.run(() -> {
       Tensor n1 = norm1.forward(x);
-      Tensor h = x.add(attn1.forward(n1, n1));
-      h = h.add(attn2.forward(norm2.forward(h), context));
-      return h.add(ff.forward(norm3.forward(h)));
+      LayerNorm.OfSum h1 = norm2.forwardSum(x, attn1.forward(n1, n1));
+      LayerNorm.OfSum h2 = norm3.forwardSum(h1.sum(), attn2.forward(h1.norm(), context));
+      return h2.sum().add(ff.forward(h2.norm()));
     }));
   }
 }

@@ -36,13 +36,17 @@ final class ResnetBlock2D extends Module {
 
   Tensor forward(Tensor x, Tensor temb) {
     return observed(Scope.run(() -> {
-      Tensor h = conv1.forward(norm1.forwardSilu(x));
-      if (timeProjection != null) {
-        Tensor t = timeProjection.forward(temb.silu());
-        h = h.add(t.reshape(t.size(0), t.size(1), 1, 1));
-      }
-      h = conv2.forward(norm2.forwardSilu(h));
+      Tensor h = Scope.run(() -> withTime(conv1.forward(norm1.forwardSilu(x)), temb));
+      h = Scope.next(h, in -> Scope.run(() -> conv2.forward(norm2.forwardSilu(in))));
       return (shortcut == null ? x : shortcut.forward(x)).add(h);
     }));
+  }
+
+  private Tensor withTime(Tensor h, Tensor temb) {
+    if (timeProjection == null) {
+      return h;
+    }
+    Tensor t = timeProjection.forward(temb.silu());
+    return h.add(t.reshape(t.size(0), t.size(1), 1, 1));
   }
 }

@@ -45,7 +45,7 @@ final class Transformer2DModel extends Module {
       h = convIn == null ? sequence(h) : sequence(convIn.forward(h));
       h = linearIn == null ? h : linearIn.forward(h);
       for (BasicTransformerBlock block : blocks) {
-        h = block.forward(h, context);
+        h = Scope.next(h, in -> block.forward(in, context));
       }
       h = linearOut == null ? h : linearOut.forward(h);
       h = h.transpose(1, 2).reshape(n, c, height, width);

@@ -63,7 +63,8 @@ final class UNetLevel extends Module {
     return observed(Scope.run(() -> {
       Tensor h = resnet(0, x, conditions);
       for (int i = 1; i < resnets.size(); i++) {
-        h = resnet(i, attend(i - 1, h, conditions), conditions);
+        int layer = i;
+        h = Scope.next(h, in -> Scope.run(() -> resnet(layer, attend(layer - 1, in, conditions), conditions)));
       }
       return h;
     }));
@@ -74,7 +75,10 @@ final class UNetLevel extends Module {
     return Scope.run(() -> {
       Tensor h = x;
       for (int i = 0; i < resnets.size(); i++) {
-        h = attend(i, resnet(i, Tensor.concat(1, h, skips.removeLast()), conditions), conditions);
+        int layer = i;
+        Tensor skip = skips.removeLast();
+        h = Scope.next(h, in -> Scope.run(
+            () -> attend(layer, Scope.next(Tensor.concat(1, in, skip), both -> resnet(layer, both, conditions)), conditions)));
       }
       return upsampler == null ? h : upsampler.forward(h, skips.getLast().size(2), skips.getLast().size(3));
     });

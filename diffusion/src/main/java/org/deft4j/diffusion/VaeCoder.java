@@ -10,7 +10,10 @@ import org.deft4j.nn.Upsample2D;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 
-/** Encoder or decoder of {@link AutoencoderKL}: convolution, blocks, norm, SiLU, convolution. */
+/**
+ * Encoder or decoder of {@link AutoencoderKL}: convolution, blocks, norm, SiLU, convolution. At the size of the picture a tensor
+ * takes up to 268 MB for 512 x 512 pixels, so each is closed as soon as the next is there.
+ */
 final class VaeCoder extends Module {
   private static final double EPS = 1e-6;
 
@@ -38,12 +41,12 @@ final class VaeCoder extends Module {
       return Scope.run(() -> {
         Tensor h = x;
         for (ResnetBlock2D resnet : resnets) {
-          h = resnet.forward(h, null);
+          h = Scope.next(h, in -> resnet.forward(in, null));
         }
         if (downsampler != null) {
-          h = downsampler.forward(h);
+          h = Scope.next(h, downsampler::forward);
         }
-        return upsampler == null ? h : upsampler.forward(h, 2 * h.size(2), 2 * h.size(3));
+        return upsampler == null ? h : Scope.next(h, in -> upsampler.forward(in, 2 * in.size(2), 2 * in.size(3)));
       });
     }
   }
@@ -63,7 +66,8 @@ final class VaeCoder extends Module {
     Tensor forward(Tensor x) {
       return observed(Scope.run(() -> {
         Tensor h = first.forward(x, null);
-        return second.forward(attention == null ? h : attention.forward(h), null);
+        h = attention == null ? h : Scope.next(h, attention::forward);
+        return Scope.next(h, in -> second.forward(in, null));
       }));
     }
   }
@@ -120,12 +124,12 @@ final class VaeCoder extends Module {
   Tensor forward(Tensor x) {
     return observed(Scope.run(() -> {
       Tensor h = convIn.forward(x);
-      h = encodes ? h : middle.forward(h);
+      h = encodes ? h : Scope.next(h, middle::forward);
       for (Block block : blocks) {
-        h = block.forward(h);
+        h = Scope.next(h, block::forward);
       }
-      h = encodes ? middle.forward(h) : h;
-      return convOut.forward(normOut.forwardSilu(h));
+      h = encodes ? Scope.next(h, middle::forward) : h;
+      return convOut.forward(Scope.next(h, normOut::forwardSilu));
     }));
   }
 }

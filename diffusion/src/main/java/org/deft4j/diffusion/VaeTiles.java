@@ -3,7 +3,10 @@ package org.deft4j.diffusion;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.UnaryOperator;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 
 /**
@@ -81,15 +84,23 @@ record VaeTiles(int inputSide, int outputSide) {
   /** {@code next} with its first elements along {@code dim} made from the last of {@code before} and its own. */
   private Tensor blend(int dim, Tensor before, Tensor next) {
     int extent = (int) Math.min(overlap(), Math.min(before.size(dim), next.size(dim)));
-    float[] shares = new float[extent];
-    for (int k = 0; k < shares.length; k++) {
-      shares[k] = (float) k / extent;
-    }
-    Tensor share = dim == ROWS ? Tensor.of(shares, extent, 1) : Tensor.of(shares, 1, extent);
+    Tensor share = shares(extent, before.device()).unsqueeze(dim == ROWS ? 1 : 0);
     Tensor end = before.slice(dim, before.size(dim) - extent, before.size(dim));
     Tensor start = next.slice(dim, 0, extent);
     Tensor mixed = end.mul(share.affine(-1, 1)).add(start.mul(share));
     return Tensor.concat(dim, mixed, next.slice(dim, extent, next.size(dim)));
+  }
+
+  /** {@code k / extent} for each k. */
+  private static Tensor shares(int extent, Device device) {
+    if (device == Device.META) {
+      return Tensor.empty(device, DType.F32, Shape.of(extent));
+    }
+    float[] shares = new float[extent];
+    for (int k = 0; k < extent; k++) {
+      shares[k] = (float) k / extent;
+    }
+    return Tensor.of(shares, extent);
   }
 
   /** A row of the result: of each tile what the next ones do not go over. */

@@ -22,4 +22,13 @@ public final class LayerNorm extends Module {
   public Tensor forward(Tensor x) {
     return observed(x.layerNorm(1, eps, weight.value(), bias.value()));
   }
+
+  /** A sum, and its norm. */
+  public record OfSum(Tensor sum, Tensor norm) {}
+
+  /** {@code x + y} and {@code forward(x + y)} in one pass over memory; the bits are those of the two. */
+  public OfSum forwardSum(Tensor x, Tensor y) {
+    Tensor[] out = x.addThenLayerNorm(y, eps, weight.value(), bias.value());
+    return new OfSum(out[1], observed(out[0]));
+  }
 }

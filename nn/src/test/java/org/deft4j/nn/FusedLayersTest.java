@@ -62,4 +62,25 @@ class FusedLayersTest {
       }
     }
   }
+
+  @Test
+  void residualAndLayerNorm() {
+    try (Scope _ = Scope.open(); LayerNorm norm = fill(new LayerNorm(67, 1e-5))) {
+      Tensor x = draw(300, 67);
+      Tensor r = draw(300, 67);
+      Tensor dy = draw(300, 67);
+      Result fused = run(norm, in -> {
+        LayerNorm.OfSum h = norm.forwardSum(in, r);
+        return h.sum().add(h.norm().square());
+      }, x, dy);
+      Result apart = run(norm, in -> {
+        Tensor h = in.add(r);
+        return h.add(norm.forward(h).square());
+      }, x, dy);
+      assertArrayEquals(apart.y(), fused.y());
+      for (int i = 0; i < 3; i++) {
+        assertArrayEquals(apart.gradients().get(i), fused.gradients().get(i));
+      }
+    }
+  }
 }

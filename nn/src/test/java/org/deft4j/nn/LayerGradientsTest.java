@@ -37,6 +37,10 @@ class LayerGradientsTest {
         layer("group_norm", new GroupNorm(2, 4, 1e-5), m -> in -> m.forward(in[0]), random.tensor(2, 4, 3, 2)),
         layer("group_norm with silu", new GroupNorm(2, 4, 1e-5), m -> in -> m.forwardSilu(in[0]), random.tensor(2, 4, 3, 2)),
         layer("layer_norm", new LayerNorm(5, 1e-5), m -> in -> m.forward(in[0]), random.tensor(2, 3, 5)),
+        layer("layer_norm of a sum", new LayerNorm(5, 1e-5), m -> in -> {
+          LayerNorm.OfSum h = m.forwardSum(in[0], in[1]);
+          return h.sum().mul(h.norm());
+        }, random.tensor(2, 3, 5), random.tensor(2, 3, 5)),
         layer("embedding", new Embedding(5, 3), m -> in -> m.forward(in[0]), Tensor.of(new long[] {4, 0, 4, 1}, 2, 2)),
         layer("timestep embedding", new TimestepEmbedding(4, 3), m -> in -> m.forward(in[0]), random.tensor(2, 4)),
         layer("self-attention", new MultiHeadAttention(6, 6, 2), m -> in -> m.forward(in[0], in[0]),

@@ -39,6 +39,15 @@ final class LayerShapes {
         Spec statistic = new Spec(x.dtype(), x.shape().sub(0, x.rank() - dims));
         yield List.of(like(x), statistic, statistic);
       }
+      case Norm.LayerNormOfSum ignored -> {
+        Tensor x = input(op, in, 0, 4, 4);
+        sameShape(op, "r", x.shape(), in[1]);
+        Shape inner = inner(op, 1, x);
+        sameShape(op, "weight", inner, in[2]);
+        sameShape(op, "bias", inner, in[3]);
+        Spec statistic = new Spec(x.dtype(), x.shape().sub(0, x.rank() - 1));
+        yield List.of(like(x), like(x), statistic, statistic);
+      }
       case Norm.LayerNormGrad(var dims) -> {
         Tensor x = input(op, in, 1, 4, 5);
         Shape inner = inner(op, dims, x);

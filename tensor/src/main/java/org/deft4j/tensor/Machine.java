@@ -26,41 +26,48 @@ public final class Machine {
   private static final long SHORTEST = 5_000_000;
   /** Pieces of work for each thread, so that one that starts late does not make the others wait. */
   private static final int PIECES = 16;
-  private static final long WARM_UP = 300_000_000;
+  /** A rate that has not risen by more than {@link #RISE} for so many nanoseconds rises no more. */
+  private static final long SETTLED = 500_000_000;
+  private static final double RISE = 1.1;
   /** Some ten microseconds of vectors. */
-  private static final long STEPS = 4000;
+  private static final int STEPS = 4000;
   private static final long CHUNK = 1L << 20;
   private static final Path CACHES = Path.of("/sys/devices/system/cpu/cpu0/cache");
   private static final AtomicLong USED = new AtomicLong();
 
   private Machine() {}
 
-  /** The loop of multiply-adds that is the fastest here, found once the compiler has done its work. */
-  private static final class Fastest {
-    static final MultiplyAdds FORM = choose(CpuKernels.get().limits().multiplyAdds());
+  /** The loops of multiply-adds, after the compiler has done its work, which on a busy machine takes it seconds. */
+  private static final class Forms {
+    static final List<MultiplyAdds> COMPILED = CpuKernels.get().limits().multiplyAdds();
 
-    private static MultiplyAdds choose(List<MultiplyAdds> forms) {
-      double[] best = new double[forms.size()];
-      long start = System.nanoTime();
-      while (System.nanoTime() - start < WARM_UP) {
-        for (int i = 0; i < best.length; i++) {
-          best[i] = Math.max(best[i], rate(forms.get(i)));
+    static {
+      COMPILED.forEach(Forms::warmUp);
+    }
+
+    /** Runs until the rate has long stopped to rise. */
+    private static void warmUp(MultiplyAdds form) {
+      double best = 0;
+      long risen = System.nanoTime();
+      while (System.nanoTime() - risen < SETTLED) {
+        double rate = rate(form);
+        if (rate > RISE * best) {
+          best = rate;
+          risen = System.nanoTime();
         }
       }
-      int fastest = 0;
-      for (int i = 1; i < best.length; i++) {
-        fastest = best[i] > best[fastest] ? i : fastest;
-      }
-      return forms.get(fastest);
     }
   }
 
   /**
    * Operations a second of independent fused multiply-adds in single precision; a multiply-add counts as two. The sum of what
-   * the threads do, each in a time of its own that starts when all are there.
+   * the threads do, each in a time of its own that starts when all are there; of several loops the fastest.
    */
   public static double multiplyAddRate() {
-    MultiplyAdds form = Fastest.FORM;
+    return Forms.COMPILED.stream().mapToDouble(Machine::rateOfAll).max().orElseThrow();
+  }
+
+  private static double rateOfAll(MultiplyAdds form) {
     int threads = Threads.count();
     CountDownLatch here = new CountDownLatch(threads);
     DoubleAdder sum = new DoubleAdder();

@@ -3,6 +3,7 @@ package org.deft4j.tensor;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 
 /**
  * Ends the lifetime of the tensors made in it, on the thread that opened it. Scopes nest; a tensor belongs to the
@@ -38,6 +39,26 @@ public final class Scope implements AutoCloseable {
     try (Scope scope = open()) {
       return scope.keep(body.get());
     }
+  }
+
+  /**
+   * {@code step} of {@code h}, which is closed at once if it belongs to the innermost scope: as the last result of a chain does,
+   * and what the chain started from does not. For chains of large tensors, whose scope would keep every link.
+   *
+   * <pre>{@code
+   * Tensor h = x;                                   // belongs to an outer scope: stays open
+   * for (Block block : blocks) {
+   *   h = Scope.next(h, block::forward);
+   * }
+   * }</pre>
+   */
+  public static Tensor next(Tensor h, UnaryOperator<Tensor> step) {
+    Tensor result = step.apply(h);
+    if (result != h && h.scope() != null && h.scope() == current()) {
+      h.scope().forget(h);
+      h.close();
+    }
+    return result;
   }
 
   /** Hands {@code tensor} to the enclosing scope, or to the caller where there is none; returns it. */

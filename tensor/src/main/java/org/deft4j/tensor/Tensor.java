@@ -844,6 +844,11 @@ public final class Tensor implements AutoCloseable {
     return run(new Norm.LayerNorm(dims, eps), affine);
   }
 
+  /** {@code s = this + residual} and its layer norm over the last dimension in one pass: {@code [norm, s]}, to the bit. */
+  public Tensor[] addThenLayerNorm(Tensor residual, double eps, Tensor weight, Tensor bias) {
+    return Arrays.copyOf(Dispatch.run(new Norm.LayerNormOfSum(eps), this, residual, weight, bias), 2);
+  }
+
   /** Root-mean-square normalisation over the last dimension; {@code weight}: nothing, or one. */
   public Tensor rmsNorm(double eps, Tensor... weight) {
     return run(new Norm.RmsNorm(eps), weight);

@@ -28,6 +28,26 @@ class MachineTest {
   }
 
   @Test
+  void noProductIsFasterThanTheLimit() {
+    int threads = Threads.count();
+    try (Scope _ = Scope.open()) {
+      Threads.set(1);
+      Tensor a = new TorchRandom(0).normal(DType.F32, 256, 256);
+      double product = 0;
+      double limit = 0;
+      for (int i = 0; i < 10; i++) {
+        long start = System.nanoTime();
+        a.matmul(a);
+        product = Math.max(product, 2.0 * 256 * 256 * 256 / (System.nanoTime() - start) * 1e9);
+        limit = Math.max(limit, Machine.multiplyAddRate());
+      }
+      assertTrue(limit >= product, limit + " against " + product);
+    } finally {
+      Threads.set(threads);
+    }
+  }
+
+  @Test
   void everyStepAndEveryByteCounts() {
     for (Limits limits : new Limits[] {new ScalarKernels().limits(), CpuKernels.get().limits()}) {
       for (Limits.MultiplyAdds form : limits.multiplyAdds()) {

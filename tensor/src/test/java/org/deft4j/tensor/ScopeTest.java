@@ -167,4 +167,29 @@ class ScopeTest {
       assertEquals(before, live());
     }
   }
+
+  @Test
+  void aChainHoldsOnlyItsLastLinkAndLeavesWhatIsTheCallers() {
+    try (Scope _ = Scope.open()) {
+      Tensor x = Tensor.zeros(DType.F32, 1024);
+      MemoryPool.cpu().resetPeak();
+      long before = MemoryPool.cpu().liveBytes();
+      Tensor end = Scope.run(() -> {
+        Tensor h = x;
+        for (int i = 0; i < 10; i++) {
+          Tensor link = Scope.next(h, in -> in.add(1));
+          assertEquals(h == x, h.isOpen());
+          h = link;
+        }
+        assertTrue(Scope.next(h, in -> in) == h && h.isOpen());
+        return h;
+      });
+      assertEquals(10, end.max(false).item());
+      assertEquals(2 * 4096, MemoryPool.cpu().peakLiveBytes() - before);
+      Tensor loose = Scope.release(x.copy());
+      Scope.next(loose, in -> in.neg());
+      assertTrue(loose.isOpen(), "what no scope owns is its holder's");
+      loose.close();
+    }
+  }
 }

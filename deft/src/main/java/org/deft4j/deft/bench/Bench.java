@@ -57,8 +57,12 @@ public final class Bench {
   }
 
   private static List<Row> all() {
-    return Stream.of(Products.rows(), Convolutions.rows(), Attentions.rows(), MemoryBound.rows(), Steps.rows(),
-        Models.rows()).flatMap(List::stream).toList();
+    return Stream.of(Products.rows(), Convolutions.rows(), Attentions.rows(), NormsAndActivations.rows(),
+        SumsAndMoves.rows(), Steps.rows(), Models.rows()).flatMap(List::stream).toList();
+  }
+
+  List<Row> rows() {
+    return rows;
   }
 
   /** The rows that would be measured, as {@code group/name}. */
@@ -71,7 +75,7 @@ public final class Bench {
     long start = System.nanoTime();
     Peak peak = Peak.measure(quick ? 2 : 6);
     Table.peak(peak).forEach(listener::line);
-    Meter meter = quick ? new Meter(0.4, 0.1, 2) : new Meter(0.4, 0.6, 3);
+    Meter meter = quick ? new Meter(0.2, 0.1, 2) : new Meter(0.4, 0.6, 3);
     List<Measurement> measurements = new ArrayList<>();
     for (Row row : rows) {
       listener.progress(measurements.size(), rows.size(), row.fullName(), Duration.ofNanos(System.nanoTime() - start));

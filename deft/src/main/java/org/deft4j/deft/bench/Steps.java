@@ -23,18 +23,20 @@ import org.deft4j.tensor.Tensor;
 final class Steps {
   private static final String GROUP = "step";
   private static final int RANK = 4;
+  private static final int DEEP = 6;
   private static final long TEXT = 77;
   private static final long TEXT_WIDTH = 2048;
 
   private Steps() {}
 
   static List<Row> rows() {
-    return List.of(row("DEFT", AdapterConfig.deft(RANK)), row("PaRa", AdapterConfig.para(RANK)));
+    return List.of(row("DEFT", AdapterConfig.deft(RANK), DEEP), row("PaRa", AdapterConfig.para(RANK), DEEP));
   }
 
-  private static Row row(String name, AdapterConfig config) {
+  /** {@code deep}: blocks of 1280 channels. */
+  static Row row(String name, AdapterConfig config, int deep) {
     return new Row(GROUP, name + " rank " + RANK + " SDXL attention", in -> {
-      Layers layers = in.closing(Layers.draw(in));
+      Layers layers = in.weights(new Layers(in, deep));
       Training training = in.closing(Training.of(layers, config, in));
       Training lora = in.closing(Training.of(layers, AdapterConfig.lora(RANK), in));
       return Job.arithmetic(training::step).against("LoRA", lora::step);
@@ -44,19 +46,16 @@ final class Steps {
   /** The frozen layers, their inputs and what they are trained towards. */
   private static final class Layers extends Module {
     private final AttentionStack wide = child("wide", new AttentionStack(1, 640, TEXT_WIDTH));
-    private final AttentionStack deep = child("deep", new AttentionStack(6, 1280, TEXT_WIDTH));
+    private final AttentionStack deep;
     private final Tensor wideInput;
     private final Tensor deepInput;
     private final Tensor text;
 
-    private Layers(Inputs in) {
+    private Layers(Inputs in, int blocks) {
+      deep = child("deep", new AttentionStack(blocks, 1280, TEXT_WIDTH));
       wideInput = in.draw(1, 1024, 640);
       deepInput = in.draw(1, 256, 1280);
       text = in.draw(1, TEXT, TEXT_WIDTH);
-    }
-
-    static Layers draw(Inputs in) {
-      return in.weights(new Layers(in));
     }
 
     Tensor loss() {

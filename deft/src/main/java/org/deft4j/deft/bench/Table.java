@@ -33,7 +33,13 @@ final class Table {
   static String line(Measurement m) {
     return String.format(Locale.ROOT, LINE, "  " + m.row().name(), time(m.seconds()), number(m.rate() / 1e9),
         number(m.limit().median() / 1e9), percent(m.share()), percent(m.bestShare()),
-        MemoryPool.describe(m.peakBytes()), m.against().map(Table::comparison).orElse(""));
+        MemoryPool.describe(m.peakBytes()), m.against().map(Table::comparison).orElse("") + doubt(m));
+  }
+
+  /** What a share beyond all there is means. */
+  private static String doubt(Measurement m) {
+    return m.share() <= 1 ? "" : m.kind() == Limit.ARITHMETIC ? "  the limit was measured too low"
+        : "  faster than a copy: caches hold more of it, or the limit was measured too low";
   }
 
   private static String comparison(Measurement.Comparison other) {
@@ -57,7 +63,7 @@ final class Table {
     return String.format(Locale.ROOT, "%.0f %%", 100 * share);
   }
 
-  private static String time(double seconds) {
+  static String time(double seconds) {
     return seconds < 1e-3 ? String.format(Locale.ROOT, "%.0f us", seconds * 1e6)
         : seconds < 1 ? String.format(Locale.ROOT, "%.2f ms", seconds * 1e3) : String.format(Locale.ROOT, "%.2f s", seconds);
   }

@@ -46,7 +46,7 @@ record Generation(ModelArgument modelArgument, List<AdapterArgument> adapters, S
       Settings request = request(model);
       activity.begin(Phase.ESTIMATING, "");
       MemoryCheck check = check(model, request);
-      check.require(model, () -> remedies(model, request));
+      check.require(() -> remedies(model, request));
       activity.begin(Phase.LOADING, "");
       console.message(check.announcement());
       List<Map<String, Object>> pictures = new ArrayList<>();
@@ -121,7 +121,10 @@ record Generation(ModelArgument modelArgument, List<AdapterArgument> adapters, S
     int smallerHeight = Math.max(grain, request.height() / 2 / grain * grain);
     Settings smaller = new Settings(request.prompt(), request.negative(), smallerWidth, smallerHeight, request.steps(),
         request.guidance(), request.rescale(), request.sampler());
-    return List.of(new Remedy("--width " + smallerWidth + " --height " + smallerHeight, rehearsal(model, smaller)));
+    List<Remedy> remedies = new ArrayList<>();
+    remedies.add(new Remedy("--width " + smallerWidth + " --height " + smallerHeight, model, rehearsal(model, smaller)));
+    modelArgument.inHalf().ifPresent(half -> remedies.add(new Remedy(ModelArgument.HALF, half, rehearsal(half, request))));
+    return remedies;
   }
 
   // -------------------------------------------------------------------------------------------------------- pictures

@@ -20,8 +20,8 @@ import org.deft4j.tensor.MemoryPool;
  * @param machine bytes that there are
  */
 record MemoryCheck(MemoryPlan plan, long java, long budget, long machine) {
-  /** Another way to run, and the memory that it would take. */
-  record Remedy(String option, MemoryPlan.Run run) {}
+  /** Another way to run: the option that asks for it, and what it would be. */
+  record Remedy(String option, StableDiffusion model, MemoryPlan.Run run) {}
 
   /** Against this process and this machine. */
   static MemoryCheck of(MemoryPlan plan) {
@@ -49,7 +49,7 @@ record MemoryCheck(MemoryPlan plan, long java, long budget, long machine) {
    *
    * @throws MemoryException saying how much is missing, who takes most, and what would help
    */
-  void require(StableDiffusion model, Supplier<List<Remedy>> remedies) throws IOException {
+  void require(Supplier<List<Remedy>> remedies) throws IOException {
     if (fits()) {
       return;
     }
@@ -59,7 +59,7 @@ record MemoryCheck(MemoryPlan plan, long java, long budget, long machine) {
     lines().forEach(line -> text.append("\n  ").append(line));
     List<String> helps = new ArrayList<>();
     for (Remedy remedy : remedies.get()) {
-      helps.add(remedy.option + " (" + MemoryPool.describe(MemoryPlan.of(model, remedy.run).reserved()) + ")");
+      helps.add(remedy.option + " (" + MemoryPool.describe(MemoryPlan.of(remedy.model, remedy.run).reserved()) + ")");
     }
     if (plan.reserved() > budget) {
       helps.add("a larger budget (DEFT_JAVA_OPTS=-Ddeft4j.memory=BYTES)");

@@ -1,6 +1,7 @@
 package org.deft4j.deft.cli;
 
 import java.util.Locale;
+import java.util.Optional;
 import org.deft4j.diffusion.StableDiffusion;
 import org.deft4j.tensor.DType;
 
@@ -14,6 +15,14 @@ record ModelArgument(String name, DType weights) {
   /** From the options' values, which have been checked. */
   static ModelArgument of(String name, String weights) {
     return new ModelArgument(name, weights == null ? null : DType.valueOf(weights.toUpperCase(Locale.ROOT)));
+  }
+
+  /** What {@link #inHalf} is asked for with. */
+  static final String HALF = "--weights bf16";
+
+  /** Where nothing was said about types: the model with 16 bits for each weight, without its weights. */
+  Optional<StableDiffusion> inHalf() {
+    return weights == null ? Optional.of(StableDiffusion.open(name, DType.BF16)) : Optional.empty();
   }
 
   /** Opens it, without its weights. */

@@ -25,7 +25,7 @@ final class PlanReport {
     console.document(Json.format(document));
     console.result("model " + model.name());
     for (Map<String, Object> part : parts) {
-      console.result(String.format(Locale.ROOT, "  %-16s %,15d parameters  %10s  %s", part.get("part"), part.get("parameters"),
+      console.result(String.format(Locale.ROOT, "  %-16s %,15d parameters  %10s  %s", part.get("part"), (long) part.get("parameters"),
           MemoryPool.describe((long) part.get("bytes")), part.get("types")));
     }
     run.forEach((key, value) -> {

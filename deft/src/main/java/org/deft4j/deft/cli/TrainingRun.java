@@ -71,7 +71,7 @@ final class TrainingRun {
       List<TrainingPicture> pictures = pictures(model);
       activity.begin(Phase.ESTIMATING, "");
       MemoryCheck check = check(model, pictures, new Counts());
-      check.require(model, () -> remedies(model, pictures));
+      check.require(() -> remedies(model, pictures));
       activity.begin(Phase.LOADING, "");
       console.message(check.announcement());
       long[] done = new long[1];
@@ -188,15 +188,17 @@ final class TrainingRun {
   private List<Remedy> remedies(StableDiffusion model, List<TrainingPicture> pictures) {
     List<Remedy> remedies = new ArrayList<>();
     if (!options.checkpointing()) {
-      remedies.add(new Remedy("--checkpointing", rehearsal(model, pictures, with(options.batch(), true), new Counts())));
+      remedies.add(new Remedy("--checkpointing", model, rehearsal(model, pictures, with(options.batch(), true), new Counts())));
     }
     if (options.batch() > 1) {
-      remedies.add(new Remedy("--batch 1", rehearsal(model, pictures, with(1, options.checkpointing()), new Counts())));
+      remedies.add(new Remedy("--batch 1", model, rehearsal(model, pictures, with(1, options.checkpointing()), new Counts())));
     }
     int grain = model.vae().config().downscale();
     int smaller = Math.max(grain, side(pictures) / 2 / grain * grain);
     List<TrainingPicture> small = pictures.stream().map(picture -> picture.resized(smaller)).toList();
-    remedies.add(new Remedy("--size " + smaller, rehearsal(model, small, options, new Counts())));
+    remedies.add(new Remedy("--size " + smaller, model, rehearsal(model, small, options, new Counts())));
+    modelArgument.inHalf().ifPresent(half -> remedies.add(new Remedy(ModelArgument.HALF, half,
+        rehearsal(half, pictures, options, new Counts()))));
     return remedies;
   }
 
@@ -208,7 +210,7 @@ final class TrainingRun {
   // ---------------------------------------------------------------------------------------------------------- work
 
   /** Follows a run, and may end it. */
-  private interface Course extends BooleanSupplier {
+  interface Course extends BooleanSupplier {
     /** So many pictures are encoded. */
     default void encoded(int count) {}
 
@@ -237,7 +239,6 @@ final class TrainingRun {
       activity.begin(Phase.ADAPTING, "");
       try (AdapterSet adapter = AdapterSet.create(model.unet(), config, random);
           TrainingSet examples = encode(model, pictures, activity, course)) {
-        model.releaseTextEncoders();
         model.releaseVae();
         course.starts(adapter);
         activity.begin(Phase.TRAINING, 1, chosen.steps());
@@ -258,7 +259,7 @@ final class TrainingRun {
   private static TrainingSet encode(StableDiffusion model, List<TrainingPicture> pictures, Activity activity,
       Course course) {
     activity.begin(Phase.ENCODING, "picture 1 of " + pictures.size());
-    return TrainingSet.encode(model, pictures, done -> {
+    return TrainingSet.encode(model, pictures, model::releaseTextEncoders, done -> {
       course.encoded(done);
       if (done < pictures.size()) {
         activity.begin(Phase.ENCODING, "picture " + (done + 1) + " of " + pictures.size());

@@ -36,6 +36,7 @@ final class Child implements AutoCloseable {
     List<String> command = new ArrayList<>(prefix);
     command.addAll(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
         "--enable-native-access=ALL-UNNAMED", "--add-modules=jdk.incubator.vector", "-XX:+UseSerialGC",
+        "-XX:ObjectAlignmentInBytes=64",
         "-Djava.awt.headless=true", flag, "-cp", System.getProperty("java.class.path"), "org.deft4j.deft.cli.Main"));
     command.addAll(List.of(arguments));
     return new Child(new ProcessBuilder(command).start());

@@ -57,7 +57,7 @@ class PredictionTest {
     try (Child child = Child.start("-Xmn16m", command.toArray(String[]::new))) {
       long peak = child.peakBytes();
       assertEquals(0, child.status(), child.messages());
-      assertEquals(predicted, peak, 0.1 * peak);
+      assertEquals((double) predicted, (double) peak, 0.1 * peak);
     }
   }
 }

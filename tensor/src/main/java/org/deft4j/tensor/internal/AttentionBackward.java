@@ -216,7 +216,7 @@ final class AttentionBackward {
       }
       Panels columns = task.columns(k, head);
       for (int block = first; block < end; block++) {
-        AttentionTask.packLeft(columns, columnCut, 0, block * BLOCK, count(block, task.keys), keyColumns.floats, columnsAt(block),
+        AttentionTask.packLeft(columns, columnCut, 0, block * (long) BLOCK, count(block, task.keys), keyColumns.floats, columnsAt(block),
             room.floats);
       }
       int floats = (end - first) * STRIPS * sumFloats;

@@ -5,6 +5,7 @@ import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.Binary;
 import org.deft4j.tensor.op.Norm;
 import org.deft4j.tensor.op.Unary;
 
@@ -26,6 +27,10 @@ final class DoubleNorms {
       case Norm.GroupNormSiluGrad(var groups) -> groupNormSiluGrad(ScalarGroupNorm.Channels.of(in[1].shape(), groups), in, out);
       case Norm.GroupNormGrad(var groups) -> groupNormGrad(ScalarGroupNorm.Channels.of(in[1].shape(), groups), in, out);
       case Norm.LayerNorm(var dims, var eps) -> layerNorm(ScalarNorms.rows(in[0].shape(), dims), eps, in, out);
+      case Norm.LayerNormOfSum(var eps) -> {
+        ScalarElementwise.run(new Binary.Add(), new Tensor[] {in[0], in[1]}, new Tensor[] {out[1]});
+        layerNorm(ScalarNorms.rows(in[0].shape(), 1), eps, ScalarNorms.ofSum(in, out), new Tensor[] {out[0], out[2], out[3]});
+      }
       case Norm.LayerNormGrad(var dims) -> layerNormGrad(ScalarNorms.rows(in[1].shape(), dims), in, out);
       case Norm.RmsNorm(var eps) -> rmsNorm(ScalarNorms.rows(in[0].shape(), 1), eps, in, out);
       case Norm.RmsNormGrad() -> rmsNormGrad(ScalarNorms.rows(in[1].shape(), 1), in, out);

@@ -14,6 +14,8 @@ import org.deft4j.tensor.DType;
  * @param taps those that take part, ascending
  */
 record FilterPanels(MemorySegment memory, DType type, long offset, long channels, int size, int[] taps) implements Panels {
+  /** So few taps are fetched one by one: turning brings all. */
+  private static final int FEW = 2;
   /** Filters whose channels are packed before the next ones are read. */
   private static final int FILTERS = 8;
 
@@ -28,7 +30,7 @@ record FilterPanels(MemorySegment memory, DType type, long offset, long channels
     // Of one filter, these channels lie side by side; they are turned at once, with a little of what follows them.
     int turned = Math.max(size, Simd.LANES);
     int aside = lines * size + Simd.LANES;
-    if (aside + turned * pitch > room.length) {
+    if (aside + turned * pitch > room.length || taps.length <= FEW) {
       gather(line, lines, k, depth, to, at, pitch);
       return;
     }
@@ -53,12 +55,16 @@ record FilterPanels(MemorySegment memory, DType type, long offset, long channels
   }
 
   private void gather(long line, int lines, long k, int depth, float[] to, int at, int pitch) {
+    long filter = k / taps.length;
+    int tap = (int) (k % taps.length);
     for (int j = 0; j < depth; j++) {
-      long filter = (k + j) / taps.length;
-      int tap = taps[(int) ((k + j) % taps.length)];
+      long from = type.bytes() * (offset + (filter * channels + line) * size + taps[tap]);
       for (int i = 0; i < lines; i++) {
-        long element = offset + (filter * channels + line + i) * size + tap;
-        to[at + j * pitch + i] = HalfFloats.get(type, memory, type.bytes() * element);
+        to[at + j * pitch + i] = HalfFloats.get(type, memory, from + (long) i * size * type.bytes());
+      }
+      if (++tap == taps.length) {
+        tap = 0;
+        filter++;
       }
     }
   }

@@ -16,7 +16,7 @@ public interface Limits {
   @FunctionalInterface
   interface Loop {
     /** Runs. */
-    float run(long steps);
+    float run(int steps);
   }
 
   /** The forms that may be the fastest here: few chains where registers are few, many where the units are many or slow. */

@@ -19,8 +19,9 @@ import org.deft4j.tensor.Threads;
 public final class Parallel {
   /** How long a helper looks out for work before it sleeps, in nanoseconds. */
   private static final long AWAKE = 100_000;
-  /** How often one looks before it lets others run. */
-  private static final int LOOKS = 1000;
+  /** How often one looks for the helpers' end before it rests between looks, and how long, in nanoseconds. */
+  private static final int LOOKS = 2000;
+  private static final long NAP = 20_000;
 
   private static final ReentrantLock HELPERS = new ReentrantLock();
   private static final List<Helper> STARTED = new ArrayList<>();
@@ -146,7 +147,7 @@ public final class Parallel {
         if (looks < LOOKS) {
           Thread.onSpinWait();
         } else {
-          Thread.yield();
+          LockSupport.parkNanos(NAP);
         }
       }
     }

@@ -41,6 +41,8 @@ final class Product {
   private static final long ROOM = 1 << 12;
   /** Multiplications that one thread does in some 30 microseconds. */
   private static final long ALONE = 1 << 21;
+  /** Multiplications that take as long as to pack one element. */
+  private static final long PACKING = 16;
   /** Groups per thread, so that a thread that is held up does not hold up the others for long. */
   private static final int GROUPS_PER_THREAD = 2;
   /** The left side is shared if it has at most so many times the panels of the right one. */
@@ -83,7 +85,7 @@ final class Product {
     this.target = target;
     this.bias = bias;
     this.leftShared = rows.count() <= LEFT * columns.count();
-    this.small = m * n * k < ALONE;
+    this.small = (m * n + PACKING * (m + n)) * k < ALONE;
     long blocks = Math.max(1, (k + DEPTH - 1) / DEPTH);
     long even = Math.max(1, (k + blocks - 1) / blocks);
     this.block = (int) (even + Simd.LANES - 1) / Simd.LANES * Simd.LANES;
@@ -307,20 +309,20 @@ final class Product {
       for (int j = 0; j < width;) {
         int run = (int) Math.min(width - j, target.run(column + j));
         long at = target.at(row, column + j);
-        if (run == WIDTH) {
+        if (run == WIDTH && target.columnStep() == Float.BYTES) {
           exchangeWhole(memory, at, target.rowStep(), height, c, tileAt, out);
           return;
         }
         for (int i = 0; i < height; i++) {
-          exchangeRun(memory, at + i * target.rowStep(), run, c, tileAt + i * WIDTH + j, out);
+          exchangeRun(memory, at + i * target.rowStep(), target.columnStep(), run, c, tileAt + i * WIDTH + j, out);
         }
         j += run;
       }
     }
 
-    private static void exchangeRun(MemorySegment memory, long at, int run, float[] c, int inTile, boolean out) {
+    private static void exchangeRun(MemorySegment memory, long at, long step, int run, float[] c, int inTile, boolean out) {
       int i = 0;
-      for (; i + Simd.LANES <= run; i += Simd.LANES) {
+      for (; i + Simd.LANES <= run && step == Float.BYTES; i += Simd.LANES) {
         if (out) {
           FloatVector.fromArray(Simd.FLOATS, c, inTile + i).intoMemorySegment(memory, at + (long) i * Float.BYTES, Simd.ORDER);
         } else {
@@ -329,9 +331,9 @@ final class Product {
       }
       for (; i < run; i++) {
         if (out) {
-          memory.set(Simd.F32, at + (long) i * Float.BYTES, c[inTile + i]);
+          memory.set(Simd.F32, at + i * step, c[inTile + i]);
         } else {
-          c[inTile + i] = memory.get(Simd.F32, at + (long) i * Float.BYTES);
+          c[inTile + i] = memory.get(Simd.F32, at + i * step);
         }
       }
     }

@@ -13,7 +13,7 @@ final class ScalarLimits implements Limits {
     return List.of(new MultiplyAdds(2.0 * CHAINS, ScalarLimits::chains));
   }
 
-  private static float chains(long steps) {
+  private static float chains(int steps) {
     float x = 0.999f;
     float y = 0.001f;
     float a = 1;
@@ -28,19 +28,19 @@ final class ScalarLimits implements Limits {
     float j = 10;
     float k = 11;
     float l = 12;
-    for (long n = 0; n < steps; n++) {
-      a = Math.fma(a, x, y);
-      b = Math.fma(b, x, y);
-      c = Math.fma(c, x, y);
-      d = Math.fma(d, x, y);
-      e = Math.fma(e, x, y);
-      f = Math.fma(f, x, y);
-      g = Math.fma(g, x, y);
-      h = Math.fma(h, x, y);
-      i = Math.fma(i, x, y);
-      j = Math.fma(j, x, y);
-      k = Math.fma(k, x, y);
-      l = Math.fma(l, x, y);
+    for (int n = 0; n < steps; n++) {
+      a = Math.fma(x, y, a);
+      b = Math.fma(x, y, b);
+      c = Math.fma(x, y, c);
+      d = Math.fma(x, y, d);
+      e = Math.fma(x, y, e);
+      f = Math.fma(x, y, f);
+      g = Math.fma(x, y, g);
+      h = Math.fma(x, y, h);
+      i = Math.fma(x, y, i);
+      j = Math.fma(x, y, j);
+      k = Math.fma(x, y, k);
+      l = Math.fma(x, y, l);
     }
     return a + b + c + d + e + f + g + h + i + j + k + l;
   }

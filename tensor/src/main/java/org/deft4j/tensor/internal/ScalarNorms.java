@@ -3,6 +3,7 @@ package org.deft4j.tensor.internal;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.Binary;
 import org.deft4j.tensor.op.Norm;
 
 /** {@link Norm}; this file in float32 over rows. Means and variances are found chunk by chunk: see {@link Moments}. */
@@ -20,10 +21,19 @@ final class ScalarNorms {
       case Norm.GroupNormGrad(var groups) -> ScalarGroupNorm.gradient(groups, false, in, out);
       case Norm.GroupNormSiluGrad(var groups) -> ScalarGroupNorm.gradient(groups, true, in, out);
       case Norm.LayerNorm(var dims, var eps) -> layerNorm(rows(in[0].shape(), dims), eps, in, out);
+      case Norm.LayerNormOfSum(var eps) -> {
+        ScalarElementwise.run(new Binary.Add(), new Tensor[] {in[0], in[1]}, new Tensor[] {out[1]});
+        layerNorm(rows(in[0].shape(), 1), eps, ofSum(in, out), new Tensor[] {out[0], out[2], out[3]});
+      }
       case Norm.LayerNormGrad(var dims) -> layerNormGrad(rows(in[1].shape(), dims), in, out);
       case Norm.RmsNorm(var eps) -> rmsNorm(rows(in[0].shape(), 1), (float) eps, in, out);
       case Norm.RmsNormGrad() -> rmsNormGrad(rows(in[1].shape(), 1), in, out);
     }
+  }
+
+  /** The inputs of the layer norm of a sum that has been computed. */
+  static Tensor[] ofSum(Tensor[] in, Tensor[] out) {
+    return new Tensor[] {out[1], in[2], in[3]};
   }
 
   /** The last {@code dims} dimensions as rows. */

@@ -13,7 +13,10 @@ interface Target {
   /** Bytes from a row to the next. */
   long rowStep();
 
-  /** How many columns lie side by side from {@code column} on; at least 1, beyond the last column anything. */
+  /** Bytes from a column to the next in a run. */
+  long columnStep();
+
+  /** How many columns from {@code column} on lie one step apart; at least 1, beyond the last column anything. */
   long run(long column);
 
   /** A matrix whose elements are {@code rowStep} and {@code columnStep} bytes apart. */
@@ -25,7 +28,7 @@ interface Target {
 
     @Override
     public long run(long column) {
-      return columnStep == Float.BYTES ? Long.MAX_VALUE : 1;
+      return Long.MAX_VALUE;
     }
   }
 }

@@ -197,11 +197,13 @@ final class VectorConvolution {
     }
 
     @Override
+    public long columnStep() {
+      return (long) Float.BYTES * strideW;
+    }
+
+    @Override
     public long run(long column) {
-      if (strideW != 1) {
-        return 1;
-      }
-      return strideH == 1 ? gridHeight * gridWidth - column % (gridHeight * gridWidth) : gridWidth - column % gridWidth;
+      return strideH == 1 && strideW == 1 ? gridHeight * gridWidth - column % (gridHeight * gridWidth) : gridWidth - column % gridWidth;
     }
   }
 }

@@ -17,7 +17,7 @@ final class VectorLimits implements Limits {
         new MultiplyAdds(2.0 * 24 * Simd.LANES, VectorLimits::twentyFour));
   }
 
-  private static float twelve(long steps) {
+  private static float twelve(int steps) {
     FloatVector x = FloatVector.broadcast(Simd.FLOATS, 0.999f);
     FloatVector y = FloatVector.broadcast(Simd.FLOATS, 0.001f);
     FloatVector a = x;
@@ -32,24 +32,24 @@ final class VectorLimits implements Limits {
     FloatVector j = i.add(y);
     FloatVector k = j.add(y);
     FloatVector l = k.add(y);
-    for (long step = 0; step < steps; step++) {
-      a = a.fma(x, y);
-      b = b.fma(x, y);
-      c = c.fma(x, y);
-      d = d.fma(x, y);
-      e = e.fma(x, y);
-      f = f.fma(x, y);
-      g = g.fma(x, y);
-      h = h.fma(x, y);
-      i = i.fma(x, y);
-      j = j.fma(x, y);
-      k = k.fma(x, y);
-      l = l.fma(x, y);
+    for (int step = 0; step < steps; step++) {
+      a = x.fma(y, a);
+      b = x.fma(y, b);
+      c = x.fma(y, c);
+      d = x.fma(y, d);
+      e = x.fma(y, e);
+      f = x.fma(y, f);
+      g = x.fma(y, g);
+      h = x.fma(y, h);
+      i = x.fma(y, i);
+      j = x.fma(y, j);
+      k = x.fma(y, k);
+      l = x.fma(y, l);
     }
     return a.add(b).add(c).add(d).add(e).add(f).add(g).add(h).add(i).add(j).add(k).add(l).lane(0);
   }
 
-  private static float twentyFour(long steps) {
+  private static float twentyFour(int steps) {
     FloatVector x = FloatVector.broadcast(Simd.FLOATS, 0.999f);
     FloatVector y = FloatVector.broadcast(Simd.FLOATS, 0.001f);
     FloatVector a = x;
@@ -76,31 +76,31 @@ final class VectorLimits implements Limits {
     FloatVector v = u.add(y);
     FloatVector w = v.add(y);
     FloatVector z = w.add(y);
-    for (long step = 0; step < steps; step++) {
-      a = a.fma(x, y);
-      b = b.fma(x, y);
-      c = c.fma(x, y);
-      d = d.fma(x, y);
-      e = e.fma(x, y);
-      f = f.fma(x, y);
-      g = g.fma(x, y);
-      h = h.fma(x, y);
-      i = i.fma(x, y);
-      j = j.fma(x, y);
-      k = k.fma(x, y);
-      l = l.fma(x, y);
-      m = m.fma(x, y);
-      n = n.fma(x, y);
-      o = o.fma(x, y);
-      p = p.fma(x, y);
-      q = q.fma(x, y);
-      r = r.fma(x, y);
-      s = s.fma(x, y);
-      t = t.fma(x, y);
-      u = u.fma(x, y);
-      v = v.fma(x, y);
-      w = w.fma(x, y);
-      z = z.fma(x, y);
+    for (int step = 0; step < steps; step++) {
+      a = x.fma(y, a);
+      b = x.fma(y, b);
+      c = x.fma(y, c);
+      d = x.fma(y, d);
+      e = x.fma(y, e);
+      f = x.fma(y, f);
+      g = x.fma(y, g);
+      h = x.fma(y, h);
+      i = x.fma(y, i);
+      j = x.fma(y, j);
+      k = x.fma(y, k);
+      l = x.fma(y, l);
+      m = x.fma(y, m);
+      n = x.fma(y, n);
+      o = x.fma(y, o);
+      p = x.fma(y, p);
+      q = x.fma(y, q);
+      r = x.fma(y, r);
+      s = x.fma(y, s);
+      t = x.fma(y, t);
+      u = x.fma(y, u);
+      v = x.fma(y, v);
+      w = x.fma(y, w);
+      z = x.fma(y, z);
     }
     return a.add(b).add(c).add(d).add(e).add(f).add(g).add(h).add(i).add(j).add(k).add(l).add(m).add(n).add(o).add(p)
         .add(q).add(r).add(s).add(t).add(u).add(v).add(w).add(z).lane(0);

@@ -29,7 +29,10 @@ final class VectorNorms {
       case Norm.GroupNormSilu(var groups, var eps) -> groupNorm(groups, eps, true, in, out);
       case Norm.GroupNormGrad(var groups) -> groupNormGrad(groups, false, in, out);
       case Norm.GroupNormSiluGrad(var groups) -> groupNormGrad(groups, true, in, out);
-      case Norm.LayerNorm(var dims, var eps) -> layerNorm(ScalarNorms.rows(in[0].shape(), dims), eps, in, out);
+      case Norm.LayerNorm(var dims, var eps) ->
+          layerNorm(ScalarNorms.rows(in[0].shape(), dims), eps, null, in, out[0], out[1], out[2]);
+      case Norm.LayerNormOfSum(var eps) ->
+          layerNorm(ScalarNorms.rows(in[0].shape(), 1), eps, in, ScalarNorms.ofSum(in, out), out[0], out[2], out[3]);
       case Norm.LayerNormGrad(var dims) -> layerNormGrad(ScalarNorms.rows(in[1].shape(), dims), in, out);
       case Norm.RmsNorm(var eps) -> rmsNorm(ScalarNorms.rows(in[0].shape(), 1), (float) eps, in, out);
       case Norm.RmsNormGrad() -> rmsNormGrad(ScalarNorms.rows(in[1].shape(), 1), in, out);
@@ -66,11 +69,14 @@ final class VectorNorms {
 
   // -------------------------------------------------------------------------------------------------- layer norm
 
-  private static boolean layerNorm(Slab slab, double eps, Tensor[] in, Tensor[] out) {
+  /** The norm of {@code in[0]}, which is first made the sum of the two {@code terms} where there are any. */
+  private static boolean layerNorm(Slab slab, double eps, Tensor[] terms, Tensor[] in, Tensor... out) {
     if (slab.n() < SHORT) {
       return false;
     }
     Floats x = Floats.of(in[0]);
+    Floats left = terms == null ? null : Floats.of(terms[0]);
+    Floats right = terms == null ? null : Floats.of(terms[1]);
     Floats w = in.length > 1 ? Floats.of(in[1]) : null;
     Floats b = in.length > 1 ? Floats.of(in[2]) : null;
     Floats y = Floats.of(out[0]);
@@ -81,6 +87,9 @@ final class VectorNorms {
       Moments moments = new Moments();
       for (long row = from; row < to; row++) {
         long start = row * slab.n();
+        if (left != null) {
+          add(left, right, x, start, slab.n());
+        }
         sums.moments(x, start, slab.n(), moments);
         Moments.Statistics s = moments.statistics(eps);
         mean.set(row, s.mean());
@@ -93,6 +102,22 @@ final class VectorNorms {
       }
     });
     return true;
+  }
+
+  /** {@code y = a + b}. */
+  private static void add(Floats a, Floats b, Floats y, long start, long n) {
+    int vectors = Math.toIntExact(n / Simd.LANES);
+    long atA = a.byteAt(start);
+    long atB = b.byteAt(start);
+    long atY = y.byteAt(start);
+    for (int i = 0; i < vectors; i++) {
+      long step = (long) i * Simd.BYTES;
+      fromMemorySegment(FLOATS, a.memory(), atA + step, ORDER).add(fromMemorySegment(FLOATS, b.memory(), atB + step, ORDER))
+          .intoMemorySegment(y.memory(), atY + step, ORDER);
+    }
+    for (long i = start + (long) vectors * Simd.LANES; i < start + n; i++) {
+      y.set(i, a.get(i) + b.get(i));
+    }
   }
 
   /** {@code y = ((x - mean) - low) rstd}. */

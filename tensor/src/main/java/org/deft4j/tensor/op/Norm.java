@@ -23,6 +23,12 @@ public sealed interface Norm extends Op {
   /** {@code x, (w, b)} to y, mean and rstd over the last {@code dims} dimensions; statistics of shape {@code x.shape[:-dims]}. */
   record LayerNorm(int dims, double eps) implements Norm {}
 
+  /**
+   * {@code x, r, w, b} to {@code y = layerNorm(s)} over the last dimension, {@code s = x + r}, mean and rstd: a residual and the
+   * norm that follows it, in one pass. y and s are both results; their gradient is {@link LayerNormGrad}'s of s, and ds.
+   */
+  record LayerNormOfSum(double eps) implements Norm {}
+
   /** {@code dy, x, mean, rstd, (w) -> dx, (dw, db)}. */
   record LayerNormGrad(int dims) implements Norm {}
 

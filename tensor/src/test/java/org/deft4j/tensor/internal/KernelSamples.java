@@ -143,6 +143,7 @@ final class KernelSamples {
       Tensor dy = normal(sizes);
       samples.add(new Sample(new Norm.LayerNorm(1, 1e-5), x));
       samples.add(new Sample(new Norm.LayerNorm(1, 1e-5), x, w, normal(width)));
+      samples.add(new Sample(new Norm.LayerNormOfSum(1e-5), x, dy, w, normal(width)));
       samples.add(new Sample(new Norm.LayerNormGrad(1), dy, x, mean, rstd));
       samples.add(new Sample(new Norm.LayerNormGrad(1), dy, x, mean, rstd, w));
       samples.add(new Sample(new Norm.RmsNorm(1e-6), x));

@@ -1,0 +1,93 @@
+package org.deft4j.deft.bench;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.deft4j.tensor.Dispatch;
+import org.deft4j.tensor.Shape;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.Fused;
+import org.deft4j.tensor.op.Norm;
+import org.deft4j.tensor.op.Reduction;
+import org.deft4j.tensor.op.Unary;
+
+/** Norms, activations and softmax at the sizes of the models, alone and where they meet. */
+final class NormsAndActivations {
+  private static final double EPS = 1e-5;
+  private static final Shape PICTURE = Shape.of(2, 320, 64, 64);
+  private static final Shape TOKENS = Shape.of(2, 4096, 320);
+  private static final Shape GATED = Shape.of(2, 4096, 2560);
+
+  private NormsAndActivations() {}
+
+  static List<Row> rows() {
+    List<Row> rows = new ArrayList<>(norms().rows());
+    rows.addAll(activations().rows());
+    return rows;
+  }
+
+  private static MemoryRows norms() {
+    MemoryRows rows = new MemoryRows("norm");
+    for (Shape shape : List.of(PICTURE, Shape.of(2, 1280, 16, 16), Shape.of(1, 128, 512, 512))) {
+      Norm norm = new Norm.GroupNorm(32, EPS);
+      rows.op("group norm", shape, norm, in -> affine(in, shape, 1));
+      rows.op("group norm grad", shape, new Norm.GroupNormGrad(32), in -> gradient(in, shape, norm, 1));
+    }
+    rows.row("group norm + silu", PICTURE, in -> {
+      Tensor[] x = affine(in, PICTURE, 1);
+      return Job.memory(Job.bytes(x[0]), () -> x[0].groupNorm(32, EPS, x[1], x[2]).silu(), x);
+    });
+    for (Shape shape : List.of(TOKENS, Shape.of(2, 256, 1280))) {
+      Norm norm = new Norm.LayerNorm(1, EPS);
+      rows.op("layer norm", shape, norm, in -> affine(in, shape, -1));
+      rows.op("layer norm grad", shape, new Norm.LayerNormGrad(1), in -> gradient(in, shape, norm, -1));
+    }
+    rows.row("residual + layer norm", TOKENS, in -> {
+      Tensor[] x = affine(in, TOKENS, -1);
+      Tensor y = in.draw(TOKENS.toArray());
+      // The sum goes on as the residual, so it is written too.
+      return Job.memory(3 * Job.bytes(y), () -> x[0].add(y).layerNorm(1, EPS, x[1], x[2]), x);
+    });
+    Shape wide = Shape.of(1, 1024, 3072);
+    rows.op("rms norm", wide, new Norm.RmsNorm(EPS), in -> new Tensor[] {in.draw(wide.toArray()), in.draw(wide.size(-1))});
+    return rows;
+  }
+
+  /** x, weight and bias. */
+  private static Tensor[] affine(Inputs in, Shape shape, int dim) {
+    return new Tensor[] {in.draw(shape.toArray()), in.draw(shape.size(dim)), in.draw(shape.size(dim))};
+  }
+
+  /** What a norm's gradient takes. */
+  private static Tensor[] gradient(Inputs in, Shape shape, Norm norm, int dim) {
+    Tensor[] x = affine(in, shape, dim);
+    Tensor[] forward = Dispatch.run(norm, x);
+    return new Tensor[] {in.draw(shape.toArray()), x[0], forward[1], forward[2], x[1]};
+  }
+
+  private static MemoryRows activations() {
+    MemoryRows rows = new MemoryRows("activation");
+    for (Unary function : List.of(new Unary.Silu(), new Unary.Gelu(), new Unary.QuickGelu())) {
+      String name = function.label().replace('_', ' ');
+      rows.op(name, PICTURE, function, in -> new Tensor[] {in.draw(PICTURE.toArray())});
+      rows.op(name + " grad", PICTURE, new Fused.ActivationGrad(function), in -> pair(in, PICTURE));
+    }
+    rows.op("geglu", GATED, new Fused.Geglu(), in -> new Tensor[] {in.draw(GATED.toArray())});
+    rows.op("geglu grad", GATED, new Fused.GegluGrad(),
+        in -> new Tensor[] {in.draw(GATED.with(2, GATED.size(2) / 2).toArray()), in.draw(GATED.toArray())});
+    rows.row("bias + geglu", GATED, in -> {
+      Tensor x = in.draw(GATED.toArray());
+      Tensor b = in.draw(GATED.size(2));
+      return Job.memory(Job.bytes(x) / 2, () -> x.add(b).geglu(), x, b);
+    });
+    for (Shape shape : List.of(Shape.of(2, 8, 1024, 77), Shape.of(8, 1024, 1024))) {
+      int last = shape.rank() - 1;
+      rows.op("softmax", shape, new Reduction.Softmax(last), in -> new Tensor[] {in.draw(shape.toArray())});
+      rows.op("softmax grad", shape, new Fused.SoftmaxGrad(last), in -> pair(in, shape));
+    }
+    return rows;
+  }
+
+  private static Tensor[] pair(Inputs in, Shape shape) {
+    return new Tensor[] {in.draw(shape.toArray()), in.draw(shape.toArray())};
+  }
+}

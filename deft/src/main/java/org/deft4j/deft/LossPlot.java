@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
+import org.deft4j.weights.AtomicFile;
 import org.knowm.xchart.BitmapEncoder;
 import org.knowm.xchart.BitmapEncoder.BitmapFormat;
 import org.knowm.xchart.XYChart;
@@ -41,7 +42,7 @@ public final class LossPlot {
         series.setLineStyle(SeriesLines.SOLID);
         series.setLineColor(COLORS.get(color++ % COLORS.size()));
       }
-      BitmapEncoder.saveBitmap(chart, file.toString(), BitmapFormat.PNG);
+      AtomicFile.write(file, BitmapEncoder.getBitmapBytes(chart, BitmapFormat.PNG));
     } catch (LinkageError | InternalError | RuntimeException e) {
       throw new IOException("the plot cannot be drawn: " + e.getMessage(), e);
     }

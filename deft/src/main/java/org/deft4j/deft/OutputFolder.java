@@ -1,15 +1,13 @@
 package org.deft4j.deft;
 
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.util.Comparator;
-import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Stream;
+import org.deft4j.weights.Unfinished;
 
 /**
  * A folder that appears whole or not at all: files are written to a hidden one beside it, which takes its name at the
@@ -63,7 +61,8 @@ public final class OutputFolder implements AutoCloseable {
     Path absolute = target.toAbsolutePath().normalize();
     Files.createDirectories(absolute.getParent());
     Path staging = absolute.resolveSibling("." + absolute.getFileName() + "." + ProcessHandle.current().pid() + ".part");
-    delete(staging);
+    Unfinished.end(staging);
+    Unfinished.begin(staging);
     return new OutputFolder(absolute, Files.createDirectory(staging));
   }
 
@@ -81,28 +80,13 @@ public final class OutputFolder implements AutoCloseable {
     }
     Files.move(staging, target, StandardCopyOption.ATOMIC_MOVE);
     if (replaces) {
-      delete(old);
+      Unfinished.end(old);
     }
   }
 
   /** Removes what was not published. */
   @Override
   public void close() throws IOException {
-    delete(staging);
-  }
-
-  private static void delete(Path folder) throws IOException {
-    if (!Files.exists(folder)) {
-      return;
-    }
-    List<Path> all;
-    try (Stream<Path> walk = Files.walk(folder)) {
-      all = walk.sorted(Comparator.reverseOrder()).toList();
-    } catch (UncheckedIOException e) {
-      throw e.getCause();
-    }
-    for (Path path : all) {
-      Files.delete(path);
-    }
+    Unfinished.end(staging);
   }
 }

@@ -19,6 +19,11 @@ public record TrainingPicture(Path file, String caption, Framed framed) {
     return new TrainingPicture(file, caption, Framed.center(original, size, size, Filter.LANCZOS, false));
   }
 
+  /** The same, brought to another size. */
+  public TrainingPicture resized(int size) {
+    return of(file, caption, framed.picture(), size);
+  }
+
   /** SDXL's time ids: original height and width, crop top and left, target height and width. */
   float[] timeIds() {
     return new float[] {framed.originalHeight(), framed.originalWidth(), framed.cropTop(), framed.cropLeft(),

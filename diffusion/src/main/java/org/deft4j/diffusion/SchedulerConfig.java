@@ -112,7 +112,7 @@ public record SchedulerConfig(SchedulerType type, Betas betas, Spacing spacing, 
     int order = json.integer("solver_order", 2);
     Solver solver = new Solver(order, choice(json, "solver_type", SolverRule.MIDPOINT) == SolverRule.HEUN, stochastic,
         json.bool("lower_order_final", true), json.bool("euler_at_final", false),
-        json.number("lambda_min_clipped", Double.NEGATIVE_INFINITY));
+        json.numberOrInfinity("lambda_min_clipped", Double.NEGATIVE_INFINITY));
     if (type == SchedulerType.DPM_SOLVER && (order < 1 || order > 2)) {
       throw new FormatException(json.source() + ": solver_order: 1 and 2 are known, found " + order);
     }

@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.MemoryPool;
@@ -18,13 +19,15 @@ import org.deft4j.weights.WeightSource;
 import org.deft4j.weights.Weights;
 
 /**
- * A Stable Diffusion model with all its parts, loaded: SD 1.5 (one text encoder) or SDXL (two, and added conditions).
+ * A Stable Diffusion model with all its parts: SD 1.5 (one text encoder) or SDXL (two, and added conditions).
  *
  * <p>Letters: N prompts, S tokens, D width of the encoded text, P width of its pooled form.
  */
 public final class StableDiffusion implements AutoCloseable {
   private static final List<String> PIPELINES = List.of("StableDiffusionPipeline", "StableDiffusionXLPipeline");
 
+  private final String model;
+  private final DType weights;
   private final String name;
   private final boolean isXl;
   private final boolean zerosForNoNegative;
@@ -36,8 +39,10 @@ public final class StableDiffusion implements AutoCloseable {
   private final AutoencoderKL vae;
   private final JsonObject scheduler;
 
-  private StableDiffusion(ModelSource source, boolean isXl) {
-    this.isXl = isXl;
+  private StableDiffusion(String model, DType weights, ModelSource source) {
+    this.model = model;
+    this.weights = weights;
+    isXl = source.pipeline().equals("StableDiffusionXLPipeline");
     name = Path.of(source.source()).toAbsolutePath().normalize().getFileName().toString().replaceFirst("\\.safetensors$", "");
     zerosForNoNegative = isXl && (!(source instanceof DiffusersFolder folder)
         || folder.index().bool("force_zeros_for_empty_prompt", true));
@@ -55,36 +60,56 @@ public final class StableDiffusion implements AutoCloseable {
     return load(model, null);
   }
 
-  /**
-   * Loads a model: a diffusers folder, a single-file checkpoint, or {@code org/name} in the Hugging Face cache.
-   *
-   * @param weights what matrices and kernels are held in, whatever they are stored in; each is converted as it is read, so
-   *     nothing is held twice. Null: as they are stored
-   * @throws FormatException if it is none of these, its configuration asks for what we do not have, its weights do not
-   *     fit its configuration (every difference is listed), or a weight is beyond the range of the type asked for
-   */
+  /** Opens a model and loads its weights; see {@link #open} and {@link #loadWeights}. */
   public static StableDiffusion load(String model, DType weights) {
+    StableDiffusion opened = open(model, weights);
+    try {
+      opened.loadWeights(part -> {});
+      return opened;
+    } catch (RuntimeException | Error e) {
+      opened.close();
+      throw e;
+    }
+  }
+
+  /**
+   * Opens a model, without its weights: a diffusers folder, a single-file checkpoint, or {@code org/name} in the Hugging Face
+   * cache.
+   *
+   * @param weights what matrices and kernels will be held in, whatever they are stored in; null: as they are stored
+   * @throws FormatException if it is none of these, or its configuration asks for what we do not have
+   */
+  public static StableDiffusion open(String model, DType weights) {
     try (ModelSource source = ModelSource.open(model)) {
       if (!PIPELINES.contains(source.pipeline())) {
         throw new FormatException(model + ": a " + source.pipeline() + " is not supported; " + String.join(" and ", PIPELINES)
             + " are");
       }
-      StableDiffusion loaded = new StableDiffusion(source, source.pipeline().equals("StableDiffusionXLPipeline"));
-      try {
-        loaded.parts().forEach((part, module) -> loadWeights(source, part, module, weights));
-      } catch (RuntimeException | Error e) {
-        loaded.close();
-        throw e;
-      }
-      return loaded;
+      return new StableDiffusion(model, weights, source);
+    }
+  }
+
+  /**
+   * Loads the weights of every part, each tensor converted as it is read, so that nothing is held twice; {@code reading} is
+   * told of each part before it is read.
+   *
+   * @throws FormatException if they do not fit the configuration (every difference is listed), or a weight is beyond the
+   *     range of the type asked for
+   */
+  public void loadWeights(Consumer<String> reading) {
+    try (ModelSource source = ModelSource.open(model)) {
+      parts().forEach((part, module) -> {
+        reading.accept(part);
+        loadWeights(source, part, module, weights);
+      });
     }
   }
 
   private static void loadWeights(ModelSource source, String part, Module module, DType type) {
     Map<String, Target> expected = new LinkedHashMap<>();
     module.parameters().forEach((path, parameter) -> expected.put(path, new Target(parameter.shape(), parameter::set)));
-    try (Scope _ = Scope.open(); WeightSource weights = source.weights(part)) {
-      Weights.load(part, expected, weights, type);
+    try (Scope _ = Scope.open(); WeightSource stored = source.weights(part)) {
+      Weights.load(part, expected, stored, type);
     }
   }
 

@@ -45,6 +45,18 @@ class SchedulerTest {
     assertTrue(text.contains("euler_a, dpmpp_2m, dpmpp_2m_karras"), text);
   }
 
+  /** As diffusers writes it where nothing is clipped. */
+  @Test
+  void theInfinityOfDiffusersConfigurationsIsRead() {
+    String solver = "{\"_class_name\": \"DPMSolverMultistepScheduler\", " + SDXL;
+    assertEquals(Double.NEGATIVE_INFINITY, Scheduler.of(Json.parse(solver + ", \"lambda_min_clipped\": -Infinity}", "test"))
+        .config().solver().smallestLambda());
+    assertEquals(-5.1, Scheduler.of(Json.parse(solver + ", \"lambda_min_clipped\": -5.1}", "test")).config().solver()
+        .smallestLambda());
+    assertEquals("scheduler_config.json: beta_end: expected a finite number, found the number Infinity",
+        message("{\"_class_name\": \"DDIMScheduler\", \"beta_end\": Infinity}"));
+  }
+
   /** A model that knows the noise of a point: every method must end at the point. */
   @Test
   void everySchedulerEndsAtTheCleanSampleOfAPerfectModel() {

@@ -17,6 +17,12 @@ import org.deft4j.tensor.op.View;
  * fill them, and whoever listens (a tape, a profiler, a memory estimate) sees the operation with its inputs and outputs.
  */
 public final class Dispatch {
+  /** {@link Kernels#run}, or nothing. */
+  @FunctionalInterface
+  private interface Computation {
+    void run(Op op, Tensor[] inputs, Tensor[] outputs);
+  }
+
   private static final ThreadLocal<List<Listener>> LISTENERS = ThreadLocal.withInitial(ArrayList::new);
 
   private Dispatch() {}
@@ -80,7 +86,9 @@ public final class Dispatch {
         outputs[i] = Tensor.allocate(device, specs.get(i).dtype(), specs.get(i).shape(), op.label());
       }
       if (device == Device.CPU) {
-        execute(CpuKernels.get(), op, inputs, outputs);
+        execute(CpuKernels.get()::run, op, inputs, outputs);
+      } else if (Rehearsal.isOpen()) {
+        execute((_, _, _) -> {}, op, inputs, outputs);
       }
     } catch (RuntimeException | Error e) {
       for (Tensor output : outputs) {
@@ -97,11 +105,11 @@ public final class Dispatch {
    * Runs the kernel; inputs that it wants in row-major order are copied first where they are not, and so is a source in
    * the memory that it is copied or added into.
    */
-  private static void execute(Kernels kernels, Op op, Tensor[] inputs, Tensor[] outputs) {
+  private static void execute(Computation kernel, Op op, Tensor[] inputs, Tensor[] outputs) {
     boolean reads = op instanceof InPlace.CopyInto || op instanceof InPlace.AddScaledInto;
     boolean overlaps = reads && inputs[0].sharesMemoryWith(inputs[1]);
     if (takesAnyStrides(op) && !overlaps) {
-      kernels.run(op, inputs, outputs);
+      kernel.run(op, inputs, outputs);
       return;
     }
     try (Scope _ = Scope.open()) {
@@ -109,10 +117,10 @@ public final class Dispatch {
       for (int i = 0; i < dense.length; i++) {
         if (overlaps ? i == 1 : !dense[i].isContiguous()) {
           dense[i] = Tensor.allocate(Device.CPU, inputs[i].dtype(), inputs[i].shape(), op.label());
-          kernels.run(new Layout.Contiguous(), new Tensor[] {inputs[i]}, new Tensor[] {dense[i]});
+          kernel.run(new Layout.Contiguous(), new Tensor[] {inputs[i]}, new Tensor[] {dense[i]});
         }
       }
-      kernels.run(op, dense, outputs);
+      kernel.run(op, dense, outputs);
     }
   }
 

@@ -3,7 +3,7 @@ package org.deft4j.tensor;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
-/** Elements from and to Java arrays. */
+/** Elements from and to Java arrays; in a {@link Rehearsal}, whose tensors have none, zeros. */
 final class Elements {
   private Elements() {}
 
@@ -14,6 +14,9 @@ final class Elements {
       throw new ShapeException("of: " + length + " values do not fill shape " + shape);
     }
     Tensor tensor = Tensor.allocate(Device.CPU, dtype, shape, "of");
+    if (tensor.device() == Device.META) {
+      return tensor;
+    }
     MemorySegment source = switch (array) {
       case float[] values -> MemorySegment.ofArray(values);
       case double[] values -> MemorySegment.ofArray(values);
@@ -27,19 +30,29 @@ final class Elements {
 
   static float[] toFloats(Tensor tensor) {
     try (Scope _ = Scope.open()) {
-      return tensor.cast(DType.F32).contiguous().bytes().toArray(ValueLayout.JAVA_FLOAT_UNALIGNED);
+      Tensor dense = tensor.cast(DType.F32).contiguous();
+      return isRehearsed(dense) ? new float[Math.toIntExact(dense.elementCount())]
+          : dense.bytes().toArray(ValueLayout.JAVA_FLOAT_UNALIGNED);
     }
   }
 
   static double[] toDoubles(Tensor tensor) {
     try (Scope _ = Scope.open()) {
-      return tensor.cast(DType.F64).contiguous().bytes().toArray(ValueLayout.JAVA_DOUBLE_UNALIGNED);
+      Tensor dense = tensor.cast(DType.F64).contiguous();
+      return isRehearsed(dense) ? new double[Math.toIntExact(dense.elementCount())]
+          : dense.bytes().toArray(ValueLayout.JAVA_DOUBLE_UNALIGNED);
     }
   }
 
   static long[] toLongs(Tensor tensor) {
     try (Scope _ = Scope.open()) {
-      return tensor.cast(DType.I64).contiguous().bytes().toArray(ValueLayout.JAVA_LONG_UNALIGNED);
+      Tensor dense = tensor.cast(DType.I64).contiguous();
+      return isRehearsed(dense) ? new long[Math.toIntExact(dense.elementCount())]
+          : dense.bytes().toArray(ValueLayout.JAVA_LONG_UNALIGNED);
     }
+  }
+
+  private static boolean isRehearsed(Tensor tensor) {
+    return tensor.device() == Device.META && Rehearsal.isOpen();
   }
 }

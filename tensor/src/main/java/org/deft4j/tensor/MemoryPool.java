@@ -1,30 +1,47 @@
 package org.deft4j.tensor;
 
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.util.ArrayDeque;
-import java.util.HashMap;
-import java.util.Map;
+import com.sun.management.OperatingSystemMXBean;
+import java.lang.management.ManagementFactory;
 import java.util.function.Supplier;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * The one owner of native memory: blocks in size classes, kept for reuse when a tensor lets go of them. A budget in
- * bytes refuses before the operating system would. In the steady state of a training loop every request is served
- * from a free list, so {@link #systemAllocations} stands still.
+ * The one owner of native memory. It asks the system for segments, cuts blocks from them, and joins what comes back with
+ * its free neighbours; a request takes the smallest free range that holds it. A budget in bytes refuses before the operating
+ * system would. In the steady state of a training loop every request finds a free range, so {@link #systemAllocations}
+ * stands still; and where one does not, segments that nobody uses go back before another is asked for, so that what is
+ * reserved stays near what was needed at once.
+ *
+ * <p>Which range a request gets depends on nothing but the requests before it: a {@link Rehearsal} of the same program has
+ * the same accounts.
  */
 public final class MemoryPool {
   /** Every block starts at a multiple of this: the size of a cache line and of a 512-bit vector. */
   public static final long ALIGNMENT = 64;
 
-  /** Beyond this no memory exists, and rounding up might overflow. */
-  private static final long LARGEST_ROUNDED = 1L << 60;
+  /** Requests up to this have segments of their own: a small tensor that stays must not split the room of large ones. */
+  private static final long SMALL = 64L << 10;
+  /** The segments of small requests. */
+  private static final long SMALL_SEGMENT = 256L << 10;
+  /** Large requests share segments of an eighth of what is reserved, within these bounds. */
+  private static final long LEAST_SEGMENT = 1L << 20;
+  private static final long LARGEST_SEGMENT = 64L << 20;
+  private static final long SHARE = 8;
+  /** What is reserved may exceed what was needed at once by {@link #spares} times this part of it. */
+  private static final long SPARE = 32;
+
+  /** More than any memory, and sums with it do not overflow: what is asked for beyond is refused as this is. */
+  private static final long LARGEST = 1L << 60;
   private static final Pattern SIZE = Pattern.compile("(\\d{1,15})([kmgtKMGT]?)");
   private static final MemoryPool CPU = new MemoryPool(defaultBudget());
 
-  private final Map<Long, ArrayDeque<Block>> free = new HashMap<>();
+  private final boolean hollow;
+  private final FreeBlocks small = new FreeBlocks();
+  private final FreeBlocks large = new FreeBlocks();
   private long budget;
+  private long spares = 1;
+  private long most;
   private long live;
   private long reserved;
   private long peakLive;
@@ -33,99 +50,114 @@ public final class MemoryPool {
 
   /** A pool of its own, with a budget in bytes. */
   public MemoryPool(long budgetBytes) {
+    this(budgetBytes, false);
+  }
+
+  private MemoryPool(long budgetBytes, boolean hollow) {
     this.budget = budgetBytes;
+    this.hollow = hollow;
   }
 
-  /** The pool of all CPU tensors. */
+  /** The pool of all CPU tensors; on a thread with a {@link Rehearsal} its accounts. */
   public static MemoryPool cpu() {
-    return CPU;
+    Rehearsal rehearsal = Rehearsal.current();
+    return rehearsal == null ? CPU : rehearsal.pool();
   }
 
-  /** A block of memory on loan. */
-  static final class Block {
-    final Arena arena = Arena.ofShared();
-    final MemorySegment segment;
-
-    Block(long bytes) {
-      try {
-        segment = arena.allocate(bytes, ALIGNMENT);
-      } catch (OutOfMemoryError e) {
-        arena.close();
-        throw e;
-      }
-    }
+  /** The accounts alone: its blocks have no memory, and there is no end to them. */
+  static MemoryPool withoutMemory() {
+    return new MemoryPool(Long.MAX_VALUE, true);
   }
 
-  /**
-   * The size class of a request: the next multiple of 64 of the form {16, 17, ..., 31} x 2^k; from 1 KiB on at most a
-   * sixteenth larger than asked. Weights pay for the rounding as long as they are held, so the classes are narrow: the shapes of
-   * diffusion models (320 x 2^i times 320 x 2^j) fall on them exactly.
-   */
-  static long sizeClass(long bytes) {
-    if (bytes > LARGEST_ROUNDED) {
-      return bytes;
-    }
-    long size = Math.max(ALIGNMENT, bytes);
-    int shift = Math.max(0, 59 - Long.numberOfLeadingZeros(size - 1));
-    long step = Math.max(ALIGNMENT, 1L << shift);
-    return (size + step - 1) / step * step;
+  /** The next multiple of {@link #ALIGNMENT}, and at least that. */
+  private static long rounded(long bytes) {
+    return (Math.clamp(bytes, ALIGNMENT, LARGEST) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
   }
 
   /** A block of at least so many bytes; {@code what} is asked for only if there is none. */
   synchronized Block allocate(long bytes, Supplier<String> what) {
-    long size = sizeClass(bytes);
-    ArrayDeque<Block> blocks = free.get(size);
-    Block block = blocks == null ? null : blocks.pollLast();
+    long size = rounded(bytes);
+    FreeBlocks free = size <= SMALL ? small : large;
+    Block block = free.take(size);
     if (block == null) {
-      block = fresh(size, bytes, what);
+      free.add(fresh(free, size, bytes, what));
+      block = free.take(size);
     }
     live += size;
+    most = Math.max(most, live);
     peakLive = Math.max(peakLive, live);
     return block;
   }
 
-  /** Asks the system, giving unused blocks back first where the budget or the system wants that. */
-  private Block fresh(long size, long bytes, Supplier<String> what) {
-    if (size > budget - reserved) {
-      trim();
-    }
+  /** Asks the system, after making room. */
+  private Segment fresh(FreeBlocks home, long size, long bytes, Supplier<String> what) {
+    long wanted = shared(size);
+    makeRoom(wanted, live + size);
     if (size > budget - reserved) {
       throw new MemoryException(what.get() + ": " + describe(bytes) + " more would exceed the memory budget of "
           + describe(budget) + "; in use are " + describe(live)
           + ". Use a smaller size, batch or rank, or raise the budget (-Ddeft4j.memory=BYTES)");
     }
-    Block block;
+    Segment segment;
     try {
-      block = new Block(size);
+      segment = segment(home, Math.min(wanted, budget - reserved));
     } catch (OutOfMemoryError _) {
       trim();
       try {
-        block = new Block(size);
+        segment = segment(home, size);
       } catch (OutOfMemoryError e) {
         throw new MemoryException(what.get() + ": the system refused " + describe(size) + "; in use are "
             + describe(live) + ". Use a smaller size, batch or rank", e);
       }
     }
     systemAllocations++;
-    reserved += size;
+    reserved += segment.size();
     peakReserved = Math.max(peakReserved, reserved);
-    return block;
+    return segment;
+  }
+
+  /**
+   * Where the reserve would grow beyond what was needed at once and a share of it, unused segments go back. That this had
+   * to be done for less than was needed before means that the free ranges are too scattered for what is asked for again
+   * and again: the share grows, so that a loop stops giving back in one step what it asks for in the next.
+   */
+  private void makeRoom(long wanted, long needed) {
+    boolean neededBefore = needed <= most;
+    most = Math.max(most, needed);
+    long returned = trim(wanted + reserved - Math.min(budget, most + most / SPARE * spares));
+    if (returned > 0 && neededBefore) {
+      spares++;
+    }
+  }
+
+  /** The size of the segment that a request which found no room is cut from. */
+  private long shared(long size) {
+    return size <= SMALL ? SMALL_SEGMENT
+        : Math.max(size, Math.clamp(rounded(reserved / SHARE), LEAST_SEGMENT, LARGEST_SEGMENT));
+  }
+
+  private Segment segment(FreeBlocks home, long size) {
+    return hollow ? Segment.hollow(home, systemAllocations, size) : Segment.ofSystem(home, systemAllocations, size);
   }
 
   synchronized void release(Block block) {
-    live -= block.segment.byteSize();
-    free.computeIfAbsent(block.segment.byteSize(), size -> new ArrayDeque<>()).addLast(block);
+    live -= block.size();
+    block.segment().home().giveBack(block);
   }
 
-  /** Gives every unused block back to the operating system. */
+  /** Gives every unused segment back to the operating system: what comes now has other needs than what was. */
   public synchronized void trim() {
-    for (ArrayDeque<Block> blocks : free.values()) {
-      for (Block block : blocks) {
-        reserved -= block.segment.byteSize();
-        block.arena.close();
-      }
-    }
-    free.clear();
+    trim(Long.MAX_VALUE);
+    most = live;
+    spares = 1;
+  }
+
+  /** Gives unused segments back until they are so many bytes; returns how many. */
+  private long trim(long bytes) {
+    long returned = large.trim(bytes);
+    returned += small.trim(bytes - returned);
+    reserved -= returned;
+    return returned;
   }
 
   /** Bytes that open tensors hold. */
@@ -188,9 +220,14 @@ public final class MemoryPool {
     if (given != null) {
       return parseBytes(given);
     }
-    var system = java.lang.management.ManagementFactory.getOperatingSystemMXBean();
-    return system instanceof com.sun.management.OperatingSystemMXBean os
-        ? os.getTotalMemorySize() / 10 * 9 : Long.MAX_VALUE;
+    long machine = machineBytes();
+    return machine == Long.MAX_VALUE ? machine : machine / 10 * 9;
+  }
+
+  /** The memory of this machine, or what its container allows; {@link Long#MAX_VALUE} where the system does not tell. */
+  public static long machineBytes() {
+    return ManagementFactory.getOperatingSystemMXBean() instanceof OperatingSystemMXBean system
+        ? system.getTotalMemorySize() : Long.MAX_VALUE;
   }
 
   /**

@@ -70,6 +70,9 @@ public interface RandomSource {
       throw new IllegalArgumentException("integers: none lies from " + low + " (inclusive) to " + high + " (exclusive)");
     }
     Tensor tensor = Tensor.empty(Device.CPU, DType.I64, Shape.of(sizes));
+    if (tensor.device() == Device.META) {
+      return tensor;
+    }
     MemorySegment memory = tensor.bytes();
     for (long i = 0; i < tensor.elementCount(); i++) {
       memory.setAtIndex(ValueLayout.JAVA_LONG, i, between(low, high));

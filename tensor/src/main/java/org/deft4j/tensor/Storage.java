@@ -7,21 +7,23 @@ import java.util.function.Supplier;
 final class Storage {
   private final Device device;
   private final long bytes;
-  private MemoryPool.Block block;
+  private final MemoryPool pool;
+  private Block block;
   private int holders;
   private long version;
 
-  private Storage(Device device, long bytes, MemoryPool.Block block) {
+  private Storage(Device device, long bytes, MemoryPool pool, Block block) {
     this.device = device;
     this.bytes = bytes;
+    this.pool = pool;
     this.block = block;
   }
 
+  /** Memory of {@code device}, or in a {@link Rehearsal} that of the meta device, on its accounts. */
   static Storage allocate(Device device, long bytes, Supplier<String> what) {
-    return switch (device) {
-      case CPU -> new Storage(device, bytes, MemoryPool.cpu().allocate(bytes, what));
-      case META -> new Storage(device, bytes, null);
-    };
+    boolean rehearsed = Rehearsal.isOpen();
+    MemoryPool pool = device == Device.CPU || rehearsed ? MemoryPool.cpu() : null;
+    return new Storage(rehearsed ? Device.META : device, bytes, pool, pool == null ? null : pool.allocate(bytes, what));
   }
 
   Device device() {
@@ -33,10 +35,10 @@ final class Storage {
   }
 
   MemorySegment segment() {
-    if (block == null) {
+    if (device == Device.META) {
       throw new UnsupportedOperationException("a tensor on the meta device has a shape and no data");
     }
-    return block.segment;
+    return block.memory();
   }
 
   synchronized void hold() {
@@ -58,7 +60,7 @@ final class Storage {
   synchronized void letGo() {
     holders--;
     if (holders == 0 && block != null) {
-      MemoryPool.cpu().release(block);
+      pool.release(block);
       block = null;
     }
   }

@@ -79,6 +79,9 @@ public final class TorchRandom implements RandomSource {
   @Override
   public void fillUniform(Tensor target, double low, double high) {
     MemorySegment memory = start(target, "fill_uniform");
+    if (memory == null) {
+      return;
+    }
     if (target.dtype() == DType.F32) {
       float from = (float) low;
       float width = (float) high - from;
@@ -99,6 +102,9 @@ public final class TorchRandom implements RandomSource {
   @Override
   public void fillNormal(Tensor target, double mean, double deviation) {
     MemorySegment memory = start(target, "fill_normal");
+    if (memory == null) {
+      return;
+    }
     boolean isFloat = target.dtype() == DType.F32;
     long count = target.elementCount();
     if (count < BLOCK) {
@@ -124,7 +130,7 @@ public final class TorchRandom implements RandomSource {
     }
   }
 
-  /** The target's bytes; filling is a change in place, which a tape must be able to see. */
+  /** The target's bytes, null on the meta device; filling is a change in place, which a tape must be able to see. */
   private static MemorySegment start(Tensor target, String what) {
     if (!target.dtype().isComputable()) {
       throw new DTypeException(what + ": target: expected F32 or F64, found " + target
@@ -134,9 +140,8 @@ public final class TorchRandom implements RandomSource {
       throw new ShapeException(what + ": target: expected a contiguous tensor, found " + target + " with strides "
           + Arrays.toString(target.strides()));
     }
-    MemorySegment memory = target.bytes();
     target.changed();
-    return memory;
+    return target.device() == Device.META ? null : target.bytes();
   }
 
   private void fillUniform(boolean isFloat, MemorySegment memory, long start, long count) {

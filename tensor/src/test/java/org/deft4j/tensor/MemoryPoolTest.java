@@ -1,11 +1,20 @@
 package org.deft4j.tensor;
 
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.TreeMap;
+import java.util.random.RandomGenerator;
 import org.deft4j.tensor.op.InPlace;
 import org.deft4j.tensor.testing.LeakCheck;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -13,71 +22,172 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 @ExtendWith(LeakCheck.class)
 class MemoryPoolTest {
   private static final long KIB = 1024;
+  private static final long MIB = 1024 * KIB;
 
-  @Test
-  void sizeClassesAreAtMostASixteenthTooLarge() {
-    for (long bytes = 0; bytes < 3000; bytes++) {
-      checkSizeClass(bytes);
-    }
-    for (int shift = 12; shift < 62; shift++) {
-      for (long offset = -1; offset <= 1; offset++) {
-        checkSizeClass((1L << shift) + offset);
-        checkSizeClass((5L << (shift - 2)) + offset);
-        checkSizeClass((25L << (shift - 4)) + offset);
-      }
-    }
-    assertEquals(Long.MAX_VALUE, MemoryPool.sizeClass(Long.MAX_VALUE));
-    for (long weight : new long[] {320L * 320 * 2, 640L * 2560 * 2, 1280L * 10240 * 2, 2048L * 1280 * 4}) {
-      assertEquals(weight, MemoryPool.sizeClass(weight), "no byte is lost on a weight of SDXL");
-    }
-  }
-
-  private static void checkSizeClass(long bytes) {
-    long size = MemoryPool.sizeClass(bytes);
-    assertTrue(size >= bytes && size >= MemoryPool.ALIGNMENT, bytes + " in " + size);
-    assertTrue(size % MemoryPool.ALIGNMENT == 0 || size > 1L << 60, bytes + " in " + size);
-    assertTrue(size - Math.max(1, bytes) < MemoryPool.ALIGNMENT || size - bytes <= bytes / 16, bytes + " in " + size);
-    assertEquals(size, MemoryPool.sizeClass(size), "a size class is its own");
+  private static Block take(MemoryPool pool, long bytes) {
+    return pool.allocate(bytes, () -> bytes + " bytes");
   }
 
   @Test
   void accountsFollowWhatIsTakenAndGivenBack() {
-    MemoryPool pool = new MemoryPool(1 << 20);
-    MemoryPool.Block a = pool.allocate(4 * KIB, () -> "a");
-    MemoryPool.Block b = pool.allocate(8 * KIB, () -> "b");
+    MemoryPool pool = new MemoryPool(64 * MIB);
+    Block a = take(pool, 4 * KIB);
+    Block b = take(pool, 8 * KIB - 1);
+    MemorySegment memory = b.memory();
+    assertEquals(8 * KIB, memory.byteSize(), "rounded up to whole cache lines");
     assertEquals(12 * KIB, pool.liveBytes());
-    assertEquals(2, pool.systemAllocations());
+    assertEquals(1, pool.systemAllocations());
     pool.release(a);
     assertEquals(8 * KIB, pool.liveBytes());
     assertEquals(12 * KIB, pool.peakLiveBytes());
-    assertEquals(12 * KIB, pool.reservedBytes());
-    MemoryPool.Block again = pool.allocate(4 * KIB, () -> "again");
-    assertTrue(again == a, "a freed block serves the next request of its class");
-    assertEquals(2, pool.systemAllocations());
+    long reserved = pool.reservedBytes();
+    Block again = take(pool, 4 * KIB);
+    assertSame(a, again, "a freed range serves the next request that it fits");
+    assertEquals(1, pool.systemAllocations());
     pool.release(again);
     pool.release(b);
     pool.resetPeak();
     assertEquals(0, pool.peakLiveBytes());
+    assertEquals(reserved, pool.reservedBytes());
     pool.trim();
     assertEquals(0, pool.reservedBytes());
-    assertTrue(!a.segment.scope().isAlive(), "trimmed memory is gone");
+    assertFalse(memory.scope().isAlive(), "trimmed memory is gone");
+  }
+
+  @Test
+  void theSmallestRangeThatFitsIsTakenAndNeighboursJoin() {
+    MemoryPool pool = new MemoryPool(64 * MIB);
+    List<Block> row = new ArrayList<>();
+    for (long size : new long[] {300, 70, 200, 70, 100, 70, 214}) {
+      row.add(take(pool, size * KIB));
+    }
+    assertEquals(1, pool.systemAllocations(), "all are cut from one segment of 1 MiB");
+    for (int i : new int[] {0, 2, 4}) {
+      pool.release(row.get(i));
+    }
+    assertSame(row.get(4), take(pool, 90 * KIB));
+    assertSame(row.get(2), take(pool, 150 * KIB));
+    pool.release(row.get(2));
+    pool.release(row.get(1));
+    Block joined = take(pool, 570 * KIB);
+    assertSame(row.get(0), joined, "three free ranges side by side are one");
+    assertEquals(1, pool.systemAllocations());
+    pool.release(joined);
+    for (int i : new int[] {3, 4, 5, 6}) {
+      pool.release(row.get(i));
+    }
+    Block whole = take(pool, MIB);
+    assertEquals(1, pool.systemAllocations(), "what was cut up is whole again");
+    pool.release(whole);
+    pool.trim();
+    assertEquals(0, pool.reservedBytes());
+  }
+
+  /** Requests of all sizes in random order: aligned, apart from each other, accounted for, and gone at the end. */
+  @Test
+  void blocksNeverOverlap() {
+    MemoryPool pool = new MemoryPool(256 * MIB);
+    RandomGenerator random = new SplittableRandom(1);
+    List<Block> held = new ArrayList<>();
+    TreeMap<Long, Block> byAddress = new TreeMap<>();
+    long live = 0;
+    for (int i = 0; i < 3000; i++) {
+      if (held.isEmpty() || random.nextInt(100) < 52) {
+        Block block = take(pool, (long) Math.pow(2, random.nextDouble(0, 20)));
+        long start = block.memory().address();
+        assertEquals(0, start % MemoryPool.ALIGNMENT);
+        Map.Entry<Long, Block> below = byAddress.lowerEntry(start + block.size());
+        assertTrue(below == null || below.getKey() + below.getValue().size() <= start, "a block in another");
+        byAddress.put(start, block);
+        held.add(block);
+        live += block.size();
+      } else {
+        Block block = held.remove(random.nextInt(held.size()));
+        byAddress.remove(block.memory().address());
+        live -= block.size();
+        pool.release(block);
+      }
+      assertEquals(live, pool.liveBytes());
+      assertTrue(pool.reservedBytes() >= live);
+    }
+    held.forEach(pool::release);
+    assertEquals(0, pool.liveBytes());
+    pool.trim();
+    assertEquals(0, pool.reservedBytes(), "every segment is whole again");
+  }
+
+  /** A small tensor that stays while large ones come and go must not keep their memory from being one piece. */
+  @Test
+  void smallRequestsAreKeptApartFromLargeOnes() {
+    MemoryPool pool = new MemoryPool(64 * MIB);
+    List<Block> small = new ArrayList<>();
+    for (int i = 0; i < 20; i++) {
+      Block large = take(pool, 900 * KIB);
+      small.add(take(pool, 100));
+      pool.release(large);
+    }
+    assertEquals(2, pool.systemAllocations());
+    small.forEach(pool::release);
+    pool.trim();
+  }
+
+  /** Requests that grow: without giving back what became too small, all sizes together would be reserved. */
+  @Test
+  void whatIsReservedStaysNearWhatWasNeededAtOnce() {
+    MemoryPool pool = new MemoryPool(Long.MAX_VALUE);
+    for (long size = 100; size < 2000; size += 100) {
+      pool.release(take(pool, size * KIB));
+      assertTrue(pool.reservedBytes() <= Math.max(MIB, pool.peakLiveBytes() * 33 / 32), pool.reservedBytes() + " reserved");
+    }
+    pool.trim();
+  }
+
+  /** A step of requests of a few sizes, the same each time, and some that stay: the first steps make all the room. */
+  @Test
+  void aThousandStepsAskTheSystemForNothing() {
+    for (int seed = 0; seed < 5; seed++) {
+      MemoryPool pool = MemoryPool.withoutMemory();
+      long asked = 0;
+      long[] sizes = new SplittableRandom(seed).longs(8, 1000, 8_000_000).toArray();
+      for (int step = 0; step < 1000; step++) {
+        RandomGenerator random = new SplittableRandom(seed);
+        List<Block> held = new ArrayList<>();
+        for (int i = 0; i < 200; i++) {
+          if (!held.isEmpty() && random.nextInt(100) < 45) {
+            pool.release(held.remove(random.nextInt(held.size())));
+          } else {
+            held.add(take(pool, sizes[random.nextInt(sizes.length)]));
+          }
+          if (step == 0 && i % 50 == 0) {
+            take(pool, 5000);
+          }
+        }
+        held.forEach(pool::release);
+        asked = step == 20 ? pool.systemAllocations() : asked;
+      }
+      assertEquals(asked, pool.systemAllocations());
+      assertTrue(pool.peakReservedBytes() < 1.25 * pool.peakLiveBytes(), pool.peakReservedBytes() + " reserved for "
+          + pool.peakLiveBytes());
+    }
   }
 
   @Test
   void theBudgetRefusesAndNamesWhatWasAskedFor() {
     MemoryPool pool = new MemoryPool(10 * KIB);
-    MemoryPool.Block a = pool.allocate(8 * KIB, () -> "a");
+    Block a = take(pool, 8 * KIB);
     MemoryException refusal = assertThrows(MemoryException.class, () -> pool.allocate(4 * KIB, () -> "linear F32[32, 32]"));
     assertEquals("linear F32[32, 32]: 4.0 KiB more would exceed the memory budget of 10.0 KiB; in use are 8.0 KiB."
         + " Use a smaller size, batch or rank, or raise the budget (-Ddeft4j.memory=BYTES)", refusal.getMessage());
     assertEquals(8 * KIB, pool.liveBytes());
+    assertEquals(10 * KIB, pool.reservedBytes(), "no more than the budget, though segments are larger");
     pool.release(a);
-    pool.release(pool.allocate(4 * KIB, () -> "the unused block makes room"));
-    assertEquals(4 * KIB, pool.reservedBytes());
-    assertThrows(MemoryException.class, () -> pool.allocate(Long.MAX_VALUE, () -> "all there is"));
-    pool.setBudget(100 * KIB);
-    pool.release(pool.allocate(64 * KIB, () -> "more"));
-    assertEquals(100 * KIB, pool.budget());
+    pool.release(take(pool, 10 * KIB));
+    pool.setBudget(2 * MIB);
+    pool.release(take(pool, MIB));
+    pool.release(take(pool, 2 * MIB));
+    assertEquals(2 * MIB, pool.reservedBytes(), "unused segments made room");
+    assertThrows(MemoryException.class, () -> take(pool, Long.MAX_VALUE));
+    assertEquals(2 * MIB, pool.budget());
     assertThrows(IllegalArgumentException.class, () -> pool.setBudget(-1));
     pool.trim();
   }

@@ -35,6 +35,7 @@ public final class AtomicFile {
     }
     Path beside = file.resolveSibling("." + file.getFileName() + "."
         + Long.toHexString(ThreadLocalRandom.current().nextLong()) + ".tmp");
+    Unfinished.begin(beside);
     try {
       try (FileChannel channel = FileChannel.open(beside, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW)) {
         content.writeTo(channel);
@@ -45,7 +46,7 @@ public final class AtomicFile {
     } catch (AtomicMoveNotSupportedException e) {
       throw new IOException(target + ": this file system cannot rename in one step; write to another", e);
     } finally {
-      Files.deleteIfExists(beside);
+      Unfinished.end(beside);
     }
     forceFolder(file.getParent());
   }

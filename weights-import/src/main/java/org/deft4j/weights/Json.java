@@ -5,6 +5,7 @@ import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.StreamReadFeature;
+import com.fasterxml.jackson.core.json.JsonReadFeature;
 import com.fasterxml.jackson.core.util.DefaultIndenter;
 import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
 import com.fasterxml.jackson.core.util.Separators;
@@ -24,8 +25,9 @@ import java.util.Map;
 
 /**
  * The one JSON reader and writer. Strict: UTF-8 without a byte-order mark, no key twice in one object, nesting, numbers and
- * length bounded, no NaN or infinity, nothing after the value. Objects keep the order of their keys, and keys nobody asks
- * for stay. Integers become {@link Long} (or {@link BigInteger} beyond 64 bits), other numbers {@link Double}.
+ * length bounded, nothing after the value. Objects keep the order of their keys, and keys nobody asks for stay. Integers
+ * become {@link Long} (or {@link BigInteger} beyond 64 bits), other numbers {@link Double}. The one thing beyond the standard
+ * that is read: {@code NaN}, {@code Infinity} and {@code -Infinity}, which Python writes; they are never written.
  */
 public final class Json {
   /** Deepest nesting of objects and lists. */
@@ -38,7 +40,7 @@ public final class Json {
   private static final StreamReadConstraints BOUNDS = StreamReadConstraints.builder().maxNestingDepth(DEPTH)
       .maxNumberLength(NUMBER).maxDocumentLength(-1).maxNameLength((int) LENGTH).maxStringLength((int) LENGTH).build();
   private static final JSON MAPPER = JSON.builder(JsonFactory.builder().streamReadConstraints(BOUNDS)
-      .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).disable(JsonFactory.Feature.INTERN_FIELD_NAMES).build())
+      .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS).disable(JsonFactory.Feature.INTERN_FIELD_NAMES).build())
       .prettyPrinter(new DefaultPrettyPrinter(Separators.createDefaultInstance()
           .withObjectFieldValueSpacing(Separators.Spacing.AFTER).withArrayEmptySeparator("")
           .withObjectEmptySeparator("")).withObjectIndenter(new DefaultIndenter("  ", "\n"))
@@ -78,7 +80,7 @@ public final class Json {
     if (text.isBlank()) {
       throw new FormatException(source + ": is empty; JSON is needed");
     }
-    try (JsonParser parser = MAPPER.getStreamingFactory().createParser(text)) {
+    try (JsonParser parser = new PythonNumbers(MAPPER.getStreamingFactory().createParser(text))) {
       Object value = MAPPER.anyFrom(parser);
       if (parser.nextToken() != null) {
         throw new FormatException(source + ": " + place(parser.currentTokenLocation()) + "there is more after the end");
@@ -103,7 +105,7 @@ public final class Json {
     throw new FormatException(source + ": expected an object, found " + describe(value));
   }
 
-  /** The value with numbers widened and collections read-only; refuses numbers that are not finite. */
+  /** The value with numbers widened and collections read-only; refuses numbers that are too large for a double. */
   private static Object checked(Object value, String source, String key) {
     return switch (value) {
       case Map<?, ?> map -> {
@@ -119,6 +121,7 @@ public final class Json {
         yield Collections.unmodifiableList(copy);
       }
       case Integer number -> (long) number;
+      case Float word -> (double) word;
       case Double number when !Double.isFinite(number) ->
         throw new FormatException(source + ": " + (key.isEmpty() ? "" : key + ": ") + "the number is too large");
       case null, default -> value;

@@ -99,12 +99,20 @@ public final class JsonObject {
     return longInteger(require(key, "an integer"), key);
   }
 
-  /** A number. */
+  /** A finite number. */
   public double number(String key, double otherwise) {
     return has(key) ? requireNumber(key) : otherwise;
   }
 
-  /** A number that must be there. */
+  /** A number, or one of the infinities, as for a bound that is none. */
+  public double numberOrInfinity(String key, double otherwise) {
+    if (get(key) instanceof Double value && Double.isInfinite(value)) {
+      return value;
+    }
+    return number(key, otherwise);
+  }
+
+  /** A finite number that must be there. */
   public double requireNumber(String key) {
     return number(require(key, "a number"), key);
   }
@@ -142,7 +150,7 @@ public final class JsonObject {
     return each(key, this::integer);
   }
 
-  /** A list of numbers that must be there. */
+  /** A list of finite numbers that must be there. */
   public List<Double> requireNumbers(String key) {
     return each(key, this::number);
   }
@@ -187,10 +195,10 @@ public final class JsonObject {
   }
 
   private double number(Object value, String key) {
-    if (value instanceof Number number) {
+    if (value instanceof Number number && Double.isFinite(number.doubleValue())) {
       return number.doubleValue();
     }
-    throw wrong(key, "a number", value);
+    throw wrong(key, value instanceof Number ? "a finite number" : "a number", value);
   }
 
   @SuppressWarnings("unchecked")

@@ -32,8 +32,10 @@ public final class SafetensorsFile implements WeightSource {
   private final FileChannel channel;
   private final SafetensorsHeader header;
   private final long dataStart;
+  private final FileState opened;
 
-  private SafetensorsFile(Path path, FileChannel channel, SafetensorsHeader header, long dataStart) {
+  private SafetensorsFile(Path path, FileChannel channel, SafetensorsHeader header, long dataStart, FileState opened) {
+    this.opened = opened;
     this.path = path;
     this.channel = channel;
     this.header = header;
@@ -45,6 +47,7 @@ public final class SafetensorsFile implements WeightSource {
     FileChannel channel = null;
     boolean opened = false;
     try {
+      FileState state = FileState.of(path);
       channel = FileChannel.open(path, StandardOpenOption.READ);
       long size = channel.size();
       long length = headerLength(path, channel, size);
@@ -53,7 +56,7 @@ public final class SafetensorsFile implements WeightSource {
       long dataStart = SafetensorsHeader.PREFIX + length;
       SafetensorsHeader header = SafetensorsHeader.parse(path, json, size - dataStart);
       opened = true;
-      return new SafetensorsFile(path, channel, header, dataStart);
+      return new SafetensorsFile(path, channel, header, dataStart, state);
     } catch (IOException e) {
       throw FormatException.unreadable(path, e);
     } finally {
@@ -160,7 +163,7 @@ public final class SafetensorsFile implements WeightSource {
     return Scope.run(() -> {
       Tensor tensor = Tensor.empty(Device.CPU, type, shape).named(name);
       if (type == stored) {
-        readInto(name, tensor.bytes(), begin);
+        readInto(name, tensor, begin);
       } else {
         readConverted(name, stored, tensor, begin);
       }
@@ -168,12 +171,18 @@ public final class SafetensorsFile implements WeightSource {
     });
   }
 
-  private void readInto(String name, MemorySegment bytes, long begin) {
+  /** Fills a contiguous tensor of the stored type; one without memory, in a rehearsal, stays as it is. */
+  private void readInto(String name, Tensor tensor, long begin) {
+    if (tensor.device() == Device.META) {
+      return;
+    }
     try {
+      MemorySegment bytes = tensor.bytes();
       for (long at = 0; at < bytes.byteSize(); at += CHUNK) {
         ByteBuffer chunk = bytes.asSlice(at, Math.min(CHUNK, bytes.byteSize() - at)).asByteBuffer();
         readFully(path, channel, dataStart + begin + at, chunk, name);
       }
+      requireUnchanged(name);
     } catch (IOException e) {
       throw FormatException.unreadable(path, e);
     }
@@ -187,11 +196,21 @@ public final class SafetensorsFile implements WeightSource {
     for (long start = 0; start < count; start += most) {
       try (Scope _ = Scope.open()) {
         Tensor chunk = Tensor.empty(Device.CPU, stored, Shape.of(Math.min(most, count - start)));
-        readInto(name, chunk.bytes(), begin + start * stored.bytes());
+        readInto(name, chunk, begin + start * stored.bytes());
         Tensor target = flat.slice(0, start, start + chunk.elementCount());
         Dispatch.run(new InPlace.CopyInto(), target, chunk);
-        ValueRange.require(path, name, chunk, target);
+        if (target.device() != Device.META) {
+          ValueRange.require(path, name, chunk, target);
+        }
       }
+    }
+  }
+
+  /** What was read may be old in one part and new in another where the file was written to meanwhile. */
+  private void requireUnchanged(String name) throws IOException {
+    if (opened.wasWrittenTo(path)) {
+      throw FormatException.tensor(path, FormatException.NO_OFFSET, name,
+          "the file was written to while it was read; start again when that is over");
     }
   }
 

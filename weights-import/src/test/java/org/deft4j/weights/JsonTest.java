@@ -38,8 +38,13 @@ class JsonTest {
         Map.entry("{\"a\":1} x", "is not valid JSON: line 1"),
         Map.entry("{\"a\":\n  oops}", "is not valid JSON: line 2, column"),
         Map.entry("{\"a\":1,}", "is not valid JSON"),
-        Map.entry("{\"a\":NaN}", "is not valid JSON"),
-        Map.entry("{\"a\":-Infinity}", "is not valid JSON"),
+        Map.entry("{\"a\":INF}", "is not valid JSON: line 1, column"),
+        Map.entry("{\"a\":-INF}", "is not valid JSON"),
+        Map.entry("{\"a\":+Infinity}", "is not valid JSON"),
+        Map.entry("{\"a\":-NaN}", "is not valid JSON"),
+        Map.entry("{\"a\":nan}", "is not valid JSON"),
+        Map.entry("{\"a\":infinity}", "is not valid JSON"),
+        Map.entry("{\"a\":NaNs}", "is not valid JSON"),
         Map.entry("{\"a\":{\"b\":[0,1e999]}}", "c.json: a.b[1]: the number is too large"),
         Map.entry("{\"a\":-1e999}", "c.json: a: the number is too large"),
         Map.entry("{\"a\":" + "9".repeat(301) + "}", "is not valid JSON: Number value length (301) exceeds"),
@@ -105,6 +110,27 @@ class JsonTest {
         "c.json: o.deep.n: expected an integer between -2^31 and 2^31 - 1, found the number 1.5");
     wrong.put(() -> json.requireObjects("list").get(1).requireInteger("k"),
         "c.json: list[1].k: expected an integer, found the string 'x'");
+    wrong.forEach((read, message) -> assertEquals(message, assertThrows(FormatException.class, read).getMessage()));
+  }
+
+  @Test
+  void pythonsWordsForNumbersThatAreNotFiniteAreReadWhereTheyMakeSense() {
+    JsonObject json = Json.parse("""
+        {"low": -Infinity, "high": Infinity, "none": NaN, "text": "-Infinity", "list": [NaN, 1], "one": 1.5}""", "c.json");
+    assertEquals(Double.NEGATIVE_INFINITY, json.numberOrInfinity("low", 0));
+    assertEquals(Double.POSITIVE_INFINITY, json.numberOrInfinity("high", 0));
+    assertEquals(1.5, json.numberOrInfinity("one", 0));
+    assertEquals(7.0, json.numberOrInfinity("absent", 7));
+    assertEquals("-Infinity", json.requireString("text"));
+    assertEquals(Double.NaN, json.get("none"));
+    Map<Executable, String> wrong = new LinkedHashMap<>();
+    wrong.put(() -> json.requireNumber("low"), "c.json: low: expected a finite number, found the number -Infinity");
+    wrong.put(() -> json.number("none", 0), "c.json: none: expected a finite number, found the number NaN");
+    wrong.put(() -> json.numberOrInfinity("none", 0), "c.json: none: expected a finite number, found the number NaN");
+    wrong.put(() -> json.numberOrInfinity("text", 0), "c.json: text: expected a number, found the string '-Infinity'");
+    wrong.put(() -> json.requireNumbers("list"), "c.json: list[0]: expected a finite number, found the number NaN");
+    wrong.put(() -> json.requireInteger("high"),
+        "c.json: high: expected an integer between -2^31 and 2^31 - 1, found the number Infinity");
     wrong.forEach((read, message) -> assertEquals(message, assertThrows(FormatException.class, read).getMessage()));
   }
 

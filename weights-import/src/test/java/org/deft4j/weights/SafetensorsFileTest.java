@@ -8,7 +8,9 @@ import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileTime;
 import java.util.Arrays;
 import java.util.Map;
 import org.deft4j.tensor.ClosedException;
@@ -105,6 +107,29 @@ class SafetensorsFileTest {
           error.getMessage());
       assertEquals("big", error.tensor());
       assertEquals(live, MemoryPool.cpu().liveBytes());
+    }
+  }
+
+  @Test
+  void aFileThatIsWrittenToWhileOpenIsRefusedAndOneThatIsReplacedIsRead() throws IOException {
+    String header = "{" + entry("a", "U8", "[4]", 0, 4) + "}";
+    Path path = Crafted.write(temp.resolve("model"), Crafted.file(header, 4));
+    try (Scope _ = Scope.open(); SafetensorsFile file = SafetensorsFile.open(path)) {
+      long live = MemoryPool.cpu().liveBytes();
+      try (FileChannel other = FileChannel.open(path, StandardOpenOption.WRITE)) {
+        other.write(ByteBuffer.wrap(new byte[] {9}), other.size() - 1);
+      }
+      Files.setLastModifiedTime(path, FileTime.fromMillis(Files.getLastModifiedTime(path).toMillis() + 1000));
+      assertEquals(path + ": tensor 'a': the file was written to while it was read; start again when that is over",
+          assertThrows(FormatException.class, () -> file.load("a")).getMessage());
+      assertEquals(live, MemoryPool.cpu().liveBytes());
+    }
+    try (Scope _ = Scope.open(); SafetensorsFile file = SafetensorsFile.open(path)) {
+      Path other = Crafted.write(temp.resolve("other"), Crafted.file(header, 4));
+      Files.move(other, path, StandardCopyOption.REPLACE_EXISTING);
+      assertArrayEquals(new long[] {0, 1, 2, 9}, file.load("a").toLongs(), "what was opened is read to its end");
+      Files.delete(path);
+      assertArrayEquals(new long[] {0, 1, 2, 9}, file.load("a").toLongs());
     }
   }
 

@@ -45,11 +45,12 @@ final class Demo {
 
   /** Runs it; false if it was interrupted. */
   boolean run(Console console) throws IOException {
-    Interruption interruption = Interruption.install(() -> console.message("interrupted: ending after this step"));
+    Activity activity = new Activity();
+    Interruption interruption = Interruption.install(console, activity);
     Console quiet = console.messagesOnly();
     ModelArgument model = new ModelArgument(shipped.resolve("model").toString(), null);
     quiet.message("before: a picture of the model as it is");
-    generate(quiet, model, List.of(), BEFORE);
+    generate(quiet, activity, model, List.of(), BEFORE);
     Map<Method, JsonObject> runs = new LinkedHashMap<>();
     Map<String, double[]> losses = new LinkedHashMap<>();
     for (Method method : Method.values()) {
@@ -57,22 +58,22 @@ final class Demo {
       Path adapter = folder.resolve(method.label());
       TrainingRun run = new TrainingRun(model, shipped.resolve("photos"), CAPTION, SIZE, AdapterConfig.of(method, RANK),
           TrainingOptions.steps(steps).withLearningRate(LEARNING_RATE), seed, adapter);
-      if (run.run(quiet, interruption) != ExitStatus.OK) {
+      if (run.run(quiet, activity, interruption) != ExitStatus.OK) {
         return false;
       }
       runs.put(method, Json.read(adapter.resolve(TrainingRun.RUN)));
       losses.put(method.label(), run.losses(Math.max(1, steps / 6)));
-      generate(quiet, model, List.of(new AdapterArgument(adapter, 1)), after(method));
+      generate(quiet, activity, model, List.of(new AdapterArgument(adapter, 1)), after(method));
     }
     LossPlot.write(folder.resolve(PLOT), "mean loss over " + Math.max(1, steps / 6) + " steps", losses);
     Files.writeString(folder.resolve(REPORT), report(runs));
     return true;
   }
 
-  private void generate(Console console, ModelArgument model, List<AdapterArgument> adapters, String name)
+  private void generate(Console console, Activity activity, ModelArgument model, List<AdapterArgument> adapters, String name)
       throws IOException {
     new Generation(model, adapters, PROMPT, null, null, SAMPLING_STEPS, null, SIZE, SIZE, seed, 1, folder.resolve(name))
-        .run(console);
+        .run(console, activity);
   }
 
   private static String report(Map<Method, JsonObject> runs) {

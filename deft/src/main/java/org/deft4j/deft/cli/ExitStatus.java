@@ -2,7 +2,9 @@ package org.deft4j.deft.cli;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.FileSystemException;
 import java.util.List;
+import java.util.Locale;
 import org.deft4j.deft.InputException;
 import org.deft4j.diffusion.image.PictureException;
 import org.deft4j.tensor.MemoryException;
@@ -39,11 +41,29 @@ final class ExitStatus {
   static List<String> sentences(Throwable error) {
     return switch (error) {
       case InputException e -> e.problems();
-      case OutOfMemoryError e -> List.of("the Java heap is too small: " + e.getMessage()
-          + "; raise it with DEFT_JAVA_OPTS=-Xmx4g");
+      case OutOfMemoryError e -> List.of(heap(e));
       case UncheckedIOException e -> sentences(e.getCause());
-      case IOException e -> List.of(e.getClass().getSimpleName() + ": " + e.getMessage());
+      case IOException e -> List.of(reason(e));
       default -> List.of(error.getMessage() == null ? error.toString() : error.getMessage());
     };
+  }
+
+  /** What to tell the user where Java's own memory was too small. */
+  static String heap(OutOfMemoryError error) {
+    return "the Java heap is too small (" + error.getMessage() + "); raise it with DEFT_JAVA_OPTS=-Xmx4g";
+  }
+
+  /** Why the system refused: {@code out/run.json: No space left on device}. */
+  static String reason(IOException error) {
+    return switch (error) {
+      case FileSystemException e when e.getReason() == null -> e.getMessage() + ": "
+          + e.getClass().getSimpleName().replaceFirst("Exception$", "").replaceAll("(?<=[a-z])(?=[A-Z])", " ").toLowerCase(Locale.ROOT);
+      default -> error.getMessage() == null ? error.toString() : error.getMessage();
+    };
+  }
+
+  /** Whether an error is the system's or the user's doing, so that where in the program it came up helps nobody. */
+  static boolean isExplained(Throwable error) {
+    return of(error) != FAILED || error instanceof IOException || error instanceof UncheckedIOException;
   }
 }

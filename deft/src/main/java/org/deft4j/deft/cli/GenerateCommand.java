@@ -60,6 +60,10 @@ final class GenerateCommand extends Subcommand {
   @Option(names = "--out", paramLabel = "FILE", description = "Where the picture goes, a name in .png.")
   Path out;
 
+  @Option(names = "--dry-run",
+      description = "Print what would be done and the memory it would take; load no weights, write nothing.")
+  boolean dryRun;
+
   @Override
   void check(List<String> problems) {
     Checks.model(problems, model);
@@ -99,7 +103,11 @@ final class GenerateCommand extends Subcommand {
   @Override
   int run(Console console) throws Exception {
     long first = CommonOptions.seed(seed, console);
-    return new Generation(ModelArgument.of(model, weights), adapters.stream().map(AdapterArgument::parse).toList(), prompt,
-        negative, scheduler, steps, guidance, width, height, first, count, out).run(console);
+    Activity activity = new Activity();
+    Interruption.install(console, activity);
+    Generation generation = new Generation(ModelArgument.of(model, weights),
+        adapters.stream().map(AdapterArgument::parse).toList(), prompt, negative, scheduler, steps, guidance, width, height,
+        first, count, out);
+    return dryRun ? generation.plan(console, activity) : generation.run(console, activity);
   }
 }

@@ -6,22 +6,26 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.BooleanSupplier;
 
 /**
- * The first SIGINT or SIGTERM (Ctrl-C, kill) asks the running loop to end after its step; the second ends the process at
- * once. Signals are reached by name: the JDK's class for them is not part of the language's own API.
+ * What SIGINT and SIGTERM (Ctrl-C, kill) do. While a run can save what it has, the first asks its loop to end after its step,
+ * and the second ends the process; at any other time the first ends it, and files that were being written go. Signals are
+ * reached by name: the JDK's class for them is not part of the language's own API.
  */
 final class Interruption implements BooleanSupplier {
   private static final String[] SIGNALS = {"INT", "TERM"};
 
   private final AtomicInteger received = new AtomicInteger();
-  private final Runnable first;
+  private final Console console;
+  private final Activity activity;
+  private volatile boolean saves;
 
-  private Interruption(Runnable first) {
-    this.first = first;
+  private Interruption(Console console, Activity activity) {
+    this.console = console;
+    this.activity = activity;
   }
 
-  /** Catches the signals from now on, where the JVM lets us; {@code first} runs at the first one. */
-  static Interruption install(Runnable first) {
-    Interruption interruption = new Interruption(first);
+  /** Catches the signals from now on, where the JVM lets us; what the run is doing is said to {@code console}. */
+  static Interruption install(Console console, Activity activity) {
+    Interruption interruption = new Interruption(console, activity);
     try {
       Class<?> signal = Class.forName("sun.misc.Signal");
       Class<?> handler = Class.forName("sun.misc.SignalHandler");
@@ -47,11 +51,18 @@ final class Interruption implements BooleanSupplier {
     return interruption;
   }
 
+  /** From now on, or no longer, the run saves what it has when it is interrupted. */
+  void setSaves(boolean value) {
+    saves = value;
+  }
+
   private void signalled() {
-    if (received.incrementAndGet() > 1) {
-      Runtime.getRuntime().halt(ExitStatus.INTERRUPTED);
+    if (received.getAndIncrement() == 0 && saves) {
+      console.message("interrupted: finishing this step and saving; once more ends at once");
+      return;
     }
-    first.run();
+    console.message("interrupted while " + activity.now());
+    Runtime.getRuntime().exit(ExitStatus.INTERRUPTED);
   }
 
   /** Whether a signal has come. */

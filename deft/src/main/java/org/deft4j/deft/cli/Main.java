@@ -112,7 +112,7 @@ public final class Main {
     for (String sentence : ExitStatus.sentences(error)) {
       err.println("deft: " + sentence);
     }
-    if (status == ExitStatus.FAILED) {
+    if (!ExitStatus.isExplained(error)) {
       error.printStackTrace(err);
     }
     return status;

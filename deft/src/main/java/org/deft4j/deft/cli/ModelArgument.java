@@ -1,6 +1,7 @@
 package org.deft4j.deft.cli;
 
 import java.util.Locale;
+import java.util.Optional;
 import org.deft4j.diffusion.StableDiffusion;
 import org.deft4j.tensor.DType;
 
@@ -16,8 +17,16 @@ record ModelArgument(String name, DType weights) {
     return new ModelArgument(name, weights == null ? null : DType.valueOf(weights.toUpperCase(Locale.ROOT)));
   }
 
-  /** Loads it. */
-  StableDiffusion load() {
-    return StableDiffusion.load(name, weights);
+  /** What {@link #inHalf} is asked for with. */
+  static final String HALF = "--weights bf16";
+
+  /** Where nothing was said about types: the model with 16 bits for each weight, without its weights. */
+  Optional<StableDiffusion> inHalf() {
+    return weights == null ? Optional.of(StableDiffusion.open(name, DType.BF16)) : Optional.empty();
+  }
+
+  /** Opens it, without its weights. */
+  StableDiffusion open() {
+    return StableDiffusion.open(name, weights);
   }
 }

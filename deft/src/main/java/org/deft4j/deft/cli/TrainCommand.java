@@ -100,6 +100,10 @@ final class TrainCommand extends Subcommand {
   @Option(names = "--out", paramLabel = "FOLDER", description = "Where the adapter goes.")
   Path out;
 
+  @Option(names = "--dry-run",
+      description = "Print what would be done and the memory it would take; load no weights, write nothing.")
+  boolean dryRun;
+
   @Override
   void check(List<String> problems) {
     Checks.model(problems, model);
@@ -141,7 +145,8 @@ final class TrainCommand extends Subcommand {
     long start = CommonOptions.seed(seed, console);
     TrainingRun run = new TrainingRun(ModelArgument.of(model, weights), data, prompt, size, adapterConfig(), options(), start,
         out);
-    return run.run(console, Interruption.install(() -> console.message(
-        "interrupted: finishing this step and saving; once more ends at once")));
+    Activity activity = new Activity();
+    Interruption interruption = Interruption.install(console, activity);
+    return dryRun ? run.plan(console, activity) : run.run(console, activity, interruption);
   }
 }

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.BooleanSupplier;
 import org.deft4j.deft.AdapterConfig;
 import org.deft4j.deft.AdapterSet;
 import org.deft4j.deft.InputException;
@@ -18,10 +19,10 @@ import org.deft4j.deft.OutputFolder;
 import org.deft4j.deft.PeftFolder;
 import org.deft4j.deft.PictureFolder;
 import org.deft4j.deft.Trainer;
-import org.deft4j.deft.TrainingExample;
 import org.deft4j.deft.TrainingOptions;
 import org.deft4j.deft.TrainingPicture;
 import org.deft4j.deft.TrainingSet;
+import org.deft4j.deft.cli.MemoryCheck.Remedy;
 import org.deft4j.diffusion.StableDiffusion;
 import org.deft4j.tensor.TorchRandom;
 import org.deft4j.weights.Json;
@@ -64,30 +65,82 @@ final class TrainingRun {
   }
 
   /** Trains and writes; returns the exit status. */
-  int run(Console console, Interruption interruption) throws IOException {
+  int run(Console console, Activity activity, Interruption interruption) throws IOException {
     long started = System.nanoTime();
-    List<TrainingPicture> given = size == null ? null : PictureFolder.read(data, prompt, size);
-    try (StableDiffusion model = modelArgument.load()) {
-      int side = size == null ? model.defaultSize() : size;
-      requireSize(model, side);
-      List<TrainingPicture> pictures = given == null ? PictureFolder.read(data, prompt, side) : given;
-      TorchRandom random = new TorchRandom(seed);
-      long encoding = System.nanoTime();
-      try (AdapterSet adapter = AdapterSet.create(model.unet(), config, random);
-          TrainingSet examples = TrainingSet.encode(model, pictures, model::releaseTextEncoders,
-              done -> console.progress("encoding pictures", done, pictures.size(), "", since(encoding)))) {
-        model.releaseVae();
-        console.message(String.format(Locale.ROOT, "training %,d parameters in %d layers on %d pictures of %d x %d",
-            adapter.parameterCount(), adapter.adapters().size(), pictures.size(), side, side));
-        long done = train(console, model, examples, adapter.attach(), random, interruption);
-        try (OutputFolder folder = OutputFolder.open(out)) {
-          write(console, folder, model, adapter, side, pictures.size());
-          folder.publish();
+    try (StableDiffusion model = modelArgument.open()) {
+      List<TrainingPicture> pictures = pictures(model);
+      activity.begin(Phase.ESTIMATING, "");
+      MemoryCheck check = check(model, pictures, new Counts());
+      check.require(() -> remedies(model, pictures));
+      activity.begin(Phase.LOADING, "");
+      console.message(check.announcement());
+      long[] done = new long[1];
+      activity.named(() -> work(model, pictures, options, activity, new Course() {
+        private long since = System.nanoTime();
+
+        @Override
+        public void encoded(int count) {
+          console.progress("encoding pictures", count, pictures.size(), "", since(since));
         }
-        report(console, done, since(started));
-        return done < options.steps() ? ExitStatus.INTERRUPTED : ExitStatus.OK;
-      }
+
+        @Override
+        public void starts(AdapterSet adapter) {
+          console.message(String.format(Locale.ROOT, "training %,d parameters in %d layers on %d pictures of %d x %d",
+              adapter.parameterCount(), adapter.adapters().size(), pictures.size(), side(pictures), side(pictures)));
+          since = System.nanoTime();
+          interruption.setSaves(true);
+        }
+
+        @Override
+        public void step(Trainer.Step step) {
+          log.done(step);
+          console.progress("step", step.number(), options.steps(), String.format(Locale.ROOT, "loss %.4f",
+              log.recent(RECENT)), since(since));
+        }
+
+        @Override
+        public boolean getAsBoolean() {
+          return interruption.getAsBoolean();
+        }
+
+        @Override
+        public void trained(AdapterSet adapter, long steps) throws IOException {
+          done[0] = steps;
+          activity.begin(Phase.WRITING, out.toString());
+          try (OutputFolder folder = OutputFolder.open(out)) {
+            write(console, folder, model, adapter, pictures);
+            folder.publish();
+          }
+          interruption.setSaves(false);
+        }
+      }));
+      report(console, done[0], since(started));
+      return done[0] < options.steps() ? ExitStatus.INTERRUPTED : ExitStatus.OK;
     }
+  }
+
+  /** Prints what {@link #run} would do, and what memory it would take; returns the exit status. */
+  int plan(Console console, Activity activity) throws IOException {
+    activity.begin(Phase.ESTIMATING, "");
+    try (StableDiffusion model = modelArgument.open()) {
+      List<TrainingPicture> pictures = pictures(model);
+      Counts counts = new Counts();
+      MemoryCheck check = check(model, pictures, counts);
+      Map<String, Object> run = settings(counts.layers, counts.parameters, pictures);
+      run.put("captions", pictures.stream().map(TrainingPicture::caption).distinct().count());
+      run.put("checkpointing", options.checkpointing());
+      return PlanReport.print(console, model, run, check);
+    }
+  }
+
+  private List<TrainingPicture> pictures(StableDiffusion model) {
+    int side = size == null ? model.defaultSize() : size;
+    requireSize(model, side);
+    return PictureFolder.read(data, prompt, side);
+  }
+
+  private static int side(List<TrainingPicture> pictures) {
+    return pictures.getFirst().framed().picture().width();
   }
 
   private static void requireSize(StableDiffusion model, int side) {
@@ -102,25 +155,126 @@ final class TrainingRun {
     return log.means(window);
   }
 
-  private long train(Console console, StableDiffusion model, TrainingSet examples, AdapterSet adapter, TorchRandom random,
-      Interruption interruption) {
-    List<TrainingExample> all = examples.examples();
-    long start = System.nanoTime();
-    return new Trainer(model.unet(), model.scheduler(), all, adapter, options, random).run(step -> {
-      log.done(step);
-      console.progress("step", step.number(), options.steps(), String.format(Locale.ROOT, "loss %.4f", log.recent(RECENT)),
-          since(start));
-    }, interruption);
+  // -------------------------------------------------------------------------------------------------------- memory
+
+  /** Steps that show all a run needs: the first makes the optimizer's state, the second runs beside it. */
+  private static final int REHEARSED_STEPS = 2;
+
+  /** What a rehearsal counts on its way. */
+  private static final class Counts implements Course {
+    private int layers;
+    private long parameters;
+
+    @Override
+    public void starts(AdapterSet adapter) {
+      layers = adapter.adapters().size();
+      parameters = adapter.parameterCount();
+    }
+  }
+
+  private MemoryCheck check(StableDiffusion model, List<TrainingPicture> pictures, Counts counts) throws IOException {
+    return MemoryCheck.of(MemoryPlan.of(model, rehearsal(model, pictures, options, counts)));
+  }
+
+  /** The run with few steps, which are not written. */
+  private MemoryPlan.Run rehearsal(StableDiffusion model, List<TrainingPicture> pictures, TrainingOptions chosen,
+      Counts counts) {
+    TrainingOptions few = new TrainingOptions(Math.min(REHEARSED_STEPS, chosen.steps()), chosen.learningRate(),
+        chosen.projectionFactor(), chosen.weightDecay(), chosen.clip(), chosen.schedule(), 0, chosen.batch(),
+        Math.min(REHEARSED_STEPS, chosen.accumulate()), chosen.checkpointing());
+    return activity -> work(model, pictures, few, activity, counts);
+  }
+
+  private List<Remedy> remedies(StableDiffusion model, List<TrainingPicture> pictures) {
+    List<Remedy> remedies = new ArrayList<>();
+    if (!options.checkpointing()) {
+      remedies.add(new Remedy("--checkpointing", model, rehearsal(model, pictures, with(options.batch(), true), new Counts())));
+    }
+    if (options.batch() > 1) {
+      remedies.add(new Remedy("--batch 1", model, rehearsal(model, pictures, with(1, options.checkpointing()), new Counts())));
+    }
+    int grain = model.vae().config().downscale();
+    int smaller = Math.max(grain, side(pictures) / 2 / grain * grain);
+    List<TrainingPicture> small = pictures.stream().map(picture -> picture.resized(smaller)).toList();
+    remedies.add(new Remedy("--size " + smaller, model, rehearsal(model, small, options, new Counts())));
+    modelArgument.inHalf().ifPresent(half -> remedies.add(new Remedy(ModelArgument.HALF, half,
+        rehearsal(half, pictures, options, new Counts()))));
+    return remedies;
+  }
+
+  private TrainingOptions with(int batch, boolean checkpointing) {
+    return new TrainingOptions(options.steps(), options.learningRate(), options.projectionFactor(), options.weightDecay(),
+        options.clip(), options.schedule(), options.warmup(), batch, options.accumulate(), checkpointing);
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- work
+
+  /** Follows a run, and may end it. */
+  interface Course extends BooleanSupplier {
+    /** So many pictures are encoded. */
+    default void encoded(int count) {}
+
+    /** Training begins. */
+    default void starts(AdapterSet adapter) {}
+
+    /** A step was done. */
+    default void step(Trainer.Step step) {}
+
+    /** Training is over, after so many steps. */
+    default void trained(AdapterSet adapter, long steps) throws IOException {}
+
+    /** Whether to end after this step. */
+    @Override
+    default boolean getAsBoolean() {
+      return false;
+    }
+  }
+
+  /** Loads, encodes and trains; the model has no weights before and after. */
+  private void work(StableDiffusion model, List<TrainingPicture> pictures, TrainingOptions chosen, Activity activity,
+      Course course) throws IOException {
+    TorchRandom random = new TorchRandom(seed);
+    try {
+      model.loadWeights(part -> activity.begin(Phase.LOADING, part));
+      activity.begin(Phase.ADAPTING, "");
+      try (AdapterSet adapter = AdapterSet.create(model.unet(), config, random);
+          TrainingSet examples = encode(model, pictures, activity, course)) {
+        model.releaseVae();
+        course.starts(adapter);
+        activity.begin(Phase.TRAINING, 1, chosen.steps());
+        long done = new Trainer(model.unet(), model.scheduler(), examples.examples(), adapter.attach(), chosen, random)
+            .run(step -> {
+              course.step(step);
+              if (step.number() < chosen.steps()) {
+                activity.begin(Phase.TRAINING, step.number() + 1, chosen.steps());
+              }
+            }, course);
+        course.trained(adapter, done);
+      }
+    } finally {
+      model.close();
+    }
+  }
+
+  private static TrainingSet encode(StableDiffusion model, List<TrainingPicture> pictures, Activity activity,
+      Course course) {
+    activity.begin(Phase.ENCODING, "picture 1 of " + pictures.size());
+    return TrainingSet.encode(model, pictures, model::releaseTextEncoders, done -> {
+      course.encoded(done);
+      if (done < pictures.size()) {
+        activity.begin(Phase.ENCODING, "picture " + (done + 1) + " of " + pictures.size());
+      }
+    });
   }
 
   private static Duration since(long start) {
     return Duration.ofNanos(System.nanoTime() - start);
   }
 
-  private void write(Console console, OutputFolder folder, StableDiffusion model, AdapterSet adapter, int side,
-      int pictures) throws IOException {
+  private void write(Console console, OutputFolder folder, StableDiffusion model, AdapterSet adapter,
+      List<TrainingPicture> pictures) throws IOException {
     PeftFolder.write(folder.path(), adapter, model.name());
-    Json.write(folder.path().resolve(RUN), description(model, adapter, side, pictures));
+    Json.write(folder.path().resolve(RUN), description(model, adapter, pictures));
     log.writeTable(folder.path().resolve(TABLE));
     try {
       log.writePlot(folder.path().resolve(PLOT), config.method().label() + ", rank " + config.rank());
@@ -129,22 +283,20 @@ final class TrainingRun {
     }
   }
 
-  private Map<String, Object> description(StableDiffusion model, AdapterSet adapter, int side, int pictures) {
+  private Map<String, Object> settings(int layers, long parameters, List<TrainingPicture> pictures) {
     Map<String, Object> run = new LinkedHashMap<>();
-    run.put("model", model.name());
-    run.put("weights", modelArgument.weights());
+    run.put("weights", modelArgument.weights() == null ? null : modelArgument.weights().name().toLowerCase(Locale.ROOT));
     run.put("method", config.method().label());
     run.put("decomposition", config.method() == Method.LORA ? null : config.decomposition().method());
     run.put("rank", config.rank());
     run.put("alpha", config.alpha());
     run.put("start", config.identityStart() ? "identity" : "random");
-    run.put("layers", adapter.adapters().size());
-    run.put("parameters", adapter.parameterCount());
-    run.put("pictures", pictures);
+    run.put("layers", layers);
+    run.put("parameters", parameters);
+    run.put("pictures", pictures.size());
     run.put("prompt", prompt);
-    run.put("size", side);
-    run.put("steps", log.steps().size());
-    run.put("steps_asked", options.steps());
+    run.put("size", side(pictures));
+    run.put("steps", options.steps());
     run.put("lr", options.learningRate());
     run.put("projection_lr", options.projectionFactor());
     run.put("weight_decay", options.weightDecay());
@@ -154,6 +306,15 @@ final class TrainingRun {
     run.put("batch", options.batch());
     run.put("accumulate", options.accumulate());
     run.put("seed", seed);
+    return run;
+  }
+
+  private Map<String, Object> description(StableDiffusion model, AdapterSet adapter, List<TrainingPicture> pictures) {
+    Map<String, Object> run = new LinkedHashMap<>();
+    run.put("model", model.name());
+    run.putAll(settings(adapter.adapters().size(), adapter.parameterCount(), pictures));
+    run.put("steps", log.steps().size());
+    run.put("steps_asked", options.steps());
     run.put("first_loss", log.steps().getFirst().loss());
     run.put("recent_loss", log.recent(RECENT));
     return run;

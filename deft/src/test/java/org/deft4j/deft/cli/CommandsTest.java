@@ -91,7 +91,7 @@ class CommandsTest {
           "32", "--height", "32", "--seed", "8", "--out", out.toString());
       assertEquals(0, made.status(), made.err());
     }
-    try (StableDiffusion half = new ModelArgument(model, DType.F16).load()) {
+    try (StableDiffusion half = StableDiffusion.load(model, DType.F16)) {
       half.parts().forEach((part, module) -> module.parameters().forEach((name, parameter) -> assertEquals(
           parameter.shape().rank() < 2 ? DType.F32 : DType.F16, parameter.value().dtype(), part + "." + name)));
     }

@@ -100,8 +100,17 @@ record TorchOps(LibTorch torch) {
 
   private Supplier<PtNDArray> norm(Norm op, PtNDArray[] in) {
     return switch (op) {
-      case Norm.GroupNorm(var groups, var eps) ->
-        () -> torch.dispatch("aten::group_norm", "", in[0], (long) groups, new Maybe(in[1]), new Maybe(in[2]), eps, false);
+      case Norm.GroupNorm(var groups, var eps) -> () -> groupNorm(groups, eps, in);
+      case Norm.GroupNormSilu(var groups, var eps) -> () -> {
+        try (PtNDArray h = groupNorm(groups, eps, in)) {
+          return torch.dispatch("aten::silu", "", h);
+        }
+      };
+      case Norm.LayerNormOfSum(var eps) -> () -> {
+        try (PtNDArray sum = JniUtils.add(in[0], in[1])) {
+          return JniUtils.layerNorm(sum, new Shape(sum.getShape().getLastDimension()), in[2], in[3], eps);
+        }
+      };
       case Norm.LayerNorm(var dims, var eps) when in.length == 3 -> {
         long[] sizes = in[0].getShape().getShape();
         Shape normalized = new Shape(Arrays.copyOfRange(sizes, sizes.length - dims, sizes.length));
@@ -109,6 +118,10 @@ record TorchOps(LibTorch torch) {
       }
       default -> null;
     };
+  }
+
+  private PtNDArray groupNorm(int groups, double eps, PtNDArray[] in) {
+    return torch.dispatch("aten::group_norm", "", in[0], (long) groups, new Maybe(in[1]), new Maybe(in[2]), eps, false);
   }
 
   private Supplier<PtNDArray> unary(Unary op, PtNDArray x) {

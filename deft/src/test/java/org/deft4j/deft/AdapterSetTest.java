@@ -7,6 +7,7 @@ import org.deft4j.tensor.MemoryPool;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.TorchRandom;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
@@ -17,6 +18,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 /** Which layers are adapted, what they start with, and what is trained. */
 class AdapterSetTest {
   private final TwoLayers model = new TwoLayers(6, 5, DType.BF16, 1);
+
+  @AfterEach
+  void close() {
+    model.close();
+  }
 
   private AdapterSet create(AdapterConfig config, String... suffixes) {
     return AdapterSet.create(model, config.with(Targets.suffixes(List.of(suffixes))), new TorchRandom(0));

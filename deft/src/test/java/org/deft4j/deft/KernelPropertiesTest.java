@@ -47,6 +47,7 @@ class KernelPropertiesTest {
       if (bias) {
         layer.bias().set(Scope.release(tensor(Dense.normal(seed + 4, 1, out)).reshape(out)));
       }
+      layer.parameters().values().forEach(parameter -> Scope.adopt(parameter.value()));
       return layer;
     }
 

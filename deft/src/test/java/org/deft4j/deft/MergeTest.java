@@ -62,6 +62,7 @@ class MergeTest {
         assertTrue(first.isAttached() && second.isAttached());
         unmerged.assertNear(Dense.of(model.query.forward(x)), 0, "unmerged");
       }
+      model.close();
     }
   }
 

@@ -19,6 +19,8 @@ final class TwoLayers extends Module {
       set(feedForward, Dense.normal(seed + 1, in, out), type);
       feedForward.bias().set(Scope.release(Tensor.zeros(type == DType.F64 ? DType.F64 : DType.F32, in)));
     }
+    // A test's scope closes what the test does not.
+    parameters().values().forEach(parameter -> Scope.adopt(parameter.value()));
   }
 
   private static void set(Linear layer, Dense weight, DType type) {

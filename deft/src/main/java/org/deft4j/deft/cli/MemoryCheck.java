@@ -59,7 +59,10 @@ record MemoryCheck(MemoryPlan plan, long java, long budget, long machine) {
     lines().forEach(line -> text.append("\n  ").append(line));
     List<String> helps = new ArrayList<>();
     for (Remedy remedy : remedies.get()) {
-      helps.add(remedy.option + " (" + MemoryPool.describe(MemoryPlan.of(remedy.model, remedy.run).reserved()) + ")");
+      long then = MemoryPlan.of(remedy.model, remedy.run).reserved();
+      if (then < plan.reserved()) {
+        helps.add(remedy.option + " (" + MemoryPool.describe(then) + ")");
+      }
     }
     if (plan.reserved() > budget) {
       helps.add("a larger budget (DEFT_JAVA_OPTS=-Ddeft4j.memory=BYTES)");

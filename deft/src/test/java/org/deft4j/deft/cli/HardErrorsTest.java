@@ -37,7 +37,7 @@ class HardErrorsTest {
   @TempDir
   Path folder;
 
-  private final Path model = Fixtures.folders("sd").getFirst();
+  private final Path model = Fixtures.models().getFirst();
   private final Path photos = Path.of(System.getProperty("deft4j.root", "..")).resolve("deft/src/demo/photos");
   private final Path out = Path.of("run");
 

@@ -33,17 +33,17 @@ class PlanTest {
 
   private final Path photos = Path.of(System.getProperty("deft4j.root", "..")).resolve("deft/src/demo/photos");
 
-  private static String model(String family) {
-    return Fixtures.folders(family).getFirst().toString();
+  private static String sdxl() {
+    return Fixtures.folders("sdxl").getFirst().toString();
   }
 
-  private String[] train(String family, String... more) {
-    return join(List.of("train", "--model", model(family), "--data", photos.toString(), "--prompt", "a toy", "--rank", "2",
+  private String[] train(String... more) {
+    return join(List.of("train", "--model", sdxl(), "--data", photos.toString(), "--prompt", "a toy", "--rank", "2",
         "--size", "64", "--seed", "5", "--out", folder.resolve("run").toString()), more);
   }
 
-  private String[] generate(String family, String... more) {
-    return join(List.of("generate", "--model", model(family), "--prompt", "a toy", "--width", "64", "--height", "96", "--seed",
+  private String[] generate(String model, String... more) {
+    return join(List.of("generate", "--model", model, "--prompt", "a toy", "--width", "64", "--height", "96", "--seed",
         "5", "--out", folder.resolve("picture.png").toString()), more);
   }
 
@@ -77,10 +77,12 @@ class PlanTest {
 
   @Test
   void tensorsTakeToTheByteWhatThePlanSays() {
-    String[] sampling = generate("sd", "--steps", "3", "--scheduler", "dpmpp_2m");
-    assertEquals(planned(sampling), taken(sampling));
+    for (Path model : Fixtures.models()) {
+      String[] sampling = generate(model.toString(), "--steps", "3", "--scheduler", "dpmpp_2m");
+      assertEquals(planned(sampling), taken(sampling), model.toString());
+    }
     for (String way : List.of("--checkpointing", "--method=para")) {
-      String[] training = train("sdxl", "--steps", "3", "--accumulate", "2", way);
+      String[] training = train("--steps", "3", "--accumulate", "2", way);
       assertEquals(planned(training), taken(training), way);
     }
   }
@@ -91,7 +93,7 @@ class PlanTest {
 
   @Test
   void aPlanOfATraining() throws IOException {
-    JsonObject plan = plan(train("sdxl", "--steps", "7", "--batch", "2"));
+    JsonObject plan = plan(train("--steps", "7", "--batch", "2"));
     assertEquals(List.of("text_encoder", "text_encoder_2", "unet", "vae"),
         plan.requireObjects("parts").stream().map(part -> part.requireString("part")).toList());
     assertTrue(plan.requireObjects("parts").stream().allMatch(part -> part.requireString("types").equals("F32")
@@ -108,7 +110,7 @@ class PlanTest {
         memory.requireObjects("phases").stream().map(phase -> phase.requireString("phase")).toList());
     long users = memory.requireObjects("users").stream().mapToLong(user -> user.requireLongInteger("bytes")).sum();
     assertEquals((double) memory.requireLongInteger("tensors"), (double) users, 0.02 * users, "the users add up to all");
-    Terminal text = Terminal.run(join(List.of(train("sdxl", "--steps", "7")), "--dry-run"));
+    Terminal text = Terminal.run(join(List.of(train("--steps", "7")), "--dry-run"));
     assertEquals(0, text.status());
     assertTrue(text.out().contains("weights of unet") && text.out().contains("it fits"), text.out());
     assertEquals(List.of(), left(), "nothing is written");
@@ -120,18 +122,20 @@ class PlanTest {
     long budget = MemoryPool.cpu().budget();
     MemoryPool.cpu().setBudget(2 << 20);
     try {
-      Terminal training = Terminal.run(train("sdxl", "--batch", "2"));
+      String[] command = train("--batch", "2");
+      command[Arrays.asList(command).indexOf("--size") + 1] = "256";
+      Terminal training = Terminal.run(command);
       assertEquals(3, training.status());
       for (String part : List.of("deft: not enough memory: this takes ", "the budget for tensors is 2.0 MiB", "weights of unet",
-          "activations", "--checkpointing (", "--batch 1 (", "--weights bf16 (", "--size 32 (", "-Ddeft4j.memory")) {
+          "activations", "--checkpointing (", "--batch 1 (", "--weights bf16 (", "--size 128 (", "-Ddeft4j.memory")) {
         assertTrue(training.err().contains(part), "'" + part + "' in: " + training.err());
       }
       assertFalse(training.err().contains("step 1"), training.err());
       assertEquals("", training.out());
-      Terminal sampling = Terminal.run(generate("sd", "--json"));
+      Terminal sampling = Terminal.run(generate(sdxl(), "--json"));
       assertEquals(3, sampling.status());
       assertTrue(sampling.err().contains("--width 32 --height 48 ("), sampling.err());
-      assertEquals(3, Terminal.run(join(List.of(generate("sd")), "--dry-run")).status());
+      assertEquals(3, Terminal.run(join(List.of(generate(sdxl())), "--dry-run")).status());
     } finally {
       MemoryPool.cpu().setBudget(budget);
     }
@@ -157,7 +161,7 @@ class PlanTest {
     Console console = new Console(new PrintStream(OutputStream.nullOutputStream(), false, StandardCharsets.UTF_8), err, false, false);
     Activity activity = new Activity();
     TrainingOptions options = new TrainingOptions(9, 1e-4, 0.1, 1e-4, 1, "constant", 0, 12, 1, false);
-    TrainingRun run = new TrainingRun(new ModelArgument(model("sdxl"), null), photos, "a toy", 64, AdapterConfig.deft(2), options,
+    TrainingRun run = new TrainingRun(new ModelArgument(sdxl(), null), photos, "a toy", 64, AdapterConfig.deft(2), options,
         1, folder.resolve("run"));
     try {
       MemoryException error = assertThrows(MemoryException.class,

@@ -23,7 +23,7 @@ record ProgramRun(int status, String output, String messages, double seconds, lo
     Path java = Path.of(System.getProperty("java.home"), "bin", "java");
     List<String> command = new ArrayList<>(List.of(java.toString()));
     command.addAll(List.of(System.getProperty("deft4j.jvm").split(" ")));
-    command.addAll(List.of("-XX:+UseSerialGC", "-Xmn64m", "-Djava.awt.headless=true", "-cp",
+    command.addAll(List.of("-XX:+UseSerialGC", "-Xmn16m", "-Djava.awt.headless=true", "-cp",
         System.getProperty("java.class.path"), "org.deft4j.deft.cli.Main"));
     command.addAll(List.of(arguments));
     Path output = Files.createTempFile(folder, "output", ".txt");

@@ -28,18 +28,18 @@ class PredictionTest {
 
   @TestFactory
   Stream<DynamicTest> theMostThatIsResidentIsWithinATenthOfThePrediction() {
-    return Stream.of("sd", "sdxl").flatMap(family -> Stream.of(generate(family, "128", "4"), generate(family, "256", "20"),
-        train(family, "64", "5"), train(family, "128", "40", "--checkpointing"))
+    return Fixtures.models().stream().flatMap(model -> Stream.of(generate(model, "128", "4"), generate(model, "256", "20"),
+        train(model, "64", "5"), train(model, "128", "40", "--checkpointing"))
         .map(command -> DynamicTest.dynamicTest(String.join(" ", command), () -> check(command))));
   }
 
-  private List<String> generate(String family, String size, String steps) {
-    return List.of("generate", "--model", Fixtures.folders(family).getFirst().toString(), "--prompt", "a toy", "--width", size,
+  private List<String> generate(Path model, String size, String steps) {
+    return List.of("generate", "--model", model.toString(), "--prompt", "a toy", "--width", size,
         "--height", size, "--steps", steps, "--seed", "1", "--out", folder.resolve("picture.png").toString());
   }
 
-  private List<String> train(String family, String size, String steps, String... more) {
-    List<String> command = new ArrayList<>(List.of("train", "--model", Fixtures.folders(family).getFirst().toString(), "--data",
+  private List<String> train(Path model, String size, String steps, String... more) {
+    List<String> command = new ArrayList<>(List.of("train", "--model", model.toString(), "--data",
         photos.toString(), "--prompt", "a toy", "--size", size, "--steps", steps, "--seed", "1", "--out",
         folder.resolve("run").toString()));
     command.addAll(Arrays.asList(more));

@@ -7,7 +7,7 @@ import java.util.stream.IntStream;
 
 /**
  * An array for packed panels on loan, so that a product allocates nothing it has had before: close it, and the next may have
- * it. There are few (some for each product under way) of at most 16 MiB; the garbage collector may take those that lie idle
+ * it. There are few (some for each product under way) of at most 32 MiB; the garbage collector may take those that lie idle
  * when the heap is short.
  */
 final class Buffer implements AutoCloseable {

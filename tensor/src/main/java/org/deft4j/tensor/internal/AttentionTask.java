@@ -26,8 +26,8 @@ import org.deft4j.tensor.Threads;
  */
 final class AttentionTask {
   /**
-   * Queries or keys in a block; part of the definition of the result's bits. Whole tiles of 14 and of 6 rows fill it, and strips of
-   * 8, 16 and 32 do not cross its border, so that causal attention leaves out whole blocks for all of a strip.
+   * Queries or keys in a block; part of the definition of the result's bits. Strips of 8, 16 and 32 do not cross its
+   * border, so that causal attention leaves out whole blocks for all of a strip.
    */
   static final int BLOCK = ScalarAttention.BLOCK;
 

@@ -11,12 +11,12 @@ package org.deft4j.tensor.internal;
  * @param count how many panels
  */
 record Cut(long lines, int size, int pitch, long wide, long count) {
-  /** Rows: as many wide tiles as fit; a rest of up to 12 is cheaper in narrow ones. */
+  /** Rows: as many wide tiles as fit; a rest that a narrow one holds is cheaper there. */
   static Cut rows(long lines) {
     int size = RegisterTile.WIDE;
-    long rest = RegisterTile.HAS_WIDE ? lines % size : lines;
     long wide = RegisterTile.HAS_WIDE ? lines / size : 0;
-    if (rest == size - 1) {
+    long rest = lines - wide * size;
+    if (RegisterTile.HAS_WIDE && rest > RegisterTile.NARROW) {
       wide++;
       rest = 0;
     }

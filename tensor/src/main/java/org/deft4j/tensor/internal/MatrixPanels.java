@@ -15,9 +15,9 @@ import org.deft4j.tensor.DType;
 record MatrixPanels(MemorySegment memory, DType type, long offset, long[] sizes, long[] steps, long kStep)
     implements Panels {
   /** Elements of a line that are copied before they are turned. */
-  private static final int STRETCH = 256;
+  private static final int STRETCH = 512;
   /** Rows of adjacent lines that are read at a time. */
-  private static final int ROWS = 8;
+  private static final int ROWS = 32;
 
   /** Neighbouring dimensions that one step walks through become one dimension. */
   MatrixPanels {
@@ -92,27 +92,35 @@ record MatrixPanels(MemorySegment memory, DType type, long offset, long[] sizes,
     }
   }
 
-  /** Lines side by side in memory: each k is a short copy. */
+  /** Lines side by side in memory: each k is a short copy, of whole vectors where memory does not end before. */
   private void copyRows(long from, long fromStep, int lines, int depth, float[] to, int at, int pitch) {
     int whole = (lines + Simd.LANES - 1) / Simd.LANES * Simd.LANES;
     boolean mayReadOn = from + (depth - 1L) * fromStep + (long) whole * type.bytes() <= memory.byteSize();
-    int count = mayReadOn ? whole : lines;
-    if (count == RegisterTile.WIDTH && type == DType.F32) {
-      for (int k = 0; k < depth; k++) {
-        Simd.load(memory, from + k * fromStep).intoArray(to, at + k * pitch);
-        Simd.load(memory, from + k * fromStep + Simd.BYTES).intoArray(to, at + k * pitch + Simd.LANES);
-      }
-      return;
-    }
-    if (count == RegisterTile.WIDTH && type == DType.BF16) {
-      for (int k = 0; k < depth; k++) {
-        HalfFloats.bf16(memory, from + k * fromStep).intoArray(to, at + k * pitch);
-        HalfFloats.bf16(memory, from + k * fromStep + Simd.BYTES / 2).intoArray(to, at + k * pitch + Simd.LANES);
+    if (mayReadOn && type != DType.F16) {
+      for (int i = 0; i < whole; i += Simd.LANES) {
+        if (type == DType.F32) {
+          copyVectors(from + (long) i * Float.BYTES, fromStep, depth, to, at + i, pitch);
+        } else {
+          copyHalves(from + (long) i * Short.BYTES, fromStep, depth, to, at + i, pitch);
+        }
       }
       return;
     }
     for (int k = 0; k < depth; k++) {
-      HalfFloats.copy(type, memory, from + k * fromStep, count, to, at + k * pitch);
+      HalfFloats.copy(type, memory, from + k * fromStep, mayReadOn ? whole : lines, to, at + k * pitch);
+    }
+  }
+
+  private void copyVectors(long from, long fromStep, int depth, float[] to, int at, int pitch) {
+    for (int k = 0; k < depth; k++) {
+      Simd.load(memory, from + k * fromStep).intoArray(to, at + k * pitch);
+    }
+  }
+
+  /** From BF16. */
+  private void copyHalves(long from, long fromStep, int depth, float[] to, int at, int pitch) {
+    for (int k = 0; k < depth; k++) {
+      HalfFloats.bf16(memory, from + k * fromStep).intoArray(to, at + k * pitch);
     }
   }
 }

@@ -28,7 +28,7 @@ import org.deft4j.tensor.Threads;
  * done.
  */
 final class Product {
-  /** The most k per block: a panel of 14 rows then has 32 KiB, the size of the first-level cache. */
+  /** The most k per block: a panel of rows then has 32 KiB, the size of the first-level cache. */
   private static final int DEPTH = 512;
   /** Floats of packed panels that share the last cache. */
   private static final long SHARED = 1 << 22;
@@ -188,10 +188,10 @@ final class Product {
       return Math.min(own.count(), small ? wanted : even);
     }
 
-    /** Floats for the tiles of a group, if they have to wait for another block of k; else for one tile. */
+    /** Floats for the tiles of a group, if they have to wait for another block of k, else for one tile; and to read ahead of the last. */
     private long tileFloats(long groups) {
       long tiles = k1 - k0 > block ? pieces(own.count(), groups) * (to - from) : 1;
-      return Buffer.START + (tiles * RegisterTile.WIDE + 1) * WIDTH;
+      return Buffer.START + (tiles * RegisterTile.WIDE + 1) * WIDTH + block;
     }
 
     int depth(long k) {
@@ -251,29 +251,35 @@ final class Product {
           side.packAll(cut, first, end, k, depth, own.floats, room.floats);
         }
         int at = Buffer.START;
+        int step = waits ? RegisterTile.WIDE * WIDTH : 0;
         for (long panel = piece.from; panel < piece.to; panel++) {
           int sharedAt = piece.at(panel, k);
+          // Panels lie one after another, so the next begins where this one ends.
+          int ahead = sharedAt + piece.shared.pitch(panel) * depth;
           for (long mine = first; mine < end; mine++) {
             int ownAt = Buffer.START + (int) (cut.before(mine) - cut.before(first)) * depth;
+            int next = ahead + RegisterTile.AHEAD * depth <= shared.length ? ahead : sharedAt;
             if (leftShared) {
-              tile(panel, shared, sharedAt, mine, own.floats, ownAt, k, depth, at);
+              tile(panel, shared, sharedAt, mine, own.floats, ownAt, k, depth, at, next, at + step);
             } else {
-              tile(mine, own.floats, ownAt, panel, shared, sharedAt, k, depth, at);
+              tile(mine, own.floats, ownAt, panel, shared, sharedAt, k, depth, at, next, at + step);
             }
-            at += waits ? RegisterTile.WIDE * WIDTH : 0;
+            ahead += RegisterTile.AHEAD * depth;
+            at += step;
           }
         }
       }
     }
 
-    /** One block of k for one tile of C, which waits at {@code at}. */
-    private void tile(long rowPanel, float[] a, int aAt, long columnPanel, float[] b, int bAt, long k, int depth, int at) {
+    /** One block of k for one tile of C, which waits at {@code at}; some of the shared panel to come, and of the next tile, is read ahead. */
+    private void tile(long rowPanel, float[] a, int aAt, long columnPanel, float[] b, int bAt, long k, int depth, int at, int next,
+        int nextTile) {
       boolean first = k == piece.k0;
       boolean last = k + depth == piece.k1;
       if (first && k > 0) {
         exchange(rowPanel, columnPanel, at, false);
       }
-      RegisterTile.run(rows.room(rowPanel), a, aAt, b, bAt, depth, tiles.floats, at, k == 0);
+      RegisterTile.run(rows.room(rowPanel), a, aAt, b, bAt, depth, tiles.floats, at, k == 0, shared, next, nextTile);
       if (last) {
         if (bias != null && piece.k1 == Product.this.k) {
           addBias(rowPanel, columnPanel, at);

@@ -14,27 +14,30 @@ import static jdk.incubator.vector.FloatVector.fromArray;
  *                      k=0  [ b_0 ............ b_31 ]
  *                      k=1  [ b_0 ............ b_31 ]
  *   A panel: depth x pitch             |
- *   k=0 [ a_0 a_1 .. a_13 - - ]        v             for every k:  C[i][:] = fma(a_i, B[k][:], C[i][:])
- *   k=1 [ a_0 a_1 .. a_13 - - ] ->  C tile
+ *   k=0 [ a_0 a_1 .. a_12 - - ]        v             for every k:  C[i][:] = fma(a_i, B[k][:], C[i][:])
+ *   k=1 [ a_0 a_1 .. a_12 - - ] ->  C tile
  * </pre>
  *
  * <p>A fused multiply-add takes 4 cycles and one or two start in each, so at least 8 independent accumulators are needed;
- * more rows mean fewer loads for each of them. With 32 vector registers 14 rows x 2 vectors leave room for the two
- * vectors of B and the spread element of A; with 16 registers 6 rows x 2 do. The narrow tile serves the last rows on
- * every machine.
+ * more rows mean fewer loads for each of them. With 32 vector registers 13 rows x 2 vectors leave room for the two
+ * vectors of B and for some spread elements of A at a time, which the compiler likes to load together (with 14 rows it then keeps
+ * some of the tile in memory, or does not, as it happens to be compiled); with 16 registers 6 rows x 2 do. The narrow tile serves the
+ * last rows on every machine.
  *
  * <p>All three are arrays: on them the compiler proves the indices of the whole loop at once, and neither of its stages
  * runs out of nodes. Memory segments are as fast when all goes well, but spill half of the tile when it does not.
  */
 final class RegisterTile {
   /** Rows of the wide and of the narrow tile. */
-  static final int WIDE = 14;
+  static final int WIDE = 13;
   static final int NARROW = 6;
   /** Columns of a tile: two vectors. */
   static final int WIDTH = 2 * Simd.LANES;
   /** Floats from one k to the next in a panel of A: whole vectors, so that packing may store whole vectors. */
   static final int WIDE_PITCH = 16;
   static final int NARROW_PITCH = Math.max(8, Simd.LANES);
+  /** Floats of the next panel that are read ahead in each step. */
+  static final int AHEAD = 2;
   /** Whether this processor has registers for the wide tile; those with 512-bit vectors and those of ARM have 32. */
   static final boolean HAS_WIDE = Simd.LANES == 16 || System.getProperty("os.arch").equals("aarch64");
 
@@ -48,14 +51,28 @@ final class RegisterTile {
    * side in {@code c}. The chain of each element starts from what C holds (or from 0), and runs over k ascending.
    */
   static void run(int rows, float[] a, int aAt, float[] b, int bAt, int depth, float[] c, int cAt, boolean first) {
-    if (rows == WIDE) {
-      wide(a, aAt, b, bAt, depth, c, cAt, first);
-    } else {
-      narrow(a, aAt, b, bAt, depth, c, cAt, first);
-    }
+    run(rows, a, aAt, b, bAt, depth, c, cAt, first, a, aAt, cAt);
   }
 
-  private static void wide(float[] a, int aAt, float[] b, int bAt, int depth, float[] c, int cAt, boolean first) {
+  /**
+   * The same, and reads ahead what the next tiles will want, a little of it beside each step: {@link #AHEAD} floats a step of
+   * {@code next} from {@code nextAt} on, and one of {@code c} from {@code nextC} on. A panel or a tile that no cache near by holds would
+   * stop the first multiplications that need it; these reads fall into the shadow of multiplications that do not. Both places must have
+   * room for all steps.
+   *
+   * @return what was read ahead, in no useful form: that the reads have a result keeps the compiler from dropping them
+   */
+  static int run(int rows, float[] a, int aAt, float[] b, int bAt, int depth, float[] c, int cAt, boolean first, float[] next, int nextAt,
+      int nextC) {
+    if (rows == WIDE) {
+      return wide(a, aAt, b, bAt, depth, c, cAt, first, next, nextAt, nextC);
+    }
+    narrow(a, aAt, b, bAt, depth, c, cAt, first);
+    return 0;
+  }
+
+  private static int wide(float[] a, int aAt, float[] b, int bAt, int depth, float[] c, int cAt, boolean first, float[] next, int nextAt,
+      int nextC) {
     FloatVector c0l;
     FloatVector c0r;
     FloatVector c1l;
@@ -82,8 +99,6 @@ final class RegisterTile {
     FloatVector c11r;
     FloatVector c12l;
     FloatVector c12r;
-    FloatVector c13l;
-    FloatVector c13r;
     if (first) {
       FloatVector zero = FloatVector.zero(S);
       c0l = zero;
@@ -112,8 +127,6 @@ final class RegisterTile {
       c11r = zero;
       c12l = zero;
       c12r = zero;
-      c13l = zero;
-      c13r = zero;
     } else {
       c0l = fromArray(S, c, cAt + 0 * L);
       c0r = fromArray(S, c, cAt + 1 * L);
@@ -141,10 +154,10 @@ final class RegisterTile {
       c11r = fromArray(S, c, cAt + 23 * L);
       c12l = fromArray(S, c, cAt + 24 * L);
       c12r = fromArray(S, c, cAt + 25 * L);
-      c13l = fromArray(S, c, cAt + 26 * L);
-      c13r = fromArray(S, c, cAt + 27 * L);
     }
+    int read = 0;
     for (int k = 0; k < depth; k++) {
+      read ^= Float.floatToRawIntBits(next[nextAt + AHEAD * k]) ^ Float.floatToRawIntBits(c[nextC + k]);
       int kb = bAt + k * WIDTH;
       int ka = aAt + k * WIDE_PITCH;
       FloatVector l = fromArray(S, b, kb);
@@ -188,9 +201,6 @@ final class RegisterTile {
       x = broadcast(S, a[ka + 12]);
       c12l = x.fma(l, c12l);
       c12r = x.fma(r, c12r);
-      x = broadcast(S, a[ka + 13]);
-      c13l = x.fma(l, c13l);
-      c13r = x.fma(r, c13r);
     }
     c0l.intoArray(c, cAt + 0 * L);
     c0r.intoArray(c, cAt + 1 * L);
@@ -218,8 +228,7 @@ final class RegisterTile {
     c11r.intoArray(c, cAt + 23 * L);
     c12l.intoArray(c, cAt + 24 * L);
     c12r.intoArray(c, cAt + 25 * L);
-    c13l.intoArray(c, cAt + 26 * L);
-    c13r.intoArray(c, cAt + 27 * L);
+    return read;
   }
 
   private static void narrow(float[] a, int aAt, float[] b, int bAt, int depth, float[] c, int cAt, boolean first) {

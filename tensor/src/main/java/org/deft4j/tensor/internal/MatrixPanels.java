@@ -73,6 +73,11 @@ record MatrixPanels(MemorySegment memory, DType type, long offset, long[] sizes,
       copyRows((start(line) + k * kStep) * bytes, kStep * bytes, lines, depth, to, at, pitch);
       return;
     }
+    int inner = sizes.length - 1;
+    if (kStep == 1 && type == DType.F32 && line % sizes[inner] + lines <= sizes[inner]) {
+      TransposeMemory.lines(memory, bytes * (start(line) + k), bytes * steps[inner], lines, depth, to, at, pitch);
+      return;
+    }
     if (kStep == 1) {
       // A short stretch of every line at a time, which stays in the first-level cache until it is turned.
       for (int j = 0; j < depth; j += STRETCH) {

@@ -18,13 +18,13 @@ interface Panels {
     return Integer.MAX_VALUE;
   }
 
-  /** Packs the panels {@code first .. end} of {@code cut}, one after the other from {@link Buffer#START} on. */
-  default void packAll(Cut cut, long first, long end, long k, int depth, float[] to, float[] room) {
+  /** Packs the panels {@code first .. end} of {@code cut}, one after the other from {@code start} on. */
+  default void packAll(Cut cut, long first, long end, long k, int depth, float[] to, int start, float[] room) {
     for (int j = 0; j < depth;) {
       int count = (int) Math.min(depth - j, stretch() - (k + j) % stretch());
       for (long panel = first; panel < end; panel++) {
         int pitch = cut.pitch(panel);
-        int at = Buffer.START + (int) (cut.before(panel) - cut.before(first)) * depth + j * pitch;
+        int at = start + (int) (cut.before(panel) - cut.before(first)) * depth + j * pitch;
         pack(cut.start(panel), cut.lines(panel), k + j, count, to, at, pitch, room);
       }
       j += count;

@@ -33,10 +33,10 @@ final class Product {
   /** Floats of packed panels that share the last cache. */
   private static final long SHARED = 1 << 22;
   /**
-   * Floats of a group of panels of one thread: half of a second-level cache. Each shared panel comes from the last cache once for
-   * each group, and takes twice the time of its multiplication by one panel there and then.
+   * The most floats of a group of panels of one thread: some half of a second-level cache. Each shared panel comes from the last cache or
+   * from memory once for each group.
    */
-  private static final int GROUP = 1 << 17;
+  private static final int GROUP = 5 << 15;
   /** Floats of working memory that every packing may count on. */
   private static final long ROOM = 1 << 12;
   /** Multiplications that one thread does in some 30 microseconds. */
@@ -180,12 +180,19 @@ final class Product {
       return small ? items : Math.max(1, items / ((long) PACKINGS_PER_THREAD * Threads.count()));
     }
 
-    /** How many groups the own panels form: small enough for the cache, and the same number for each thread. */
+    /**
+     * How many groups the own panels form: small enough for the cache, the same number for each thread, and large enough to read a shared
+     * panel ahead while the one before it is in use.
+     */
     private long groups() {
       long most = Math.max(1, GROUP / (block * own.pitch(0)));
-      long wanted = Math.max(pieces(own.count(), most), small ? 1 : (long) GROUPS_PER_THREAD * Threads.count());
-      long even = pieces(wanted, Threads.count()) * Threads.count();
-      return Math.min(own.count(), small ? wanted : even);
+      long fewest = pieces(own.count(), most);
+      if (small) {
+        return fewest;
+      }
+      long large = own.count() * RegisterTile.AHEAD / shared.pitch(0);
+      long wanted = Math.clamp(large, Threads.count(), (long) GROUPS_PER_THREAD * Threads.count());
+      return Math.min(own.count(), pieces(Math.max(fewest, wanted), Threads.count()) * Threads.count());
     }
 
     /** Floats for the tiles of a group, if they have to wait for another block of k, else for one tile; and to read ahead of the last. */
@@ -203,14 +210,17 @@ final class Product {
       return Buffer.START + (int) ((k - k0) * perK + (shared.before(panel) - shared.before(from)) * depth(k));
     }
 
+    /** Packs the items {@code first .. end}: the panels of one block of k after another. */
     private void packShared(long first, long end, float[] packed) {
       Panels side = leftShared ? left : right;
+      long panels = to - from;
       try (Buffer room = Buffer.of(room())) {
-        for (long i = first; i < end && k0 < k1; i++) {
-          long panel = from + i % (to - from);
-          long k = k0 + i / (to - from) * block;
-          side.pack(shared.start(panel), shared.lines(panel), k, depth(k), packed, at(panel, k), shared.pitch(panel),
-              room.floats);
+        for (long i = first; i < end && k0 < k1;) {
+          long panel = from + i % panels;
+          long last = Math.min(to, panel + end - i);
+          long k = k0 + i / panels * block;
+          side.packAll(shared, panel, last, k, depth(k), packed, at(panel, k), room.floats);
+          i += last - panel;
         }
       }
     }
@@ -248,7 +258,7 @@ final class Product {
       for (long k = piece.k0; k == piece.k0 || k < piece.k1; k += block) {
         int depth = piece.depth(k);
         if (depth > 0) {
-          side.packAll(cut, first, end, k, depth, own.floats, room.floats);
+          side.packAll(cut, first, end, k, depth, own.floats, Buffer.START, room.floats);
         }
         int at = Buffer.START;
         int step = waits ? RegisterTile.WIDE * WIDTH : 0;

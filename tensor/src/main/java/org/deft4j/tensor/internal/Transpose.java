@@ -14,14 +14,14 @@ final class Transpose {
   private static final int LANES = Simd.LANES;
 
   /** For each step, where the lanes of the upper line (LOW) and of the lower line (HIGH) come from; +LANES: the other. */
-  private static final IntVector LOW8 = low(8);
-  private static final IntVector HIGH8 = high(8);
-  private static final IntVector LOW4 = low(4);
-  private static final IntVector HIGH4 = high(4);
-  private static final IntVector LOW2 = low(2);
-  private static final IntVector HIGH2 = high(2);
-  private static final IntVector LOW1 = low(1);
-  private static final IntVector HIGH1 = high(1);
+  static final IntVector LOW8 = low(8);
+  static final IntVector HIGH8 = high(8);
+  static final IntVector LOW4 = low(4);
+  static final IntVector HIGH4 = high(4);
+  static final IntVector LOW2 = low(2);
+  static final IntVector HIGH2 = high(2);
+  static final IntVector LOW1 = low(1);
+  static final IntVector HIGH1 = high(1);
 
   private Transpose() {}
 

@@ -38,7 +38,7 @@ final class TransposeMemory {
   }
 
   private static IntVector line(MemorySegment from, long start, long step, int index) {
-    return IntVector.fromMemorySegment(Simd.INTS, from, start + index * step, Simd.ORDER);
+    return IntVector.fromMemorySegment(Simd.INTS, OffHeap.known(from), start + index * step, Simd.ORDER);
   }
 
   /** Line min(i, last), from byte {@code start + i * step}, becomes column i of the rows at {@code at}, {@code at + pitch}, .... */

@@ -7,6 +7,7 @@ import org.deft4j.tensor.Tensor;
 
 import static org.deft4j.tensor.internal.AttentionTask.BLOCK;
 import static org.deft4j.tensor.internal.AttentionTask.WIDTH;
+import static org.deft4j.tensor.internal.Buffer.START;
 
 /**
  * The gradients of attention, from scores computed anew: with {@code p = e^(score - lse)}, {@code dp = do v^T},
@@ -34,40 +35,43 @@ final class AttentionBackward {
   private final Tensor q;
   private final Tensor k;
   private final Tensor v;
+  private final Tensor o;
+  private final Tensor lse;
   private final Tensor dq;
   private final Tensor dk;
   private final Tensor dv;
   private final int width;
+  private final int pitch;
   private final Cut columnCut;
   /** Floats of a strip of a gradient. */
   private final int sumFloats;
   private final int queryBlocks;
+  private final int keyBlocks;
   private final int groups;
-  /** For each query of each head lse, and after them all delta. */
-  private final float[] statistics;
-  private final int deltas;
   /** Blocks of queries that each task has done. */
   private final AtomicIntegerArray progress;
-  /** The sums of dq of each head that is under way. */
+  /** The sums of dq of each head that is under way, where several tasks add to them. */
   private final Buffer[] queryGradients;
 
-  AttentionBackward(AttentionTask task, Tensor[] in, Tensor[] out, float[] statistics) {
+  AttentionBackward(AttentionTask task, Tensor[] in, Tensor[] out) {
     this.task = task;
     this.dO = in[0];
     this.q = in[1];
     this.k = in[2];
     this.v = in[3];
+    this.o = in[4];
+    this.lse = in[5];
     this.dq = out[0];
     this.dk = out[1];
     this.dv = out[2];
     this.width = task.width;
+    this.pitch = HeadRows.pitch(width);
     this.columnCut = Cut.rows(width);
     this.sumFloats = AttentionTask.stripFloats(columnCut);
     this.queryBlocks = blocks(task.queries);
-    this.groups = Math.max(1, Math.ceilDiv(blocks(task.keys), Math.max(1, GROUP / (4 * BLOCK * Math.max(1, width)))));
-    this.statistics = statistics;
+    this.keyBlocks = blocks(task.keys);
+    this.groups = Math.max(1, Math.ceilDiv(keyBlocks, Math.max(1, GROUP / (4 * BLOCK * Math.max(1, width)))));
     int heads = Math.toIntExact(q.size(0) * task.heads);
-    this.deltas = heads * task.queries;
     this.progress = new AtomicIntegerArray(heads * groups);
     this.queryGradients = new Buffer[heads];
   }
@@ -76,14 +80,13 @@ final class AttentionBackward {
     return Math.ceilDiv(length, BLOCK);
   }
 
-  /** Computes all gradients, once the statistics are there. */
+  /** Computes all gradients. */
   void run() {
     Parallel.forRange(progress.length(), 1, (from, to) -> {
       for (int i = (int) from; i < to; i++) {
         int group = i % groups;
-        int keyBlocks = blocks(task.keys);
         try (Group work = new Group(i / groups, keyBlocks * group / groups, keyBlocks * (group + 1) / groups)) {
-          work.run(i, group == 0, group == groups - 1);
+          work.run(i);
         } finally {
           // Even if it failed: nobody may wait for it.
           progress.set(i, Integer.MAX_VALUE);
@@ -92,40 +95,21 @@ final class AttentionBackward {
     });
   }
 
-  /** Fills the statistics of some strips. Where lse is minus infinity any finite number does: e^(-infinity - 0) = 0. */
-  void prepare(Tensor o, Tensor lse, long head, int first, int end) {
-    long[] steps = lse.strides();
-    try (Buffer strips = Buffer.of(2L * width * WIDTH); Buffer room = Buffer.of((long) WIDTH * (width + LANES))) {
-      float[] values = strips.floats;
-      for (int s = first; s < end; s++) {
-        int at = Math.toIntExact(head * task.queries) + s * WIDTH;
-        int lanes = Math.min(WIDTH, task.queries - s * WIDTH);
-        if (width > 0) {
-          task.rows(dO, head).pack((long) s * WIDTH, lanes, 0, width, values, 0, WIDTH, room.floats);
-          task.rows(o, head).pack((long) s * WIDTH, lanes, 0, width, values, width * WIDTH, WIDTH, room.floats);
-        }
-        for (int i = 0; i < WIDTH; i += LANES) {
-          FloatVector delta = FloatVector.zero(Simd.FLOATS);
-          for (int d = 0; d < width; d++) {
-            delta = FloatVector.fromArray(Simd.FLOATS, values, d * WIDTH + i)
-                .fma(FloatVector.fromArray(Simd.FLOATS, values, (width + d) * WIDTH + i), delta);
-          }
-          delta.intoArray(room.floats, i);
-        }
-        System.arraycopy(room.floats, 0, statistics, deltas + at, lanes);
-        for (int i = 0; i < lanes; i++) {
-          float value = lse.memory().getAtIndex(Simd.F32, task.start(lse, head) + ((long) s * WIDTH + i) * steps[2]);
-          statistics[at + i] = value == Float.NEGATIVE_INFINITY ? 0f : value;
-        }
-      }
-    }
-  }
-
   /** Scores become p, and dp becomes ds, in one vector. */
   private static void differentiate(float[] scores, float[] dp, int at, FloatVector lse, FloatVector delta) {
     FloatVector p = MathVector.expOrZero(FloatVector.fromArray(Simd.FLOATS, scores, at).sub(lse));
     p.intoArray(scores, at);
     p.mul(FloatVector.fromArray(Simd.FLOATS, dp, at).sub(delta)).intoArray(dp, at);
+  }
+
+  /** {@code to_i = sum_d a_di b_di}, a chain over d, in one vector of lanes. */
+  private static void dots(float[] a, float[] b, int at, int pitch, int depth, float[] to, int toAt) {
+    FloatVector sum = FloatVector.zero(Simd.FLOATS);
+    for (int d = 0; d < depth; d++) {
+      FloatVector x = FloatVector.fromArray(Simd.FLOATS, a, at + d * pitch);
+      sum = x.fma(FloatVector.fromArray(Simd.FLOATS, b, at + d * pitch), sum);
+    }
+    sum.intoArray(to, toAt);
   }
 
   /** One task: the blocks {@code first .. end} of keys of a head. */
@@ -141,103 +125,138 @@ final class AttentionBackward {
     final Buffer keySums;
     final Buffer valueSums;
     /** Left sides, of one block of queries: scale q, do, and both turned. */
-    final Buffer query = Buffer.of(AttentionTask.packedFloats(Cut.rows(BLOCK), width));
-    final Buffer upstream = Buffer.of(AttentionTask.packedFloats(Cut.rows(BLOCK), width));
-    final Buffer queryColumns = Buffer.of(AttentionTask.packedFloats(columnCut, BLOCK));
-    final Buffer upstreamColumns = Buffer.of(AttentionTask.packedFloats(columnCut, BLOCK));
+    final Buffer query = Buffer.of(START + AttentionTask.packedFloats(Cut.rows(BLOCK), width));
+    final Buffer upstream = Buffer.of(START + AttentionTask.packedFloats(Cut.rows(BLOCK), width));
+    final Buffer queryColumns = Buffer.of(START + AttentionTask.packedFloats(columnCut, BLOCK));
+    final Buffer upstreamColumns = Buffer.of(START + AttentionTask.packedFloats(columnCut, BLOCK));
+    /** lse and delta of the block of queries. */
+    final float[] shifts = new float[BLOCK];
+    final float[] deltas = new float[BLOCK + RegisterTile.WIDTH];
     /** Scores, then p; dp, then ds: a block of queries by a strip of keys. */
-    final Buffer p = Buffer.of(AttentionTask.stripFloats(Cut.rows(BLOCK)));
-    final Buffer ds = Buffer.of(AttentionTask.stripFloats(Cut.rows(BLOCK)));
+    final Buffer p = Buffer.of(START + AttentionTask.stripFloats(Cut.rows(BLOCK)));
+    final Buffer ds = Buffer.of(START + AttentionTask.stripFloats(Cut.rows(BLOCK)));
     /** ds^T, right sides: for each strip of queries a block of keys. */
-    final Buffer turned = Buffer.of((long) BLOCK * BLOCK);
-    final Buffer room = Buffer.of((long) WIDTH * (Math.max(width, BLOCK) + LANES));
+    final Buffer turned = Buffer.of(START + (long) BLOCK * BLOCK);
+    /** dq of one block of queries, where no other task adds to it. */
+    final Buffer queryGradient = Buffer.of(groups == 1 ? START + (long) STRIPS * sumFloats : 0);
+    final Buffer room = Buffer.of(START + (long) BLOCK * Math.max(pitch, WIDTH) + LANES);
 
     Group(int head, int first, int end) {
       this.head = head;
       this.first = first;
       this.end = end;
       long strips = (long) (end - first) * STRIPS;
-      this.keys = Buffer.of(strips * width * WIDTH);
-      this.values = Buffer.of(strips * width * WIDTH);
-      this.keyColumns = Buffer.of((end - first) * AttentionTask.packedFloats(columnCut, BLOCK));
-      this.keySums = Buffer.of(strips * sumFloats);
-      this.valueSums = Buffer.of(strips * sumFloats);
+      this.keys = Buffer.of(START + strips * width * WIDTH);
+      this.values = Buffer.of(START + strips * width * WIDTH);
+      this.keyColumns = Buffer.of(START + (end - first) * AttentionTask.packedFloats(columnCut, BLOCK));
+      this.keySums = Buffer.of(START + strips * sumFloats);
+      this.valueSums = Buffer.of(START + strips * sumFloats);
     }
 
     @Override
     public void close() {
       for (Buffer buffer : new Buffer[] {keys, values, keyColumns, keySums, valueSums, query, upstream, queryColumns,
-          upstreamColumns, p, ds, turned, room}) {
+          upstreamColumns, p, ds, turned, queryGradient, room}) {
         buffer.close();
       }
     }
 
-    void run(int index, boolean isFirst, boolean isLast) {
+    /** Task {@code index}: waits for the one before where both are of this head. */
+    void run(int index) {
       packKeys();
-      if (isFirst) {
-        int floats = queryBlocks * STRIPS * sumFloats;
-        queryGradients[head] = Buffer.of(floats);
-        Arrays.fill(queryGradients[head].floats, 0, floats, 0f);
+      boolean waits = first > 0;
+      if (groups > 1 && !waits) {
+        queryGradients[head] = Buffer.of(START + (long) queryBlocks * STRIPS * sumFloats);
       }
       // A causal query sees no later key: blocks of queries that lie before all of these keys are left out.
       for (int block = task.causal ? Math.min(first, queryBlocks) : 0; block < queryBlocks; block++) {
         packQueries(block);
-        while (!isFirst && progress.get(index - 1) <= block) {
+        while (waits && progress.get(index - 1) <= block) {
           Thread.onSpinWait();
         }
-        for (int keyBlock = first; keyBlock < (task.causal ? Math.min(end, block + 1) : end); keyBlock++) {
+        int visited = task.causal ? Math.min(keyBlocks, block + 1) : keyBlocks;
+        for (int keyBlock = first; keyBlock < Math.min(end, visited); keyBlock++) {
           multiply(block, keyBlock);
+        }
+        if (visited <= end) {
+          storeQueries(block);
         }
         progress.set(index, block + 1);
       }
       store(keySums, dk);
       store(valueSums, dv);
-      while (!isFirst && progress.get(index - 1) < queryBlocks) {
+      while (waits && progress.get(index - 1) < queryBlocks) {
         Thread.onSpinWait();
       }
-      if (isLast) {
-        try (Buffer sums = queryGradients[head]) {
-          for (int s = 0; s * WIDTH < task.queries; s++) {
-            AttentionTask.multiplyAll(sums.floats, s * sumFloats, width * WIDTH, task.scale);
-            task.store(sums.floats, s * sumFloats, dq, head, s * WIDTH, Math.min(WIDTH, task.queries - s * WIDTH), room.floats);
-          }
-        }
+      if (groups > 1 && end == keyBlocks) {
+        queryGradients[head].close();
       }
     }
 
     private void packKeys() {
-      Panels key = task.rows(k, head);
-      Panels value = task.rows(v, head);
-      int strip = first * STRIPS;
-      for (int s = strip; s < end * STRIPS && s * WIDTH < task.keys && width > 0; s++) {
-        int lanes = Math.min(WIDTH, task.keys - s * WIDTH);
-        key.pack((long) s * WIDTH, lanes, 0, width, keys.floats, (s - strip) * width * WIDTH, WIDTH, room.floats);
-        value.pack((long) s * WIDTH, lanes, 0, width, values.floats, (s - strip) * width * WIDTH, WIDTH, room.floats);
-      }
-      Panels columns = task.columns(k, head);
+      HeadRows key = HeadRows.of(k, head);
+      HeadRows value = HeadRows.of(v, head);
       for (int block = first; block < end; block++) {
-        AttentionTask.packLeft(columns, columnCut, 0, block * (long) BLOCK, count(block, task.keys), keyColumns.floats, columnsAt(block),
-            room.floats);
+        int count = count(block, task.keys);
+        int strip = (block - first) * STRIPS;
+        key.read((long) block * BLOCK, count, 1f, room.floats, START);
+        packStrips(count, keys.floats, strip);
+        AttentionTask.packColumns(columnCut, room.floats, pitch, count, keyColumns.floats, columnsAt(block));
+        value.read((long) block * BLOCK, count, 1f, room.floats, START);
+        packStrips(count, values.floats, strip);
       }
-      int floats = (end - first) * STRIPS * sumFloats;
-      Arrays.fill(keySums.floats, 0, floats, 0f);
-      Arrays.fill(valueSums.floats, 0, floats, 0f);
+      Arrays.fill(keySums.floats, 0f);
+      Arrays.fill(valueSums.floats, 0f);
+    }
+
+    /** Lays the rows that were read out in strips. */
+    private void packStrips(int count, float[] to, int strip) {
+      for (int i = 0; i < count; i += WIDTH) {
+        Transpose.lines(room.floats, START + i * pitch, pitch, Math.min(WIDTH, count - i), width, to,
+            START + (strip + i / WIDTH) * width * WIDTH, WIDTH);
+      }
     }
 
     private int columnsAt(int keyBlock) {
-      return (int) ((keyBlock - first) * AttentionTask.packedFloats(columnCut, BLOCK));
+      return START + (int) ((keyBlock - first) * AttentionTask.packedFloats(columnCut, BLOCK));
     }
 
+    /** Where dq of a block of queries is summed. */
+    private float[] querySums() {
+      return (groups == 1 ? queryGradient : queryGradients[head]).floats;
+    }
+
+    private int querySumsAt(int block) {
+      return START + (groups == 1 ? 0 : block * STRIPS * sumFloats);
+    }
+
+    /** Packs a block of queries with what comes down to them, and computes their delta. */
     private void packQueries(int block) {
       int from = block * BLOCK;
       int count = count(block, task.queries);
       Cut rows = Cut.rows(count);
-      AttentionTask.packLeft(task.rows(q, head), rows, from, 0, width, query.floats, 0, room.floats);
-      AttentionTask.packLeft(task.rows(dO, head), rows, from, 0, width, upstream.floats, 0, room.floats);
-      AttentionTask.packLeft(task.columns(q, head), columnCut, 0, from, count, queryColumns.floats, 0, room.floats);
-      AttentionTask.packLeft(task.columns(dO, head), columnCut, 0, from, count, upstreamColumns.floats, 0, room.floats);
-      AttentionTask.multiplyAll(query.floats, 0, (int) AttentionTask.packedFloats(rows, width), task.scale);
-      AttentionTask.multiplyAll(queryColumns.floats, 0, (int) AttentionTask.packedFloats(columnCut, count), task.scale);
+      // o is needed for delta alone, and lies where q will.
+      HeadRows.of(o, head).read(from, count, 1f, room.floats, START);
+      AttentionTask.packRows(rows, room.floats, pitch, width, query.floats, START);
+      HeadRows.of(dO, head).read(from, count, 1f, room.floats, START);
+      AttentionTask.packRows(rows, room.floats, pitch, width, upstream.floats, START);
+      AttentionTask.packColumns(columnCut, room.floats, pitch, count, upstreamColumns.floats, START);
+      for (long panel = 0; panel < rows.count(); panel++) {
+        for (int lane = 0; lane < rows.lines(panel); lane += LANES) {
+          dots(upstream.floats, query.floats, START + (int) rows.before(panel) * width + lane, rows.pitch(panel), width, deltas,
+              (int) rows.start(panel) + lane);
+        }
+      }
+      HeadRows.of(q, head).read(from, count, task.scale, room.floats, START);
+      AttentionTask.packRows(rows, room.floats, pitch, width, query.floats, START);
+      AttentionTask.packColumns(columnCut, room.floats, pitch, count, queryColumns.floats, START);
+      long[] steps = lse.strides();
+      long at = lse.offset() + head / task.heads * steps[0] + head % task.heads * steps[1] + from * steps[2];
+      for (int i = 0; i < count; i++) {
+        float value = lse.memory().getAtIndex(Simd.F32, at + i * steps[2]);
+        // Where lse is minus infinity any finite number does: e^(-infinity - 0) = 0.
+        shifts[i] = value == Float.NEGATIVE_INFINITY ? 0f : value;
+      }
     }
 
     private static int count(int block, int length) {
@@ -249,15 +268,16 @@ final class AttentionBackward {
       int count = count(block, task.queries);
       int keyCount = count(keyBlock, task.keys);
       for (int lane = 0; lane < keyCount; lane += WIDTH) {
-        strip(block, count, keyBlock * BLOCK + lane, Math.min(WIDTH, keyCount - lane));
+        int lanes = Math.min(WIDTH, keyCount - lane);
+        strip(block, count, keyBlock * BLOCK + lane, lanes);
         for (int i = 0; i < count; i += WIDTH) {
-          Transpose.lines(ds.floats, i * WIDTH, WIDTH, Math.min(WIDTH, count - i), WIDTH, turned.floats, i * BLOCK + lane * WIDTH, WIDTH);
+          Transpose.lines(ds.floats, START + i * WIDTH, WIDTH, Math.min(WIDTH, count - i), HeadRows.pitch(lanes), turned.floats,
+              START + i * BLOCK + lane * WIDTH, WIDTH);
         }
       }
-      float[] sums = queryGradients[head].floats;
       for (int i = 0; i < count; i += WIDTH) {
-        AttentionTask.multiply(columnCut, keyColumns.floats, columnsAt(keyBlock), keyCount, turned.floats, i * BLOCK, sums,
-            (block * STRIPS + i / WIDTH) * sumFloats, false);
+        AttentionTask.multiply(columnCut, keyColumns.floats, columnsAt(keyBlock), keyCount, turned.floats, START + i * BLOCK, querySums(),
+            querySumsAt(block) + i / WIDTH * sumFloats, keyBlock == 0);
       }
     }
 
@@ -265,25 +285,39 @@ final class AttentionBackward {
     private void strip(int block, int count, int key, int lanes) {
       Cut rows = Cut.rows(count);
       int strip = key / WIDTH - first * STRIPS;
-      int at = strip * width * WIDTH;
-      AttentionTask.multiply(rows, query.floats, 0, width, keys.floats, at, p.floats, 0, true);
+      int at = START + strip * width * WIDTH;
+      AttentionTask.multiply(rows, query.floats, START, width, keys.floats, at, p.floats, START, true);
       task.mask(head, p.floats, block * BLOCK, count, key, lanes, true, ds.floats, room.floats);
-      AttentionTask.multiply(rows, upstream.floats, 0, width, values.floats, at, ds.floats, 0, true);
-      int statistic = head * task.queries + block * BLOCK;
+      AttentionTask.multiply(rows, upstream.floats, START, width, values.floats, at, ds.floats, START, true);
       for (int i = 0; i < count; i++) {
-        FloatVector lse = MathVector.splat(statistics[statistic + i]);
-        FloatVector delta = MathVector.splat(statistics[deltas + statistic + i]);
+        FloatVector shift = MathVector.splat(shifts[i]);
+        FloatVector delta = MathVector.splat(deltas[i]);
         for (int lane = 0; lane < WIDTH; lane += LANES) {
-          differentiate(p.floats, ds.floats, i * WIDTH + lane, lse, delta);
+          differentiate(p.floats, ds.floats, START + i * WIDTH + lane, shift, delta);
         }
       }
-      AttentionTask.multiply(columnCut, queryColumns.floats, 0, count, ds.floats, 0, keySums.floats, strip * sumFloats, false);
-      AttentionTask.multiply(columnCut, upstreamColumns.floats, 0, count, p.floats, 0, valueSums.floats, strip * sumFloats, false);
+      int sums = START + strip * sumFloats;
+      AttentionTask.multiply(columnCut, queryColumns.floats, START, count, ds.floats, START, keySums.floats, sums, false);
+      AttentionTask.multiply(columnCut, upstreamColumns.floats, START, count, p.floats, START, valueSums.floats, sums, false);
+    }
+
+    /** dq of a block of queries, which all keys have been added to. */
+    private void storeQueries(int block) {
+      float[] sums = querySums();
+      for (int i = 0; i < count(block, task.queries); i += WIDTH) {
+        int at = querySumsAt(block) + i / WIDTH * sumFloats;
+        if (task.keys == 0) {
+          Arrays.fill(sums, at, at + width * WIDTH, 0f);
+        }
+        AttentionTask.multiplyAll(sums, at, width * WIDTH, task.scale);
+        int query = block * BLOCK + i;
+        task.store(sums, at, dq, head, query, Math.min(WIDTH, task.queries - query), room.floats);
+      }
     }
 
     private void store(Buffer sums, Tensor to) {
       for (int s = first * STRIPS; s < end * STRIPS && s * WIDTH < task.keys; s++) {
-        task.store(sums.floats, (s - first * STRIPS) * sumFloats, to, head, s * WIDTH, Math.min(WIDTH, task.keys - s * WIDTH),
+        task.store(sums.floats, START + (s - first * STRIPS) * sumFloats, to, head, s * WIDTH, Math.min(WIDTH, task.keys - s * WIDTH),
             room.floats);
       }
     }

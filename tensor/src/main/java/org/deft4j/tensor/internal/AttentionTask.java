@@ -8,6 +8,8 @@ import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.Threads;
 
+import static org.deft4j.tensor.internal.Buffer.START;
+
 /**
  * What the forward and the backward pass of attention share: B H heads, each of T queries and S keys of D numbers.
  *
@@ -76,28 +78,29 @@ final class AttentionTask {
     });
   }
 
-  /** The rows of one head of a tensor [B, H, rows, D]. */
-  MatrixPanels rows(Tensor tensor, long head) {
-    long[] steps = tensor.strides();
-    return MatrixPanels.of(tensor.memory(), tensor.dtype(), start(tensor, head), tensor.size(2), steps[2], steps[3]);
-  }
-
-  /** The columns of one head of a tensor [B, H, rows, D]. */
-  MatrixPanels columns(Tensor tensor, long head) {
-    long[] steps = tensor.strides();
-    return MatrixPanels.of(tensor.memory(), tensor.dtype(), start(tensor, head), tensor.size(3), steps[3], steps[2]);
-  }
-
-  /** The first element of a head of a tensor [B, H, ...]. */
-  long start(Tensor tensor, long head) {
-    long[] steps = tensor.strides();
-    return tensor.offset() + head / heads * steps[0] + head % heads * steps[1];
-  }
-
-  /** Packs the lines of {@code cut}, from {@code line} on, k .. k + depth, as the left side of a product. */
-  static void packLeft(Panels side, Cut cut, long line, long k, int depth, float[] to, int at, float[] room) {
+  /** Lays {@code depth} numbers of each row that was read to {@code rows} out as the left side of a product, cut by {@code cut}. */
+  static void packRows(Cut cut, float[] rows, int pitch, int depth, float[] to, int at) {
     for (long panel = 0; panel < cut.count() && depth > 0; panel++) {
-      side.pack(line + cut.start(panel), cut.lines(panel), k, depth, to, at + (int) cut.before(panel) * depth, cut.pitch(panel), room);
+      Transpose.lines(rows, START + (int) cut.start(panel) * pitch, pitch, cut.lines(panel), depth, to, at + (int) cut.before(panel) * depth,
+          cut.pitch(panel));
+    }
+  }
+
+  /** Lays rows that were read to {@code rows} out as the turned left side of a product: their numbers are cut by {@code cut}. */
+  static void packColumns(Cut cut, float[] rows, int pitch, int depth, float[] to, int at) {
+    for (long panel = 0; panel < cut.count(); panel++) {
+      int from = START + (int) cut.start(panel);
+      int into = at + (int) cut.before(panel) * depth;
+      int step = cut.pitch(panel);
+      for (int lane = 0; lane < cut.lines(panel); lane += Simd.LANES) {
+        copyColumn(rows, from + lane, pitch, depth, to, into + lane, step);
+      }
+    }
+  }
+
+  private static void copyColumn(float[] from, int start, int length, int count, float[] to, int at, int pitch) {
+    for (int i = 0; i < count; i++) {
+      FloatVector.fromArray(Simd.FLOATS, from, start + i * length).intoArray(to, at + i * pitch);
     }
   }
 
@@ -126,8 +129,8 @@ final class AttentionTask {
   }
 
   /**
-   * Applies the mask and causality to scores: row i of {@code scores} is key (or query, if {@code lanesAreKeys}) {@code row + i}, its
-   * lanes are the queries (or keys) from {@code lane} on.
+   * Applies the mask and causality to scores: row i of {@code scores}, which start at {@code START}, is key (or query, if
+   * {@code lanesAreKeys}) {@code row + i}, its lanes are the queries (or keys) from {@code lane} on.
    *
    * @param work memory for rows x WIDTH floats
    */
@@ -139,17 +142,17 @@ final class AttentionTask {
       if (mask.dtype() == DType.BOOL) {
         allow(start, rowStep, laneStep, scores, rows, lanes);
       } else {
-        MatrixPanels.of(mask.memory(), mask.dtype(), start, lanes, laneStep, rowStep).pack(0, lanes, 0, rows, work, 0, WIDTH, room);
-        for (int i = 0; i < rows * WIDTH; i += Simd.LANES) {
+        MatrixPanels.of(mask.memory(), mask.dtype(), start, lanes, laneStep, rowStep).pack(0, lanes, 0, rows, work, START, WIDTH, room);
+        for (int i = START; i < START + rows * WIDTH; i += Simd.LANES) {
           FloatVector.fromArray(Simd.FLOATS, scores, i).add(FloatVector.fromArray(Simd.FLOATS, work, i)).intoArray(scores, i);
         }
       }
     }
-    if (causal) {
+    // Key s is hidden from query t if s > t.
+    if (causal && (lanesAreKeys ? lane + WIDTH > row : row + rows > lane)) {
       for (int i = 0; i < rows; i++) {
-        // Key s is hidden from query t if s > t.
-        int from = i * WIDTH + (lanesAreKeys ? Math.clamp((long) row + i - lane + 1, 0, WIDTH) : 0);
-        int to = i * WIDTH + (lanesAreKeys ? WIDTH : Math.clamp((long) row + i - lane, 0, WIDTH));
+        int from = START + i * WIDTH + (lanesAreKeys ? Math.clamp((long) row + i - lane + 1, 0, WIDTH) : 0);
+        int to = START + i * WIDTH + (lanesAreKeys ? WIDTH : Math.clamp((long) row + i - lane, 0, WIDTH));
         Arrays.fill(scores, from, Math.max(from, to), Float.NEGATIVE_INFINITY);
       }
     }
@@ -160,7 +163,7 @@ final class AttentionTask {
     for (int i = 0; i < rows; i++) {
       for (int j = 0; j < lanes; j++) {
         if (memory.get(ValueLayout.JAVA_BYTE, start + i * rowStep + j * laneStep) == 0) {
-          scores[i * WIDTH + j] = Float.NEGATIVE_INFINITY;
+          scores[START + i * WIDTH + j] = Float.NEGATIVE_INFINITY;
         }
       }
     }
@@ -168,11 +171,13 @@ final class AttentionTask {
 
   /** Writes a strip [D, WIDTH] as rows of D: lane i goes to row {@code lane + i} of a head of a contiguous tensor. */
   void store(float[] strip, int at, Tensor to, long head, int lane, int lanes, float[] room) {
-    int pitch = (width + Simd.LANES - 1) / Simd.LANES * Simd.LANES;
-    Transpose.lines(strip, at, WIDTH, width, WIDTH, room, 0, pitch);
-    long row = head * to.size(2) + lane;
-    for (int i = 0; i < lanes; i++) {
-      MemorySegment.copy(room, i * pitch, to.memory(), Simd.F32, Float.BYTES * (to.offset() + (row + i) * width), width);
+    int pitch = HeadRows.pitch(width);
+    Transpose.lines(strip, at, WIDTH, width, WIDTH, room, START, pitch);
+    long first = Float.BYTES * (to.offset() + (head * to.size(2) + lane) * width);
+    // Where rows lie side by side in both, they are one run.
+    int rows = pitch == width ? lanes : 1;
+    for (int i = 0; i < lanes; i += rows) {
+      MemorySegment.copy(room, START + i * pitch, to.memory(), Simd.F32, first + (long) Float.BYTES * i * width, rows * width);
     }
   }
 }

@@ -32,11 +32,6 @@ final class VectorAttention {
   }
 
   private static void backward(AttentionTask task, Tensor[] in, Tensor[] out) {
-    long heads = in[1].size(0) * task.heads;
-    try (Buffer statistics = Buffer.of(2 * heads * task.queries)) {
-      AttentionBackward backward = new AttentionBackward(task, in, out, statistics.floats);
-      task.forStrips(heads, task.queries, (head, first, end) -> backward.prepare(in[4], in[5], head, first, end));
-      backward.run();
-    }
+    new AttentionBackward(task, in, out).run();
   }
 }

@@ -11,6 +11,11 @@ record Floats(MemorySegment memory, long offset) {
     return new Floats(tensor.memory(), tensor.offset());
   }
 
+  @Override
+  public MemorySegment memory() {
+    return OffHeap.known(memory);
+  }
+
   /** Where element {@code index} lies in the memory. */
   long byteAt(long index) {
     return (offset + index) * Float.BYTES;

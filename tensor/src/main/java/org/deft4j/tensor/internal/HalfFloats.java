@@ -72,15 +72,15 @@ final class HalfFloats {
     int last = count - LANES;
     if (whole) {
       for (int i = 0; i < last; i += LANES) {
-        FloatVector.fromArray(Simd.FLOATS, from, at + i).intoMemorySegment(to, toAt + 4L * i, Simd.ORDER);
+        FloatVector.fromArray(Simd.FLOATS, from, at + i).intoMemorySegment(OffHeap.known(to), toAt + 4L * i, Simd.ORDER);
       }
-      FloatVector.fromArray(Simd.FLOATS, from, at + last).intoMemorySegment(to, toAt + 4L * last, Simd.ORDER);
+      FloatVector.fromArray(Simd.FLOATS, from, at + last).intoMemorySegment(OffHeap.known(to), toAt + 4L * last, Simd.ORDER);
       return;
     }
     for (int i = 0; i < last; i += LANES) {
-      upper(from, at + i).intoMemorySegment(to, toAt + 2L * i, Simd.ORDER);
+      upper(from, at + i).intoMemorySegment(OffHeap.known(to), toAt + 2L * i, Simd.ORDER);
     }
-    upper(from, at + last).intoMemorySegment(to, toAt + 2L * last, Simd.ORDER);
+    upper(from, at + last).intoMemorySegment(OffHeap.known(to), toAt + 2L * last, Simd.ORDER);
   }
 
   private static ShortVector upper(float[] from, int at) {
@@ -90,7 +90,7 @@ final class HalfFloats {
 
   /** The bits of so many 16-bit elements as a vector has floats. */
   static IntVector bits(MemorySegment from, long at) {
-    return (IntVector) ShortVector.fromMemorySegment(SHORTS, from, at, Simd.ORDER)
+    return (IntVector) ShortVector.fromMemorySegment(SHORTS, OffHeap.known(from), at, Simd.ORDER)
         .convertShape(VectorOperators.ZERO_EXTEND_S2I, Simd.INTS, 0);
   }
 

@@ -33,6 +33,6 @@ final class Simd {
 
   /** The vector at a byte address. */
   static FloatVector load(MemorySegment memory, long at) {
-    return FloatVector.fromMemorySegment(FLOATS, memory, at, ORDER);
+    return FloatVector.fromMemorySegment(FLOATS, OffHeap.known(memory), at, ORDER);
   }
 }

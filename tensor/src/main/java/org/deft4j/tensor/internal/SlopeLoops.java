@@ -69,8 +69,8 @@ final class SlopeLoops {
   }
 
   static void exp(Span s) {
-    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
       long at = s.at(i);
       FloatVector y = s.a(i).mul(MathVector.exp(s.b(i)));
       y.intoMemorySegment(memory, at, ORDER);
@@ -112,8 +112,8 @@ final class SlopeLoops {
   }
 
   static void tanh(Span s) {
-    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
       long at = s.at(i);
       FloatVector y = s.a(i).mul(VectorFunctions.tanhSlope(s.b(i)));
       y.intoMemorySegment(memory, at, ORDER);
@@ -121,8 +121,8 @@ final class SlopeLoops {
   }
 
   static void erf(Span s) {
-    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
       long at = s.at(i);
       FloatVector x = s.b(i);
       FloatVector y = s.a(i).mul(MathVector.exp(x.mul(x).neg()).mul(TWO_OVER_SQRT_PI));
@@ -131,8 +131,8 @@ final class SlopeLoops {
   }
 
   static void sigmoid(Span s) {
-    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
       long at = s.at(i);
       FloatVector y = s.a(i).mul(VectorFunctions.sigmoidSlope(s.b(i)));
       y.intoMemorySegment(memory, at, ORDER);
@@ -140,8 +140,8 @@ final class SlopeLoops {
   }
 
   static void silu(Span s) {
-    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
       long at = s.at(i);
       FloatVector y = s.a(i).mul(VectorFunctions.swishSlope(s.b(i)));
       y.intoMemorySegment(memory, at, ORDER);
@@ -150,8 +150,8 @@ final class SlopeLoops {
 
   /** In two steps: exp and erf together would be more than is inlined (see {@link MathVector}). dx holds erf in between. */
   static void gelu(Span s) {
-    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
       long at = s.at(i);
       MathVector.erf(s.b(i).mul(INV_SQRT_2)).intoMemorySegment(memory, at, ORDER);
     }
@@ -159,8 +159,8 @@ final class SlopeLoops {
   }
 
   static void geluOfErf(Span s) {
-    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
       long at = s.at(i);
       FloatVector dy = s.a(i);
       FloatVector x = s.b(i);
@@ -171,8 +171,8 @@ final class SlopeLoops {
   }
 
   static void geluTanh(Span s) {
-    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
       long at = s.at(i);
       FloatVector y = s.a(i).mul(VectorFunctions.geluTanhSlope(s.b(i)));
       y.intoMemorySegment(memory, at, ORDER);
@@ -180,8 +180,8 @@ final class SlopeLoops {
   }
 
   static void quickGelu(Span s) {
-    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
       long at = s.at(i);
       FloatVector x = s.b(i);
       FloatVector y = s.a(i).mul(VectorFunctions.swishSlope(x.mul(QUICK)));
@@ -190,8 +190,8 @@ final class SlopeLoops {
   }
 
   static void softplus(Span s) {
-    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
       long at = s.at(i);
       FloatVector y = s.a(i).mul(MathVector.sigmoid(s.b(i)));
       y.intoMemorySegment(memory, at, ORDER);
@@ -199,8 +199,8 @@ final class SlopeLoops {
   }
 
   static void abs(Span s) {
-    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
       long at = s.at(i);
       FloatVector y = s.a(i).mul(VectorFunctions.sign(s.b(i)));
       y.intoMemorySegment(memory, at, ORDER);

@@ -18,6 +18,11 @@ record Span(MemorySegment a, long atA, long stepA, MemorySegment b, long atB, lo
     return new Span(a.memory(), a.byteAt(from), Simd.BYTES, b.memory(), b.byteAt(from), Simd.BYTES, y.memory(), y.byteAt(from), vectors);
   }
 
+  @Override
+  public MemorySegment y() {
+    return OffHeap.known(y);
+  }
+
   FloatVector a(int i) {
     return Simd.load(a, atA + i * stepA);
   }
@@ -32,7 +37,7 @@ record Span(MemorySegment a, long atA, long stepA, MemorySegment b, long atB, lo
   }
 
   void put(int i, FloatVector value) {
-    value.intoMemorySegment(y, at(i), Simd.ORDER);
+    value.intoMemorySegment(y(), at(i), Simd.ORDER);
   }
 
   /** Vector i of y from a by the scalar function. */

@@ -80,8 +80,8 @@ final class UnaryLoops {
   }
 
   static void exp(Span s) {
-    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
       long at = s.at(i);
       FloatVector y = MathVector.exp(s.a(i));
       y.intoMemorySegment(memory, at, Simd.ORDER);
@@ -89,8 +89,8 @@ final class UnaryLoops {
   }
 
   static void log(Span s) {
-    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
       long at = s.at(i);
       FloatVector y = MathVector.log(s.a(i));
       y.intoMemorySegment(memory, at, Simd.ORDER);
@@ -124,8 +124,8 @@ final class UnaryLoops {
   }
 
   static void tanh(Span s) {
-    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
       long at = s.at(i);
       FloatVector y = MathVector.tanh(s.a(i));
       y.intoMemorySegment(memory, at, Simd.ORDER);
@@ -133,8 +133,8 @@ final class UnaryLoops {
   }
 
   static void erf(Span s) {
-    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
       long at = s.at(i);
       FloatVector y = MathVector.erf(s.a(i));
       y.intoMemorySegment(memory, at, Simd.ORDER);
@@ -142,8 +142,8 @@ final class UnaryLoops {
   }
 
   static void sigmoid(Span s) {
-    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
       long at = s.at(i);
       FloatVector y = MathVector.sigmoid(s.a(i));
       y.intoMemorySegment(memory, at, Simd.ORDER);
@@ -151,8 +151,8 @@ final class UnaryLoops {
   }
 
   static void silu(Span s) {
-    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
       long at = s.at(i);
       FloatVector x = s.a(i);
       FloatVector y = x.mul(MathVector.sigmoid(x));
@@ -161,8 +161,8 @@ final class UnaryLoops {
   }
 
   static void gelu(Span s) {
-    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
       long at = s.at(i);
       FloatVector y = VectorFunctions.gelu(s.a(i));
       y.intoMemorySegment(memory, at, Simd.ORDER);
@@ -170,8 +170,8 @@ final class UnaryLoops {
   }
 
   static void geluTanh(Span s) {
-    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
       long at = s.at(i);
       FloatVector y = VectorFunctions.geluTanh(s.a(i));
       y.intoMemorySegment(memory, at, Simd.ORDER);
@@ -179,8 +179,8 @@ final class UnaryLoops {
   }
 
   static void quickGelu(Span s) {
-    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
       long at = s.at(i);
       FloatVector x = s.a(i);
       FloatVector y = x.mul(MathVector.sigmoid(x.mul(QUICK)));
@@ -196,8 +196,8 @@ final class UnaryLoops {
   }
 
   static void softplus(Span s) {
-    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
       long at = s.at(i);
       FloatVector y = MathVector.softplus(s.a(i));
       y.intoMemorySegment(memory, at, Simd.ORDER);
@@ -205,8 +205,8 @@ final class UnaryLoops {
   }
 
   static void sign(Span s) {
-    MemorySegment memory = s.y();
     for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
       long at = s.at(i);
       FloatVector y = VectorFunctions.sign(s.a(i));
       y.intoMemorySegment(memory, at, Simd.ORDER);

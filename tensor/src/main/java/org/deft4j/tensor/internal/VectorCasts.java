@@ -17,7 +17,7 @@ final class VectorCasts {
     for (int v = 0; v < vectors; v++) {
       long i = (long) v * LANES;
       IntVector bits = HalfFloats.bits(read, 2 * (a + i)).lanewise(VectorOperators.LSHL, 16);
-      bits.intoMemorySegment(write, 4 * (b + i), Simd.ORDER);
+      bits.intoMemorySegment(OffHeap.known(write), 4 * (b + i), Simd.ORDER);
     }
     for (long i = (long) vectors * LANES; i < n; i++) {
       write.setAtIndex(ValueLayout.JAVA_INT, b + i, read.getAtIndex(ValueLayout.JAVA_SHORT, a + i) << 16);
@@ -28,12 +28,12 @@ final class VectorCasts {
     int vectors = Math.toIntExact(n / LANES);
     for (int v = 0; v < vectors; v++) {
       long i = (long) v * LANES;
-      IntVector bits = IntVector.fromMemorySegment(Simd.INTS, read, 4 * (a + i), Simd.ORDER);
+      IntVector bits = IntVector.fromMemorySegment(Simd.INTS, OffHeap.known(read), 4 * (a + i), Simd.ORDER);
       IntVector upper = bits.lanewise(VectorOperators.LSHR, 16);
       IntVector rounded = bits.add(0x7FFF).add(upper.and(1)).lanewise(VectorOperators.LSHR, 16);
       IntVector result = rounded.blend(upper.or(0x40), bits.and(0x7FFFFFFF).compare(VectorOperators.GT, 0x7F800000));
       ((ShortVector) result.convertShape(VectorOperators.I2S, HalfFloats.SHORTS, 0))
-          .intoMemorySegment(write, 2 * (b + i), Simd.ORDER);
+          .intoMemorySegment(OffHeap.known(write), 2 * (b + i), Simd.ORDER);
     }
     for (long i = (long) vectors * LANES; i < n; i++) {
       float value = read.getAtIndex(ValueLayout.JAVA_FLOAT, a + i);

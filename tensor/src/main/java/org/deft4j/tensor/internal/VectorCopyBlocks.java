@@ -37,9 +37,9 @@ final class VectorCopyBlocks extends CopyBlocks {
       long from = a + i * stepA;
       long to = b + i * stepB;
       for (int at = 0; at < last; at += Simd.BYTES) {
-        ByteVector.fromMemorySegment(BYTES, read, from + at, Simd.ORDER).intoMemorySegment(write, to + at, Simd.ORDER);
+        ByteVector.fromMemorySegment(BYTES, OffHeap.known(read), from + at, Simd.ORDER).intoMemorySegment(OffHeap.known(write), to + at, Simd.ORDER);
       }
-      ByteVector.fromMemorySegment(BYTES, read, from + last, Simd.ORDER).intoMemorySegment(write, to + last, Simd.ORDER);
+      ByteVector.fromMemorySegment(BYTES, OffHeap.known(read), from + last, Simd.ORDER).intoMemorySegment(OffHeap.known(write), to + last, Simd.ORDER);
     }
   }
 
@@ -85,7 +85,7 @@ final class VectorCopyBlocks extends CopyBlocks {
     }
     for (int k = 0; k < length; k++) {
       FloatVector.fromArray(Simd.FLOATS, floats, STRIP + k * Simd.LANES)
-          .intoMemorySegment(write, at + k * step, Simd.ORDER);
+          .intoMemorySegment(OffHeap.known(write), at + k * step, Simd.ORDER);
     }
   }
 }

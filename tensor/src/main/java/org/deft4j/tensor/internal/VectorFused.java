@@ -74,11 +74,11 @@ final class VectorFused {
   }
 
   private static void geglu(Floats x, long value, long gate, Floats y, long out, int vectors) {
-    MemorySegment memory = y.memory();
     long atValue = x.byteAt(value);
     long atGate = x.byteAt(gate);
     long atY = y.byteAt(out);
     for (int i = 0; i < vectors; i++) {
+      MemorySegment memory = y.memory();
       long step = (long) i * Simd.BYTES;
       FloatVector v = fromMemorySegment(FLOATS, x.memory(), atValue + step, ORDER);
       FloatVector g = fromMemorySegment(FLOATS, x.memory(), atGate + step, ORDER);
@@ -106,10 +106,10 @@ final class VectorFused {
 
   /** {@code y = erf(x / sqrt 2)}. */
   private static void erfs(Floats x, Floats y, long start, int vectors) {
-    MemorySegment memory = y.memory();
     long atX = x.byteAt(start);
     long atY = y.byteAt(start);
     for (int i = 0; i < vectors; i++) {
+      MemorySegment memory = y.memory();
       long step = (long) i * Simd.BYTES;
       FloatVector scaled = fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).mul(INV_SQRT_2);
       MathVector.erf(scaled).intoMemorySegment(memory, atY + step, ORDER);
@@ -118,13 +118,13 @@ final class VectorFused {
 
   /** Where dx holds the gate's erf before (in a loop of its own: see {@link MathVector}), it holds its gradient after. */
   private static void gegluGrad(Floats dy, long out, Floats x, Floats dx, long value, long gate, int vectors) {
-    MemorySegment memory = dx.memory();
     long atDy = dy.byteAt(out);
     long atValue = x.byteAt(value);
     long atGate = x.byteAt(gate);
     long toValue = dx.byteAt(value);
     long toGate = dx.byteAt(gate);
     for (int i = 0; i < vectors; i++) {
+      MemorySegment memory = dx.memory();
       long step = (long) i * Simd.BYTES;
       FloatVector d = fromMemorySegment(FLOATS, dy.memory(), atDy + step, ORDER);
       FloatVector v = fromMemorySegment(FLOATS, x.memory(), atValue + step, ORDER);

@@ -64,10 +64,10 @@ final class VectorGroupNorm {
   /** {@code y = h sigmoid(h)} with {@code h = (x - mean) scale + shift}. */
   private static void normalizeSilu(Floats x, float mean, float scale, float shift, Floats y, long start, long n) {
     int vectors = Math.toIntExact(n / Simd.LANES);
-    MemorySegment memory = y.memory();
     long atX = x.byteAt(start);
     long atY = y.byteAt(start);
     for (int i = 0; i < vectors; i++) {
+      MemorySegment memory = y.memory();
       long step = (long) i * Simd.BYTES;
       FloatVector h = fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).sub(mean).fma(scale, shift);
       FloatVector result = h.mul(MathVector.sigmoid(h));
@@ -129,11 +129,11 @@ final class VectorGroupNorm {
   /** {@code dh = dy silu'(h)} with {@code h = (x - mean) scale + shift}. */
   private static void throughSilu(Floats dy, Floats x, float mean, float scale, float shift, Floats dh, long start, long n) {
     int vectors = Math.toIntExact(n / Simd.LANES);
-    MemorySegment memory = dh.memory();
     long atDy = dy.byteAt(start);
     long atX = x.byteAt(start);
     long atH = dh.byteAt(start);
     for (int i = 0; i < vectors; i++) {
+      MemorySegment memory = dh.memory();
       long step = (long) i * Simd.BYTES;
       FloatVector d = fromMemorySegment(FLOATS, dy.memory(), atDy + step, ORDER);
       FloatVector h = fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).sub(mean).fma(scale, shift);

@@ -12,8 +12,8 @@ final class VectorCopyBlocks extends CopyBlocks {
   /** Runs that the system's copy, which takes some time to start, does better. */
   private static final long LONG = 1024;
   private static final int TILE = StridedCopy.TILE;
-  /** Floats in as many lines as a vector has lanes. */
-  private static final int STRIP = Simd.LANES * TILE;
+  /** Floats in a tile. */
+  private static final int SQUARE = TILE * TILE;
   /** Vectors in a line of a tile. */
   private static final int VECTORS = TILE / Simd.LANES;
   private static final VectorSpecies<Byte> BYTES =
@@ -37,10 +37,15 @@ final class VectorCopyBlocks extends CopyBlocks {
       long from = a + i * stepA;
       long to = b + i * stepB;
       for (int at = 0; at < last; at += Simd.BYTES) {
-        ByteVector.fromMemorySegment(BYTES, OffHeap.known(read), from + at, Simd.ORDER).intoMemorySegment(OffHeap.known(write), to + at, Simd.ORDER);
+        move(read, from + at, write, to + at);
       }
-      ByteVector.fromMemorySegment(BYTES, OffHeap.known(read), from + last, Simd.ORDER).intoMemorySegment(OffHeap.known(write), to + last, Simd.ORDER);
+      move(read, from + last, write, to + last);
     }
+  }
+
+  private static void move(MemorySegment read, long from, MemorySegment write, long to) {
+    ByteVector.fromMemorySegment(BYTES, OffHeap.known(read), from, Simd.ORDER)
+        .intoMemorySegment(OffHeap.known(write), to, Simd.ORDER);
   }
 
   @Override
@@ -52,13 +57,10 @@ final class VectorCopyBlocks extends CopyBlocks {
     }
     // Two bytes travel as the upper half of a float, which is how BF16 is read; only bits are moved.
     DType type = bytes == 4 ? DType.F32 : DType.BF16;
-    try (Buffer room = Buffer.of(STRIP + (long) TILE * Simd.LANES)) {
-      for (int i = 0; i < lines; i += Simd.LANES) {
-        int count = Math.min(Simd.LANES, lines - i);
-        load(type, read, (a + i * stepA) * bytes, stepA * bytes, count, length, room.floats);
-        Transpose.lines(room.floats, 0, length, count, length, room.floats, STRIP, Simd.LANES);
-        store(type, room.floats, count, length, write, (b + i) * bytes, stepB * bytes);
-      }
+    try (Buffer room = Buffer.of(2L * SQUARE)) {
+      load(type, read, a * bytes, stepA * bytes, lines, length, room.floats);
+      Transpose.lines(room.floats, 0, length, lines, length, room.floats, SQUARE, TILE);
+      store(type, room.floats, lines, length, write, b * bytes, stepB * bytes);
     }
   }
 
@@ -69,23 +71,28 @@ final class VectorCopyBlocks extends CopyBlocks {
       }
       return;
     }
-    // One loop over all lines: one for each would start and end too often.
-    for (int v = 0; v < lines * VECTORS; v++) {
-      long from = at + v / VECTORS * step + (long) (v % VECTORS) * Simd.BYTES;
-      Simd.load(read, from).intoArray(floats, v * Simd.LANES);
+    for (int i = 0; i < lines; i++) {
+      long from = at + i * step;
+      for (int v = 0; v < VECTORS; v++) {
+        Simd.load(read, from + (long) v * Simd.BYTES).intoArray(floats, i * TILE + v * Simd.LANES);
+      }
     }
   }
 
-  private static void store(DType type, float[] floats, int count, int length, MemorySegment write, long at, long step) {
-    if (type != DType.F32 || count != Simd.LANES) {
+  /** The rows that the lines have become, whole: what lies side by side in memory is written at once. */
+  private static void store(DType type, float[] floats, int lines, int length, MemorySegment write, long at, long step) {
+    if (type != DType.F32 || lines != TILE) {
       for (int k = 0; k < length; k++) {
-        HalfFloats.store(type, floats, STRIP + k * Simd.LANES, count, write, at + k * step);
+        HalfFloats.store(type, floats, SQUARE + k * TILE, lines, write, at + k * step);
       }
       return;
     }
     for (int k = 0; k < length; k++) {
-      FloatVector.fromArray(Simd.FLOATS, floats, STRIP + k * Simd.LANES)
-          .intoMemorySegment(OffHeap.known(write), at + k * step, Simd.ORDER);
+      long to = at + k * step;
+      for (int v = 0; v < VECTORS; v++) {
+        FloatVector.fromArray(Simd.FLOATS, floats, SQUARE + k * TILE + v * Simd.LANES)
+            .intoMemorySegment(OffHeap.known(write), to + (long) v * Simd.BYTES, Simd.ORDER);
+      }
     }
   }
 }

@@ -20,7 +20,7 @@ import static org.deft4j.autograd.Saves.output;
  * </pre>
  *
  * <p>and for the RMS norm, {@code h = x rrms}, {@code dx = rrms (g - h mean(g h))}. One kernel computes them all from x and the
- * statistics; the output is not needed.
+ * statistics, dw and db of rows only where they are wanted (those of a group norm cost nothing); the output is not needed.
  */
 final class NormRules {
   private static final int BIAS = 2;
@@ -40,12 +40,12 @@ final class NormRules {
           input(0).and(input(1)).and(input(2)).and(output(1)).and(output(2)), b -> Dispatch.run(
               new Norm.GroupNormSiluGrad(groups), b.dy(), b.input(0), b.output(1), b.output(2), b.input(1), b.input(2)));
       case Norm.LayerNorm(var dims, var eps) -> onlyBias ? bias(Backward::dy)
-          : Rule.together(input(0).and(input(1)).and(output(1)).and(output(2)), b -> Dispatch.run(
-              new Norm.LayerNormGrad(dims), withWeight(b, b.dy(), b.input(0), b.output(1), b.output(2))));
+          : Rule.together(input(0).and(input(1)).and(output(1)).and(output(2)), b -> perInput(b, Dispatch.run(
+              new Norm.LayerNormGrad(dims, ofWeights(b, 1)), withWeight(b, b.dy(), b.input(0), b.output(1), b.output(2)))));
       case Norm.LayerNormOfSum _ -> Rule.together(
           input(WEIGHT).and(output(1)).and(output(2)).and(output(3)), NormRules::throughSum);
-      case Norm.RmsNorm _ -> Rule.together(input(0).and(input(1)).and(output(1)), b -> Dispatch.run(
-          new Norm.RmsNormGrad(), withWeight(b, b.dy(), b.input(0), b.output(1))));
+      case Norm.RmsNorm _ -> Rule.together(input(0).and(input(1)).and(output(1)), b -> perInput(b, Dispatch.run(
+          new Norm.RmsNormGrad(ofWeights(b, 1)), withWeight(b, b.dy(), b.input(0), b.output(1)))));
       case Norm.GroupNormGrad _ -> throw Rule.firstOrderOnly(op);
       case Norm.GroupNormSiluGrad _ -> throw Rule.firstOrderOnly(op);
       case Norm.LayerNormGrad _ -> throw Rule.firstOrderOnly(op);
@@ -69,11 +69,23 @@ final class NormRules {
     if (b.dy(0) == null) {
       return new Tensor[] {b.dy(1), b.dy(1), b.zeros(WEIGHT), b.zeros(WEIGHT)};
     }
-    Tensor[] norm = Dispatch.run(new Norm.LayerNormGrad(1), b.dy(0), b.output(1), b.output(2), b.output(3), b.input(WEIGHT));
+    boolean ofWeights = ofWeights(b, WEIGHT);
+    Tensor[] norm = Dispatch.run(new Norm.LayerNormGrad(1, ofWeights), b.dy(0), b.output(1), b.output(2), b.output(3),
+        b.input(WEIGHT));
     if (b.dy(1) != null) {
       Dispatch.run(new InPlace.AddScaledInto(1), norm[0], b.dy(1));
     }
-    return new Tensor[] {norm[0], norm[0], norm[1], norm[2]};
+    return ofWeights ? new Tensor[] {norm[0], norm[0], norm[1], norm[2]} : new Tensor[] {norm[0], norm[0], null, null};
+  }
+
+  /** Whether the gradient of an input from {@code weight} on is wanted: those of x fall out without it. */
+  private static boolean ofWeights(Backward b, int weight) {
+    return IntStream.range(weight, b.inputs()).anyMatch(b::needs);
+  }
+
+  /** {@code gradients}, and null for each input that has none. */
+  private static Tensor[] perInput(Backward b, Tensor... gradients) {
+    return Arrays.copyOf(gradients, b.inputs());
   }
 
   /** The weight is input 1, where there is one. */

@@ -48,14 +48,14 @@ final class LayerShapes {
         Spec statistic = new Spec(x.dtype(), x.shape().sub(0, x.rank() - 1));
         yield List.of(like(x), like(x), statistic, statistic);
       }
-      case Norm.LayerNormGrad(var dims) -> {
-        Tensor x = input(op, in, 1, 4, 5);
+      case Norm.LayerNormGrad(var dims, var ofWeights) -> {
+        Tensor x = input(op, in, 1, ofWeights ? 5 : 4, 5);
         Shape inner = inner(op, dims, x);
         statistics(op, in, x.shape().sub(0, x.rank() - dims), "mean", "rstd");
         if (in.length == 5) {
           sameShape(op, "weight", inner, in[4]);
         }
-        yield in.length == 4 ? List.of(like(x)) : List.of(like(x), like(in[4]), like(in[4]));
+        yield ofWeights ? List.of(like(x), like(in[4]), like(in[4])) : List.of(like(x));
       }
       case Norm.RmsNorm ignored -> {
         Tensor x = input(op, in, 0, 1, 2);
@@ -65,14 +65,14 @@ final class LayerShapes {
         }
         yield List.of(like(x), new Spec(x.dtype(), x.shape().sub(0, x.rank() - 1)));
       }
-      case Norm.RmsNormGrad() -> {
-        Tensor x = input(op, in, 1, 3, 4);
+      case Norm.RmsNormGrad(var ofWeight) -> {
+        Tensor x = input(op, in, 1, ofWeight ? 4 : 3, 4);
         Shape inner = inner(op, 1, x);
         statistics(op, in, x.shape().sub(0, x.rank() - 1), "rrms");
         if (in.length == 4) {
           sameShape(op, "weight", inner, in[3]);
         }
-        yield in.length == 3 ? List.of(like(x)) : List.of(like(x), like(in[3]));
+        yield ofWeight ? List.of(like(x), like(in[3])) : List.of(like(x));
       }
     };
   }

@@ -39,7 +39,7 @@ final class NormsAndActivations {
     for (Shape shape : List.of(TOKENS, Shape.of(2, 256, 1280))) {
       Norm norm = new Norm.LayerNorm(1, EPS);
       rows.op("layer norm", shape, norm, in -> affine(in, shape, -1));
-      rows.op("layer norm grad", shape, new Norm.LayerNormGrad(1), in -> gradient(in, shape, norm, -1));
+      rows.op("layer norm grad", shape, new Norm.LayerNormGrad(1, true), in -> gradient(in, shape, norm, -1));
     }
     rows.row("residual + layer norm", TOKENS, in -> {
       Tensor[] x = affine(in, TOKENS, -1);

@@ -1,5 +1,7 @@
 package org.deft4j.tensor.internal;
 
+import java.util.Arrays;
+
 /**
  * The mean of n elements and the sum of their squared differences from it, put together from those of chunks (Chan, Golub and
  * LeVeque 1983) in float64, so that the elements are read from memory once and an offset that is large beside the deviation
@@ -9,6 +11,13 @@ final class Moments {
   private long count;
   private double mean;
   private double squares;
+
+  /** Those of so many rows. */
+  static Moments[] of(int rows) {
+    Moments[] moments = new Moments[rows];
+    Arrays.setAll(moments, _ -> new Moments());
+    return moments;
+  }
 
   /** Forgets what was added. */
   void clear() {

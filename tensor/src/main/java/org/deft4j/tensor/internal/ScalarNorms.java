@@ -25,9 +25,9 @@ final class ScalarNorms {
         ScalarElementwise.run(new Binary.Add(), new Tensor[] {in[0], in[1]}, new Tensor[] {out[1]});
         layerNorm(rows(in[0].shape(), 1), eps, ofSum(in, out), new Tensor[] {out[0], out[2], out[3]});
       }
-      case Norm.LayerNormGrad(var dims) -> layerNormGrad(rows(in[1].shape(), dims), in, out);
+      case Norm.LayerNormGrad(var dims, var ofWeights) -> layerNormGrad(rows(in[1].shape(), dims), in, out);
       case Norm.RmsNorm(var eps) -> rmsNorm(rows(in[0].shape(), 1), (float) eps, in, out);
-      case Norm.RmsNormGrad() -> rmsNormGrad(rows(in[1].shape(), 1), in, out);
+      case Norm.RmsNormGrad ignored -> rmsNormGrad(rows(in[1].shape(), 1), in, out);
     }
   }
 
@@ -120,7 +120,7 @@ final class ScalarNorms {
         }
       }
     });
-    if (w != null) {
+    if (out.length > 1) {
       Floats dw = Floats.of(out[1]);
       Parallel.forRange(slab.n(), 16, (from, to) -> {
         for (long j = from; j < to; j++) {
@@ -180,7 +180,7 @@ final class ScalarNorms {
         }
       }
     });
-    if (w != null) {
+    if (out.length > 1) {
       Floats dw = Floats.of(out[1]);
       Parallel.forRange(slab.n(), 16, (from, to) -> {
         for (long j = from; j < to; j++) {

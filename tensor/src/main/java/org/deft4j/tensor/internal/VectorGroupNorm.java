@@ -25,11 +25,11 @@ final class VectorGroupNorm {
     long positions = shape.positions();
     Parallel.forRange(shape.batch() * shape.groups(), 1, (from, to) -> {
       VectorSums sums = new VectorSums();
-      Moments moments = new Moments();
+      Moments[] moments = Moments.of(1);
       for (long row = from; row < to; row++) {
         long start = row * shape.count();
-        sums.moments(x, start, shape.count(), moments);
-        Moments.Statistics s = moments.statistics(eps);
+        sums.moments(x, start, shape.count(), 1, moments);
+        Moments.Statistics s = moments[0].statistics(eps);
         mean.set(row, s.mean());
         rstd.set(row, s.rstd());
         for (long k = 0; k < shape.perGroup(); k++) {
@@ -105,8 +105,9 @@ final class VectorGroupNorm {
               throughSilu(dy, x, mean, rstd * w.get(c), b.get(c), dx, k * positions, positions);
             }
             Floats dh = silu ? dx : dy;
-            float ofChannel = sums.sum(dh, k * positions, positions);
-            float withX = rstd * sums.dotDifference(dh, x, mean, k * positions, positions);
+            VectorSums.Linear total = sums.linear(dh, x, mean, k * positions, positions);
+            float ofChannel = total.sum();
+            float withX = rstd * total.withX();
             sumA.set(k, ofChannel);
             sumB.set(k, withX);
             totalA = Math.fma(w.get(c), ofChannel, totalA);

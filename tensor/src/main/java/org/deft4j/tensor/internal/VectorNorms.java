@@ -12,10 +12,10 @@ import static jdk.incubator.vector.VectorOperators.FMA;
 import static org.deft4j.tensor.internal.Simd.FLOATS;
 import static org.deft4j.tensor.internal.Simd.ORDER;
 
-/** {@link Norm} in float32, by the formulas of {@link ScalarNorms}; this file over rows. */
+/** {@link Norm} in float32, by the formulas of {@link ScalarNorms}; this file of the RMS norm, and what the layer norm shares with it. */
 final class VectorNorms {
   /** Shorter rows are left to the scalar form. */
-  private static final long SHORT = 16;
+  static final long SHORT = 16;
 
   private VectorNorms() {}
 
@@ -30,12 +30,13 @@ final class VectorNorms {
       case Norm.GroupNormGrad(var groups) -> groupNormGrad(groups, false, in, out);
       case Norm.GroupNormSiluGrad(var groups) -> groupNormGrad(groups, true, in, out);
       case Norm.LayerNorm(var dims, var eps) ->
-          layerNorm(ScalarNorms.rows(in[0].shape(), dims), eps, null, in, out[0], out[1], out[2]);
+          VectorLayerNorm.run(ScalarNorms.rows(in[0].shape(), dims), eps, null, in, out[0], out[1], out[2]);
       case Norm.LayerNormOfSum(var eps) ->
-          layerNorm(ScalarNorms.rows(in[0].shape(), 1), eps, in, ScalarNorms.ofSum(in, out), out[0], out[2], out[3]);
-      case Norm.LayerNormGrad(var dims) -> layerNormGrad(ScalarNorms.rows(in[1].shape(), dims), in, out);
+          VectorLayerNorm.run(ScalarNorms.rows(in[0].shape(), 1), eps, in, ScalarNorms.ofSum(in, out), out[0], out[2], out[3]);
+      case Norm.LayerNormGrad(var dims, var ofWeights) ->
+          VectorLayerNorm.gradient(ScalarNorms.rows(in[1].shape(), dims), in, out);
       case Norm.RmsNorm(var eps) -> rmsNorm(ScalarNorms.rows(in[0].shape(), 1), (float) eps, in, out);
-      case Norm.RmsNormGrad() -> rmsNormGrad(ScalarNorms.rows(in[1].shape(), 1), in, out);
+      case Norm.RmsNormGrad ignored -> rmsNormGrad(ScalarNorms.rows(in[1].shape(), 1), in, out);
     };
   }
 
@@ -67,132 +68,17 @@ final class VectorNorms {
     }
   }
 
-  // -------------------------------------------------------------------------------------------------- layer norm
-
-  /** The norm of {@code in[0]}, which is first made the sum of the two {@code terms} where there are any. */
-  private static boolean layerNorm(Slab slab, double eps, Tensor[] terms, Tensor[] in, Tensor... out) {
-    if (slab.n() < SHORT) {
-      return false;
-    }
-    Floats x = Floats.of(in[0]);
-    Floats left = terms == null ? null : Floats.of(terms[0]);
-    Floats right = terms == null ? null : Floats.of(terms[1]);
-    Floats w = in.length > 1 ? Floats.of(in[1]) : null;
-    Floats b = in.length > 1 ? Floats.of(in[2]) : null;
-    Floats y = Floats.of(out[0]);
-    Floats mean = Floats.of(out[1]);
-    Floats rstd = Floats.of(out[2]);
-    Parallel.forRange(slab.outer(), slab.grain(), (from, to) -> {
-      VectorSums sums = new VectorSums();
-      Moments moments = new Moments();
-      for (long row = from; row < to; row++) {
-        long start = row * slab.n();
-        if (left != null) {
-          add(left, right, x, start, slab.n());
-        }
-        sums.moments(x, start, slab.n(), moments);
-        Moments.Statistics s = moments.statistics(eps);
-        mean.set(row, s.mean());
-        rstd.set(row, s.rstd());
-        if (w == null) {
-          standardize(x, s, y, start, slab.n());
-        } else {
-          standardize(x, s, w, b, y, start, slab.n());
-        }
-      }
-    });
-    return true;
-  }
-
-  /** {@code y = a + b}. */
-  private static void add(Floats a, Floats b, Floats y, long start, long n) {
-    int vectors = Math.toIntExact(n / Simd.LANES);
-    long atA = a.byteAt(start);
-    long atB = b.byteAt(start);
-    long atY = y.byteAt(start);
-    for (int i = 0; i < vectors; i++) {
-      long step = (long) i * Simd.BYTES;
-      fromMemorySegment(FLOATS, a.memory(), atA + step, ORDER).add(fromMemorySegment(FLOATS, b.memory(), atB + step, ORDER))
-          .intoMemorySegment(y.memory(), atY + step, ORDER);
-    }
-    for (long i = start + (long) vectors * Simd.LANES; i < start + n; i++) {
-      y.set(i, a.get(i) + b.get(i));
-    }
-  }
-
-  /** {@code y = ((x - mean) - low) rstd}. */
-  private static void standardize(Floats x, Moments.Statistics s, Floats y, long start, long n) {
-    int vectors = Math.toIntExact(n / Simd.LANES);
-    long atX = x.byteAt(start);
-    long atY = y.byteAt(start);
-    for (int i = 0; i < vectors; i++) {
-      long step = (long) i * Simd.BYTES;
-      FloatVector d = fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).sub(s.mean()).sub(s.low());
-      d.mul(s.rstd()).intoMemorySegment(y.memory(), atY + step, ORDER);
-    }
-    for (long i = start + (long) vectors * Simd.LANES; i < start + n; i++) {
-      y.set(i, ((x.get(i) - s.mean()) - s.low()) * s.rstd());
-    }
-  }
-
-  /** {@code y = ((x - mean) - low) rstd w + b}. */
-  private static void standardize(Floats x, Moments.Statistics s, Floats w, Floats b, Floats y, long start, long n) {
-    int vectors = Math.toIntExact(n / Simd.LANES);
-    long atX = x.byteAt(start);
-    long atW = w.byteAt(0);
-    long atB = b.byteAt(0);
-    long atY = y.byteAt(start);
-    for (int i = 0; i < vectors; i++) {
-      long step = (long) i * Simd.BYTES;
-      FloatVector d = fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).sub(s.mean()).sub(s.low()).mul(s.rstd());
-      FloatVector weight = fromMemorySegment(FLOATS, w.memory(), atW + step, ORDER);
-      FloatVector bias = fromMemorySegment(FLOATS, b.memory(), atB + step, ORDER);
-      d.fma(weight, bias).intoMemorySegment(y.memory(), atY + step, ORDER);
-    }
-    for (long i = (long) vectors * Simd.LANES; i < n; i++) {
-      float xhat = ((x.get(start + i) - s.mean()) - s.low()) * s.rstd();
-      y.set(start + i, Math.fma(xhat, w.get(i), b.get(i)));
-    }
-  }
-
-  private static boolean layerNormGrad(Slab slab, Tensor[] in, Tensor[] out) {
-    if (slab.n() < SHORT) {
-      return false;
-    }
-    Floats dy = Floats.of(in[0]);
-    Floats x = Floats.of(in[1]);
-    Floats means = Floats.of(in[2]);
-    Floats rstds = Floats.of(in[3]);
-    Floats w = in.length > 4 ? Floats.of(in[4]) : null;
-    Floats dx = Floats.of(out[0]);
-    long n = slab.n();
-    forBlocks(slab, w == null ? null : Floats.of(out[1]), w == null ? null : Floats.of(out[2]), (row, sums, dw, db, at) -> {
-      Floats g = weighted(dy, w, dx, row * n, n);
-      float mean = means.get(row);
-      float rstd = rstds.get(row);
-      float a = sums.sum(g, row * n, n);
-      float b = rstd * sums.dotDifference(g, x, mean, row * n, n);
-      gradient(g, rstd, x, mean, ScalarNorms.slopeFactor(rstd, b, n), ScalarNorms.constantFactor(rstd, a, n), dx,
-          row * n, n);
-      if (w != null) {
-        addProducts(dy, x, mean, rstd, row * n, n, dw, at);
-        VectorColumns.add(dy, row * n, db, at, n);
-      }
-    });
-    return true;
-  }
-
   /** The gradient of one row; adds the row's terms to the chains of dw and db that start at {@code at}. */
   @FunctionalInterface
-  private interface Row {
+  interface Row {
     void run(long row, VectorSums sums, Floats dw, Floats db, long at);
   }
 
   /**
    * Runs {@code body} over all rows, in the blocks of {@link VectorColumns}: so dy and x are read once for the gradients of x,
-   * weight and bias. Without a weight dw and db are null, without a bias db.
+   * weight and bias. dw and db are null where they are not wanted, db alone where there is no bias.
    */
-  private static void forBlocks(Slab slab, Floats dw, Floats db, Row body) {
+  static void forBlocks(Slab slab, Floats dw, Floats db, Row body) {
     long n = slab.n();
     if (dw == null) {
       Parallel.forRange(slab.outer(), slab.grain(), (from, to) -> {
@@ -228,7 +114,7 @@ final class VectorNorms {
   }
 
   /** {@code chain_j += dy_j ((x_j - mean) rstd)}. */
-  private static void addProducts(Floats dy, Floats x, float mean, float rstd, long start, long n, Floats chain, long at) {
+  static void addProducts(Floats dy, Floats x, float mean, float rstd, long start, long n, Floats chain, long at) {
     int vectors = Math.toIntExact(n / Simd.LANES);
     long atDy = dy.byteAt(start);
     long atX = x.byteAt(start);
@@ -247,7 +133,7 @@ final class VectorNorms {
   }
 
   /** {@code dy w}, written to {@code room}; or dy where there is no weight. */
-  private static Floats weighted(Floats dy, Floats w, Floats room, long start, long n) {
+  static Floats weighted(Floats dy, Floats w, Floats room, long start, long n) {
     if (w == null) {
       return dy;
     }
@@ -333,12 +219,13 @@ final class VectorNorms {
     Floats w = in.length > 3 ? Floats.of(in[3]) : null;
     Floats dx = Floats.of(out[0]);
     long n = slab.n();
-    forBlocks(slab, w == null ? null : Floats.of(out[1]), null, (row, sums, dw, db, at) -> {
+    boolean ofWeight = out.length > 1;
+    forBlocks(slab, ofWeight ? Floats.of(out[1]) : null, null, (row, sums, dw, db, at) -> {
       Floats g = weighted(dy, w, dx, row * n, n);
       float r = rrms.get(row);
       float slope = ScalarNorms.slopeFactor(r, r * sums.dot(g, row * n, x, row * n, n), n);
       gradient(g, r, x, slope, dx, row * n, n);
-      if (w != null) {
+      if (ofWeight) {
         addProducts(dy, x, 0f, r, row * n, n, dw, at);
       }
     });

@@ -20,8 +20,13 @@ final class VectorSums {
   /** Four floats, the shortest vector that every processor has. */
   private static final VectorSpecies<Float> FOUR = FloatVector.SPECIES_128;
 
-  private final float[] first = new float[Sums.LANES];
-  private final float[] second = new float[Sums.LANES];
+  /** The most rows whose sums are found side by side. */
+  private static final int ROWS = 8;
+
+  /** Room for the lanes of as many rows. */
+  private final float[] first = new float[ROWS * Sums.LANES];
+  private final float[] second = new float[ROWS * Sums.LANES];
+  private final float[] means = new float[ROWS];
 
   /** The sum of a chunk of at most {@link Sums#CHUNK} elements. */
   @FunctionalInterface
@@ -43,10 +48,10 @@ final class VectorSums {
     return Sums.sum(sums);
   }
 
-  /** {@link Sums#fold} of four floats at a time. */
-  private static float fold(float[] lanes) {
-    FloatVector a = four(lanes, 0).add(four(lanes, 16)).add(four(lanes, 8).add(four(lanes, 24)));
-    FloatVector b = four(lanes, 4).add(four(lanes, 20)).add(four(lanes, 12).add(four(lanes, 28)));
+  /** {@link Sums#fold} of the lanes from {@code at}, four floats at a time. */
+  private static float fold(float[] lanes, int at) {
+    FloatVector a = four(lanes, at).add(four(lanes, at + 16)).add(four(lanes, at + 8).add(four(lanes, at + 24)));
+    FloatVector b = four(lanes, at + 4).add(four(lanes, at + 20)).add(four(lanes, at + 12).add(four(lanes, at + 28)));
     FloatVector c = a.add(b);
     return (c.lane(0) + c.lane(2)) + (c.lane(1) + c.lane(3));
   }
@@ -65,26 +70,69 @@ final class VectorSums {
 
   /** {@code sum a_i b_i}. */
   float dot(Floats a, long startA, Floats b, long startB, long n) {
+    if (n <= Sums.CHUNK) {
+      return dotChunk(a, startA, b, startB, (int) n);
+    }
     return ofChunks(n, (from, length) -> dotChunk(a, startA + from, b, startB + from, length));
   }
 
-  /** {@code sum a_i (x_i - mean)}. */
-  float dotDifference(Floats a, Floats x, float mean, long start, long n) {
-    return ofChunks(n, (from, length) -> dotDifferenceChunk(a, x, mean, start + from, length));
+  /** {@code sum g_i} and {@code sum g_i (x_i - mean)}. */
+  record Linear(float sum, float withX) {}
+
+  /** Both sums over n elements from {@code start}. */
+  Linear linear(Floats g, Floats x, float mean, long start, long n) {
+    if (n <= Sums.CHUNK) {
+      linearLanes(g, x, mean, start, (int) n);
+      return new Linear(fold(first, 0), fold(second, 0));
+    }
+    float[] sums = new float[Sums.chunks(n)];
+    float[] withX = new float[sums.length];
+    for (int c = 0; c < sums.length; c++) {
+      long from = (long) c * Sums.CHUNK;
+      linearLanes(g, x, mean, start + from, (int) Math.min(Sums.CHUNK, n - from));
+      sums[c] = fold(first, 0);
+      withX[c] = fold(second, 0);
+    }
+    return new Linear(Sums.sum(sums), Sums.sum(withX));
   }
 
-  /** The mean and the sum of squared differences from it, found chunk by chunk: see {@link Moments}. */
-  void moments(Floats x, long start, long n, Moments moments) {
-    moments.clear();
+  /** How many rows of n elements {@link #moments} had better be given at a time: what is read twice stays in the nearest cache. */
+  static int rowsTogether(long n) {
+    return Math.clamp(Sums.CHUNK / n, 1, ROWS);
+  }
+
+  /**
+   * The means and the sums of squared differences from them of at most {@link #rowsTogether} rows, found chunk by chunk: see {@link
+   * Moments}. Step by step for all rows: what folds the lanes of one row does not wait for those of another.
+   */
+  void moments(Floats x, long start, long n, int rows, Moments[] moments) {
+    for (int r = 0; r < rows; r++) {
+      moments[r].clear();
+    }
     for (long from = 0; from < n; from += Sums.CHUNK) {
       int length = (int) Math.min(Sums.CHUNK, n - from);
-      float mean = sumChunk(x, start + from, length) / length;
-      differences(x, mean, start + from, length);
-      moments.add(length, mean, fold(first), fold(second));
+      for (int r = 0; r < rows; r++) {
+        lanes(x, start + r * n + from, length, r * Sums.LANES);
+      }
+      for (int r = 0; r < rows; r++) {
+        means[r] = fold(first, r * Sums.LANES) / length;
+      }
+      for (int r = 0; r < rows; r++) {
+        differences(x, means[r], start + r * n + from, length, r * Sums.LANES);
+      }
+      for (int r = 0; r < rows; r++) {
+        moments[r].add(length, means[r], fold(first, r * Sums.LANES), fold(second, r * Sums.LANES));
+      }
     }
   }
 
   float sumChunk(Floats x, long start, int n) {
+    lanes(x, start, n, 0);
+    return fold(first, 0);
+  }
+
+  /** The lanes of {@code sum x_i}, in the first room from {@code room}. */
+  private void lanes(Floats x, long start, int n, int room) {
     float[] lanes = first;
     int blocks = n / Sums.LANES;
     for (int j = 0; j < Sums.LANES; j += 2 * LANES) {
@@ -95,13 +143,12 @@ final class VectorSums {
         left = left.add(fromMemorySegment(FLOATS, x.memory(), at + i * BLOCK, ORDER));
         right = right.add(fromMemorySegment(FLOATS, x.memory(), at + i * BLOCK + Simd.BYTES, ORDER));
       }
-      left.intoArray(lanes, j);
-      right.intoArray(lanes, j + LANES);
+      left.intoArray(lanes, room + j);
+      right.intoArray(lanes, room + j + LANES);
     }
     for (int i = blocks * Sums.LANES; i < n; i++) {
-      lanes[i % Sums.LANES] += x.get(start + i);
+      lanes[room + i % Sums.LANES] += x.get(start + i);
     }
-    return fold(lanes);
   }
 
   private float dotChunk(Floats a, long startA, Floats b, long startB, int n) {
@@ -127,37 +174,45 @@ final class VectorSums {
       int lane = i % Sums.LANES;
       lanes[lane] = Math.fma(a.get(startA + i), b.get(startB + i), lanes[lane]);
     }
-    return fold(lanes);
+    return fold(lanes, 0);
   }
 
-  private float dotDifferenceChunk(Floats a, Floats x, float mean, long start, int n) {
-    float[] lanes = first;
+  /** The lanes of {@code sum g_i}, in the first room, and of {@code sum g_i (x_i - mean)}, in the second. */
+  private void linearLanes(Floats g, Floats x, float mean, long start, int n) {
+    float[] sums = first;
+    float[] products = second;
     int blocks = n / Sums.LANES;
     for (int j = 0; j < Sums.LANES; j += 2 * LANES) {
-      long atA = a.byteAt(start + j);
+      long atG = g.byteAt(start + j);
       long atX = x.byteAt(start + j);
       FloatVector left = FloatVector.zero(FLOATS);
       FloatVector right = left;
+      FloatVector leftProducts = left;
+      FloatVector rightProducts = left;
       for (int i = 0; i < blocks; i++) {
         long step = i * BLOCK;
-        FloatVector l = fromMemorySegment(FLOATS, a.memory(), atA + step, ORDER);
-        left = l.fma(fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).sub(mean), left);
+        FloatVector l = fromMemorySegment(FLOATS, g.memory(), atG + step, ORDER);
+        left = left.add(l);
+        leftProducts = l.fma(fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).sub(mean), leftProducts);
         step += Simd.BYTES;
-        FloatVector r = fromMemorySegment(FLOATS, a.memory(), atA + step, ORDER);
-        right = r.fma(fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).sub(mean), right);
+        FloatVector r = fromMemorySegment(FLOATS, g.memory(), atG + step, ORDER);
+        right = right.add(r);
+        rightProducts = r.fma(fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).sub(mean), rightProducts);
       }
-      left.intoArray(lanes, j);
-      right.intoArray(lanes, j + LANES);
+      left.intoArray(sums, j);
+      right.intoArray(sums, j + LANES);
+      leftProducts.intoArray(products, j);
+      rightProducts.intoArray(products, j + LANES);
     }
     for (int i = blocks * Sums.LANES; i < n; i++) {
       int lane = i % Sums.LANES;
-      lanes[lane] = Math.fma(a.get(start + i), x.get(start + i) - mean, lanes[lane]);
+      sums[lane] += g.get(start + i);
+      products[lane] = Math.fma(g.get(start + i), x.get(start + i) - mean, products[lane]);
     }
-    return fold(lanes);
   }
 
-  /** The lanes of {@code sum (x_i - mean)}, in the first room, and of {@code sum (x_i - mean)^2}, in the second. */
-  private void differences(Floats x, float mean, long start, int n) {
+  /** The lanes of {@code sum (x_i - mean)}, in the first room, and of {@code sum (x_i - mean)^2}, in the second, from {@code room}. */
+  private void differences(Floats x, float mean, long start, int n, int room) {
     float[] differences = first;
     float[] squares = second;
     int blocks = n / Sums.LANES;
@@ -175,13 +230,13 @@ final class VectorSums {
         leftSquares = l.fma(l, leftSquares);
         rightSquares = r.fma(r, rightSquares);
       }
-      left.intoArray(differences, j);
-      right.intoArray(differences, j + LANES);
-      leftSquares.intoArray(squares, j);
-      rightSquares.intoArray(squares, j + LANES);
+      left.intoArray(differences, room + j);
+      right.intoArray(differences, room + j + LANES);
+      leftSquares.intoArray(squares, room + j);
+      rightSquares.intoArray(squares, room + j + LANES);
     }
     for (int i = blocks * Sums.LANES; i < n; i++) {
-      int lane = i % Sums.LANES;
+      int lane = room + i % Sums.LANES;
       float d = x.get(start + i) - mean;
       differences[lane] += d;
       squares[lane] = Math.fma(d, d, squares[lane]);

@@ -29,12 +29,12 @@ public sealed interface Norm extends Op {
    */
   record LayerNormOfSum(double eps) implements Norm {}
 
-  /** {@code dy, x, mean, rstd, (w) -> dx, (dw, db)}. */
-  record LayerNormGrad(int dims) implements Norm {}
+  /** {@code dy, x, mean, rstd, (w) -> dx, (dw, db)}: dw and db where they are wanted, {@code ofWeights}. */
+  record LayerNormGrad(int dims, boolean ofWeights) implements Norm {}
 
   /** {@code x, (w)} to {@code y = x * rrms * w} and {@code rrms = 1/sqrt(mean(x^2) + eps)} over the last dimension. */
   record RmsNorm(double eps) implements Norm {}
 
-  /** {@code dy, x, rrms, (w) -> dx, (dw)}. */
-  record RmsNormGrad() implements Norm {}
+  /** {@code dy, x, rrms, (w) -> dx, (dw)}: dw where it is wanted, {@code ofWeight}. */
+  record RmsNormGrad(boolean ofWeight) implements Norm {}
 }

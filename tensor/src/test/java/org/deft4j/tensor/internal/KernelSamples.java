@@ -144,12 +144,14 @@ final class KernelSamples {
       samples.add(new Sample(new Norm.LayerNorm(1, 1e-5), x));
       samples.add(new Sample(new Norm.LayerNorm(1, 1e-5), x, w, normal(width)));
       samples.add(new Sample(new Norm.LayerNormOfSum(1e-5), x, dy, w, normal(width)));
-      samples.add(new Sample(new Norm.LayerNormGrad(1), dy, x, mean, rstd));
-      samples.add(new Sample(new Norm.LayerNormGrad(1), dy, x, mean, rstd, w));
+      samples.add(new Sample(new Norm.LayerNormGrad(1, false), dy, x, mean, rstd));
+      samples.add(new Sample(new Norm.LayerNormGrad(1, false), dy, x, mean, rstd, w));
+      samples.add(new Sample(new Norm.LayerNormGrad(1, true), dy, x, mean, rstd, w));
       samples.add(new Sample(new Norm.RmsNorm(1e-6), x));
       samples.add(new Sample(new Norm.RmsNorm(1e-6), x, w));
-      samples.add(new Sample(new Norm.RmsNormGrad(), dy, x, rstd));
-      samples.add(new Sample(new Norm.RmsNormGrad(), dy, x, rstd, w));
+      samples.add(new Sample(new Norm.RmsNormGrad(false), dy, x, rstd));
+      samples.add(new Sample(new Norm.RmsNormGrad(false), dy, x, rstd, w));
+      samples.add(new Sample(new Norm.RmsNormGrad(true), dy, x, rstd, w));
     }
     samples.add(new Sample(new Norm.LayerNorm(2, 1e-5), normal(10, 9, 13), normal(9, 13), normal(9, 13)));
   }

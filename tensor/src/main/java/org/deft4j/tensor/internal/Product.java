@@ -43,7 +43,7 @@ final class Product {
   private static final long ALONE = 1 << 21;
   /** Multiplications that take as long as to pack one element. */
   private static final long PACKING = 16;
-  /** Groups per thread, so that a thread that is held up does not hold up the others for long. */
+  /** The most groups per thread that are made so that a thread that is held up does not hold up the others for long. */
   private static final int GROUPS_PER_THREAD = 2;
   /** The left side is shared if it has at most so many times the panels of the right one. */
   private static final int LEFT = 4;
@@ -289,7 +289,7 @@ final class Product {
       if (first && k > 0) {
         exchange(rowPanel, columnPanel, at, false);
       }
-      RegisterTile.run(rows.room(rowPanel), a, aAt, b, bAt, depth, tiles.floats, at, k == 0, shared, next, nextTile);
+      RegisterTile.run(rows.room(rowPanel), a, aAt, b, bAt, depth, tiles.floats, at, k == 0, shared, next, tiles.floats, nextTile);
       if (last) {
         if (bias != null && piece.k1 == Product.this.k) {
           addBias(rowPanel, columnPanel, at);

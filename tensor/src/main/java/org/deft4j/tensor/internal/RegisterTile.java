@@ -51,28 +51,28 @@ final class RegisterTile {
    * side in {@code c}. The chain of each element starts from what C holds (or from 0), and runs over k ascending.
    */
   static void run(int rows, float[] a, int aAt, float[] b, int bAt, int depth, float[] c, int cAt, boolean first) {
-    run(rows, a, aAt, b, bAt, depth, c, cAt, first, a, aAt, cAt);
+    run(rows, a, aAt, b, bAt, depth, c, cAt, first, a, aAt, a, aAt);
   }
 
   /**
    * The same, and reads ahead what the next tiles will want, a little of it beside each step: {@link #AHEAD} floats a step of
-   * {@code next} from {@code nextAt} on, and one of {@code c} from {@code nextC} on. A panel or a tile that no cache near by holds would
-   * stop the first multiplications that need it; these reads fall into the shadow of multiplications that do not. Both places must have
-   * room for all steps.
+   * {@code next} from {@code nextAt} on, and one of {@code tiles} from {@code nextTile} on. A panel or a tile that no cache near by holds
+   * would stop the first multiplications that need it; these reads fall into the shadow of multiplications that do not. Both arrays must
+   * have room for all steps.
    *
    * @return what was read ahead, in no useful form: that the reads have a result keeps the compiler from dropping them
    */
   static int run(int rows, float[] a, int aAt, float[] b, int bAt, int depth, float[] c, int cAt, boolean first, float[] next, int nextAt,
-      int nextC) {
+      float[] tiles, int nextTile) {
     if (rows == WIDE) {
-      return wide(a, aAt, b, bAt, depth, c, cAt, first, next, nextAt, nextC);
+      return wide(a, aAt, b, bAt, depth, c, cAt, first, next, nextAt, tiles, nextTile);
     }
     narrow(a, aAt, b, bAt, depth, c, cAt, first);
     return 0;
   }
 
   private static int wide(float[] a, int aAt, float[] b, int bAt, int depth, float[] c, int cAt, boolean first, float[] next, int nextAt,
-      int nextC) {
+      float[] tiles, int nextTile) {
     FloatVector c0l;
     FloatVector c0r;
     FloatVector c1l;
@@ -157,7 +157,7 @@ final class RegisterTile {
     }
     int read = 0;
     for (int k = 0; k < depth; k++) {
-      read ^= Float.floatToRawIntBits(next[nextAt + AHEAD * k]) ^ Float.floatToRawIntBits(c[nextC + k]);
+      read ^= Float.floatToRawIntBits(next[nextAt + AHEAD * k]) ^ Float.floatToRawIntBits(tiles[nextTile + k]);
       int kb = bAt + k * WIDTH;
       int ka = aAt + k * WIDE_PITCH;
       FloatVector l = fromArray(S, b, kb);

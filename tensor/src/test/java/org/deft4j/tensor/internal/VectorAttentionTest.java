@@ -50,6 +50,7 @@ class VectorAttentionTest {
     sizes(false, 1, 1, 7, 192, 129);
     sizes(false, 1, 1, 12, 15, 256);
     sizes(false, 1, 1, 4, 20, 400);
+    sizes(false, 1, 1, 40, 96, 2500);
     sizes(false, 1, 2, 300, 9, 3);
     sizes(false, 1, 1, 5, 0, 8);
     sizes(false, 1, 1, 0, 5, 8);

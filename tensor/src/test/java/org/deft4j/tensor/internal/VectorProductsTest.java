@@ -11,10 +11,10 @@ import org.junit.jupiter.api.Test;
 
 /** The vector form of the matrix products gives the bits of the plain one. */
 class VectorProductsTest {
-  /** Around the edges of tiles (6, 14 rows; 8, 16, 32 columns), of vectors and of blocks of k (384), and primes. */
+  /** Around the edges of tiles (6, 13 rows; 8, 16, 32 columns), of vectors and of blocks of k (512), and primes. */
   private static final int[][] SIZES = {
       {1, 1, 1}, {1, 64, 64}, {2, 33, 17}, {3, 7, 65}, {5, 16, 31}, {6, 15, 32}, {7, 17, 33}, {12, 3, 64}, {13, 40, 37},
-      {14, 64, 32}, {15, 5, 63}, {28, 31, 96}, {29, 97, 101}, {42, 383, 8}, {43, 384, 9}, {61, 385, 5}, {20, 769, 47},
+      {14, 64, 32}, {15, 5, 63}, {19, 21, 34}, {20, 22, 35}, {26, 512, 33}, {32, 513, 31}, {39, 1025, 64}, {28, 31, 96}, {29, 97, 101}, {42, 383, 8}, {43, 384, 9}, {61, 385, 5}, {20, 769, 47},
       {200, 12, 3}, {97, 4, 130}, {4, 300, 200}, {84, 1, 70}, {70, 2, 1}, {33, 0, 40}, {0, 8, 40}, {40, 8, 0}};
 
   private final Random random = new Random(7);

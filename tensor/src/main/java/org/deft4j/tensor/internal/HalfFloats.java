@@ -72,9 +72,9 @@ final class HalfFloats {
     int last = count - LANES;
     if (whole) {
       for (int i = 0; i < last; i += LANES) {
-        FloatVector.fromArray(Simd.FLOATS, from, at + i).intoMemorySegment(OffHeap.known(to), toAt + 4L * i, Simd.ORDER);
+        Simd.store(FloatVector.fromArray(Simd.FLOATS, from, at + i), to, toAt + 4L * i);
       }
-      FloatVector.fromArray(Simd.FLOATS, from, at + last).intoMemorySegment(OffHeap.known(to), toAt + 4L * last, Simd.ORDER);
+      Simd.store(FloatVector.fromArray(Simd.FLOATS, from, at + last), to, toAt + 4L * last);
       return;
     }
     for (int i = 0; i < last; i += LANES) {

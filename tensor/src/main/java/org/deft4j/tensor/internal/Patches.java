@@ -122,7 +122,7 @@ record Patches(MemorySegment memory, long offset, long imageStep, long height, l
       VectorMask<Float> inside = Simd.FLOATS.indexInRange(0, end - i).andNot(Simd.FLOATS.indexInRange(0, first - i));
       VectorMask<Float> written = Simd.FLOATS.indexInRange(0, count - i);
       for (int c = 0; c < channels; c++) {
-        FloatVector.fromMemorySegment(Simd.FLOATS, memory, source + c * plane, Simd.ORDER, inside)
+        FloatVector.fromMemorySegment(Simd.FLOATS, OffHeap.known(memory), source + c * plane, Simd.ORDER, inside)
             .intoArray(to, at + i + c * step, written);
       }
     }

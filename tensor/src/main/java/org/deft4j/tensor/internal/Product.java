@@ -340,7 +340,7 @@ final class Product {
       int i = 0;
       for (; i + Simd.LANES <= run && step == Float.BYTES; i += Simd.LANES) {
         if (out) {
-          FloatVector.fromArray(Simd.FLOATS, c, inTile + i).intoMemorySegment(OffHeap.known(memory), at + (long) i * Float.BYTES, Simd.ORDER);
+          Simd.store(FloatVector.fromArray(Simd.FLOATS, c, inTile + i), memory, at + (long) i * Float.BYTES);
         } else {
           Simd.load(memory, at + (long) i * Float.BYTES).intoArray(c, inTile + i);
         }
@@ -359,8 +359,8 @@ final class Product {
         long inC = at + i * step;
         int inTile = tileAt + i * WIDTH;
         if (out) {
-          FloatVector.fromArray(Simd.FLOATS, c, inTile).intoMemorySegment(OffHeap.known(memory), inC, Simd.ORDER);
-          FloatVector.fromArray(Simd.FLOATS, c, inTile + Simd.LANES).intoMemorySegment(OffHeap.known(memory), inC + Simd.BYTES, Simd.ORDER);
+          Simd.store(FloatVector.fromArray(Simd.FLOATS, c, inTile), memory, inC);
+          Simd.store(FloatVector.fromArray(Simd.FLOATS, c, inTile + Simd.LANES), memory, inC + Simd.BYTES);
         } else {
           Simd.load(memory, inC).intoArray(c, inTile);
           Simd.load(memory, inC + Simd.BYTES).intoArray(c, inTile + Simd.LANES);

@@ -35,4 +35,9 @@ final class Simd {
   static FloatVector load(MemorySegment memory, long at) {
     return FloatVector.fromMemorySegment(FLOATS, OffHeap.known(memory), at, ORDER);
   }
+
+  /** Writes a vector to a byte address. */
+  static void store(FloatVector vector, MemorySegment memory, long at) {
+    vector.intoMemorySegment(OffHeap.known(memory), at, ORDER);
+  }
 }

@@ -90,8 +90,7 @@ final class VectorCopyBlocks extends CopyBlocks {
     for (int k = 0; k < length; k++) {
       long to = at + k * step;
       for (int v = 0; v < VECTORS; v++) {
-        FloatVector.fromArray(Simd.FLOATS, floats, SQUARE + k * TILE + v * Simd.LANES)
-            .intoMemorySegment(OffHeap.known(write), to + (long) v * Simd.BYTES, Simd.ORDER);
+        Simd.store(FloatVector.fromArray(Simd.FLOATS, floats, SQUARE + k * TILE + v * Simd.LANES), write, to + (long) v * Simd.BYTES);
       }
     }
   }

@@ -72,11 +72,11 @@ final class VectorElementwise {
     Span spread(Span s) {
       Span t = s;
       if (s.stepA() == 0) {
-        MathVector.splat(s.a().get(Simd.F32, s.atA())).intoMemorySegment(memory, 0, Simd.ORDER);
+        Simd.store(MathVector.splat(s.a().get(Simd.F32, s.atA())), memory, 0);
         t = new Span(memory, 0, 0, t.b(), t.atB(), t.stepB(), t.y(), t.atY(), t.vectors());
       }
       if (s.stepB() == 0) {
-        MathVector.splat(s.b().get(Simd.F32, s.atB())).intoMemorySegment(memory, Simd.BYTES, Simd.ORDER);
+        Simd.store(MathVector.splat(s.b().get(Simd.F32, s.atB())), memory, Simd.BYTES);
         t = new Span(t.a(), t.atA(), t.stepA(), memory, Simd.BYTES, 0, t.y(), t.atY(), t.vectors());
       }
       return t;

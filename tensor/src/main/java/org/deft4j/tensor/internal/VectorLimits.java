@@ -113,10 +113,10 @@ final class VectorLimits implements Limits {
     IntVector c = a;
     IntVector d = a;
     for (long at = from; at < to; at += 4L * Simd.BYTES) {
-      a = a.add(IntVector.fromMemorySegment(Simd.INTS, memory, at, Simd.ORDER));
-      b = b.add(IntVector.fromMemorySegment(Simd.INTS, memory, at + Simd.BYTES, Simd.ORDER));
-      c = c.add(IntVector.fromMemorySegment(Simd.INTS, memory, at + 2L * Simd.BYTES, Simd.ORDER));
-      d = d.add(IntVector.fromMemorySegment(Simd.INTS, memory, at + 3L * Simd.BYTES, Simd.ORDER));
+      a = a.add(IntVector.fromMemorySegment(Simd.INTS, OffHeap.known(memory), at, Simd.ORDER));
+      b = b.add(IntVector.fromMemorySegment(Simd.INTS, OffHeap.known(memory), at + Simd.BYTES, Simd.ORDER));
+      c = c.add(IntVector.fromMemorySegment(Simd.INTS, OffHeap.known(memory), at + 2L * Simd.BYTES, Simd.ORDER));
+      d = d.add(IntVector.fromMemorySegment(Simd.INTS, OffHeap.known(memory), at + 3L * Simd.BYTES, Simd.ORDER));
     }
     return a.add(b).add(c).add(d).reduceLanes(VectorOperators.ADD);
   }

@@ -219,6 +219,6 @@ final class VectorRankUpdate {
   private void put(long row, int i, int count, int o, FloatVector added) {
     long at = (long) Float.BYTES * o;
     long rowBytes = (row + Math.min(i, count - 1)) * n * Float.BYTES;
-    Simd.load(x, fromX + rowBytes + at).add(added).intoMemorySegment(z, fromZ + rowBytes + at, Simd.ORDER);
+    Simd.store(Simd.load(x, fromX + rowBytes + at).add(added), z, fromZ + rowBytes + at);
   }
 }

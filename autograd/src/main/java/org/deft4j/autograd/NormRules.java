@@ -84,7 +84,7 @@ final class NormRules {
   }
 
   /** {@code gradients}, and null for each input that has none. */
-  private static Tensor[] perInput(Backward b, Tensor... gradients) {
+  private static Tensor[] perInput(Backward b, Tensor[] gradients) {
     return Arrays.copyOf(gradients, b.inputs());
   }
 

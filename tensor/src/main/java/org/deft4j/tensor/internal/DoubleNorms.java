@@ -31,9 +31,9 @@ final class DoubleNorms {
         ScalarElementwise.run(new Binary.Add(), new Tensor[] {in[0], in[1]}, new Tensor[] {out[1]});
         layerNorm(ScalarNorms.rows(in[0].shape(), 1), eps, ScalarNorms.ofSum(in, out), new Tensor[] {out[0], out[2], out[3]});
       }
-      case Norm.LayerNormGrad(var dims, var ofWeights) -> layerNormGrad(ScalarNorms.rows(in[1].shape(), dims), in, out);
+      case Norm.LayerNormGrad(var dims, var _) -> layerNormGrad(ScalarNorms.rows(in[1].shape(), dims), in, out);
       case Norm.RmsNorm(var eps) -> rmsNorm(ScalarNorms.rows(in[0].shape(), 1), eps, in, out);
-      case Norm.RmsNormGrad ignored -> rmsNormGrad(ScalarNorms.rows(in[1].shape(), 1), in, out);
+      case Norm.RmsNormGrad _ -> rmsNormGrad(ScalarNorms.rows(in[1].shape(), 1), in, out);
     }
   }
 

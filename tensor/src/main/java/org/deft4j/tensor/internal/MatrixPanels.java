@@ -56,9 +56,10 @@ record MatrixPanels(MemorySegment memory, DType type, long offset, long[] sizes,
     return at + rest * steps[0];
   }
 
-  private boolean linesAreAdjacent(long line, int lines) {
+  /** Whether these lines lie one step apart, {@code steps[last]}. */
+  private boolean areEven(long line, int lines) {
     int inner = sizes.length - 1;
-    return steps[inner] == 1 && line % sizes[inner] + lines <= sizes[inner];
+    return line % sizes[inner] + lines <= sizes[inner];
   }
 
   @Override
@@ -69,17 +70,17 @@ record MatrixPanels(MemorySegment memory, DType type, long offset, long[] sizes,
   @Override
   public void pack(long line, int lines, long k, int depth, float[] to, int at, int pitch, float[] room) {
     int bytes = type.bytes();
-    if (linesAreAdjacent(line, lines)) {
+    long step = steps[steps.length - 1];
+    if (step == 1 && areEven(line, lines)) {
       copyRows((start(line) + k * kStep) * bytes, kStep * bytes, lines, depth, to, at, pitch);
       return;
     }
-    int inner = sizes.length - 1;
-    if (kStep == 1 && type == DType.F32 && line % sizes[inner] + lines <= sizes[inner]) {
-      TransposeMemory.lines(memory, bytes * (start(line) + k), bytes * steps[inner], lines, depth, to, at, pitch);
+    if (kStep == 1 && type == DType.F32 && areEven(line, lines)) {
+      TransposeMemory.lines(memory, bytes * (start(line) + k), bytes * step, lines, depth, to, at, pitch);
       return;
     }
     if (kStep == 1) {
-      // A short stretch of every line at a time, which stays in the first-level cache until it is turned.
+      // Other types, and lines of several matrices, are read to an array first, a stretch of every line at a time.
       for (int j = 0; j < depth; j += STRETCH) {
         int count = Math.min(STRETCH, depth - j);
         for (int i = 0; i < lines; i++) {

@@ -25,9 +25,9 @@ final class ScalarNorms {
         ScalarElementwise.run(new Binary.Add(), new Tensor[] {in[0], in[1]}, new Tensor[] {out[1]});
         layerNorm(rows(in[0].shape(), 1), eps, ofSum(in, out), new Tensor[] {out[0], out[2], out[3]});
       }
-      case Norm.LayerNormGrad(var dims, var ofWeights) -> layerNormGrad(rows(in[1].shape(), dims), in, out);
+      case Norm.LayerNormGrad(var dims, var _) -> layerNormGrad(rows(in[1].shape(), dims), in, out);
       case Norm.RmsNorm(var eps) -> rmsNorm(rows(in[0].shape(), 1), (float) eps, in, out);
-      case Norm.RmsNormGrad ignored -> rmsNormGrad(rows(in[1].shape(), 1), in, out);
+      case Norm.RmsNormGrad _ -> rmsNormGrad(rows(in[1].shape(), 1), in, out);
     }
   }
 

@@ -2,6 +2,7 @@ package org.deft4j.tensor.internal;
 
 import jdk.incubator.vector.FloatVector;
 import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.Binary;
 
 import static jdk.incubator.vector.FloatVector.fromMemorySegment;
 import static org.deft4j.tensor.internal.Simd.FLOATS;
@@ -9,6 +10,8 @@ import static org.deft4j.tensor.internal.Simd.ORDER;
 
 /** Layer norm, alone or of a sum, in float32, by the formulas of {@link ScalarNorms}; rows are what threads share. */
 final class VectorLayerNorm {
+  private static final Binary ADD = new Binary.Add();
+
   private VectorLayerNorm() {}
 
   /** The norm of {@code in[0]}, which is first made the sum of the two {@code terms} where there are any. */
@@ -51,20 +54,11 @@ final class VectorLayerNorm {
     return true;
   }
 
-  /** {@code y = a + b}. */
+  /** {@code y = a + b} over n elements from {@code start}. */
   private static void add(Floats a, Floats b, Floats y, long start, long n) {
-    int vectors = Math.toIntExact(n / Simd.LANES);
-    long atA = a.byteAt(start);
-    long atB = b.byteAt(start);
-    long atY = y.byteAt(start);
-    for (int i = 0; i < vectors; i++) {
-      long step = (long) i * Simd.BYTES;
-      fromMemorySegment(FLOATS, a.memory(), atA + step, ORDER).add(fromMemorySegment(FLOATS, b.memory(), atB + step, ORDER))
-          .intoMemorySegment(y.memory(), atY + step, ORDER);
-    }
-    for (long i = start + (long) vectors * Simd.LANES; i < start + n; i++) {
-      y.set(i, a.get(i) + b.get(i));
-    }
+    Span span = Span.of(a, b, y, start, Math.toIntExact(n / Simd.LANES));
+    BinaryLoops.run(ADD, span);
+    BinaryLoops.rest(ADD, span, n);
   }
 
   /** {@code y = ((x - mean) - low) rstd}. */
@@ -102,6 +96,7 @@ final class VectorLayerNorm {
     }
   }
 
+  /** dx, and where they are among the results dw and db, each row's terms in the blocks of {@link VectorNorms#forBlocks}. */
   static boolean gradient(Slab slab, Tensor[] in, Tensor[] out) {
     if (slab.n() < VectorNorms.SHORT) {
       return false;

@@ -33,10 +33,10 @@ final class VectorNorms {
           VectorLayerNorm.run(ScalarNorms.rows(in[0].shape(), dims), eps, null, in, out[0], out[1], out[2]);
       case Norm.LayerNormOfSum(var eps) ->
           VectorLayerNorm.run(ScalarNorms.rows(in[0].shape(), 1), eps, in, ScalarNorms.ofSum(in, out), out[0], out[2], out[3]);
-      case Norm.LayerNormGrad(var dims, var ofWeights) ->
+      case Norm.LayerNormGrad(var dims, var _) ->
           VectorLayerNorm.gradient(ScalarNorms.rows(in[1].shape(), dims), in, out);
       case Norm.RmsNorm(var eps) -> rmsNorm(ScalarNorms.rows(in[0].shape(), 1), (float) eps, in, out);
-      case Norm.RmsNormGrad ignored -> rmsNormGrad(ScalarNorms.rows(in[1].shape(), 1), in, out);
+      case Norm.RmsNormGrad _ -> rmsNormGrad(ScalarNorms.rows(in[1].shape(), 1), in, out);
     };
   }
 

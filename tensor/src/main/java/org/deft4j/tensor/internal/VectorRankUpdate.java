@@ -7,71 +7,62 @@ import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.Threads;
 
 /**
- * {@code t = scale u - x s}, {@code z = x + t l^T} in float32, in one pass over the rows of x: a few of them stay in the cache while the
- * thin matrices stream past.
+ * {@code t = scale u - x s}, {@code z = x + t l^T} in float32, in one pass over the rows of x: a block of them stays in the cache from
+ * the product that makes t, {@link Product}, to the sums that make z:
  *
  * <pre>
- *   t: lanes lie along r      t[i][:] = fma(x[i][o], s[o][:], t[i][:])     o = 0, 1, ...
- *   z: lanes lie along n      d[i][:] = fma(t[i][j], l^T[j][:], d[i][:])   j = 0, 1, ...
+ *   d[i][:] = fma(t[i][j], l^T[j][:], d[i][:])   j = 0, 1, ...      z[i][:] = x[i][:] + d[i][:]
  * </pre>
  */
 final class VectorRankUpdate {
   private static final int LANES = Simd.LANES;
   /** Rows whose sums are in registers at a time. */
   private static final int ROWS = 8;
-  /** Most rows that one thread works on together, and columns of a stretch of the thin matrices. */
+  /** Most rows that one thread works on together. */
   private static final int BLOCK = 64;
+  /** Columns of a stretch of l, which the first-level cache holds. */
   private static final int STRETCH = 512;
 
   private final MemorySegment x;
   private final MemorySegment z;
+  private final Tensor s;
+  private final Tensor thin;
   private final long fromX;
   private final long fromZ;
   private final int n;
   private final int r;
-  /** Floats from row to row of t: r in whole vectors. */
-  private final int pitch;
-  /** s [n, pitch], with zeros beyond r. */
-  private final float[] s;
   /** l^T [r, n]. */
   private final float[] l;
 
-  private VectorRankUpdate(Tensor x, Tensor z, int r, float[] s, float[] l) {
-    this.x = x.memory();
-    this.z = z.memory();
-    this.fromX = Float.BYTES * x.offset();
-    this.fromZ = Float.BYTES * z.offset();
-    this.n = Math.toIntExact(x.size(-1));
-    this.r = r;
-    this.pitch = pitch(r);
-    this.s = s;
+  private VectorRankUpdate(Tensor[] in, Tensor[] out, float[] l) {
+    this.x = in[0].memory();
+    this.z = out[0].memory();
+    this.s = in[1];
+    this.thin = out[1];
+    this.fromX = Float.BYTES * in[0].offset();
+    this.fromZ = Float.BYTES * out[0].offset();
+    this.n = Math.toIntExact(s.size(0));
+    this.r = Math.toIntExact(s.size(1));
     this.l = l;
-  }
-
-  private static int pitch(long r) {
-    return Math.toIntExact((r + LANES - 1) / LANES * LANES);
   }
 
   /** Computes it, or returns false. */
   static boolean run(double scale, Tensor[] in, Tensor[] out) {
-    Tensor thin = in[1];
-    if (in[0].dtype() != DType.F32 || thin.size(0) < LANES || in[0].elementCount() == 0 || thin.size(1) == 0) {
+    long n = in[1].size(0);
+    long r = in[1].size(1);
+    if (in[0].dtype() != DType.F32 || n < LANES || in[0].elementCount() == 0 || r == 0) {
       return false;
     }
-    int n = Math.toIntExact(thin.size(0));
-    int r = Math.toIntExact(thin.size(1));
-    try (Buffer s = Buffer.of((long) n * pitch(r)); Buffer l = Buffer.of((long) n * r)) {
-      pack(in[1], s.floats, pitch(r), 1);
-      pack(in[2], l.floats, 1, n);
-      VectorRankUpdate update = new VectorRankUpdate(in[0], out[0], r, s.floats, l.floats);
+    try (Buffer l = Buffer.of(n * r)) {
+      transpose(in[2], l.floats);
+      VectorRankUpdate update = new VectorRankUpdate(in, out, l.floats);
       long rows = in[0].elementCount() / n;
       long fair = (rows + Threads.count() - 1) / Threads.count();
       int block = (int) Math.min(BLOCK, (fair + ROWS - 1) / ROWS * ROWS);
       Parallel.forRange((rows + block - 1) / block, 1, (from, to) -> {
-        try (Buffer t = Buffer.of((long) BLOCK * update.pitch); Buffer room = Buffer.of((long) ROWS * STRETCH)) {
+        try (Buffer t = Buffer.of(BLOCK * r)) {
           for (long i = from; i < to; i++) {
-            int count = (int) Math.min(block, rows - i * block);
-            update.rows(i * block, count, t.floats, room.floats, scale, in.length == 4 ? in[3] : null, out[1]);
+            update.rows(i * block, (int) Math.min(block, rows - i * block), t.floats, scale, in.length == 4 ? in[3] : null);
           }
         }
       });
@@ -79,99 +70,40 @@ final class VectorRankUpdate {
     return true;
   }
 
-  /** Element (o, j) of a thin matrix to {@code to[o * row + j * column]}; what lies between is 0. */
-  private static void pack(Tensor thin, float[] to, int row, int column) {
+  /** A thin matrix [n, r] as [r, n]. */
+  private static void transpose(Tensor thin, float[] to) {
     int n = (int) thin.size(0);
     int r = (int) thin.size(1);
     MemorySegment memory = thin.memory();
-    if (row > r) {
-      java.util.Arrays.fill(to, 0, n * row, 0f);
-    }
     for (int o = 0; o < n; o++) {
       long at = Float.BYTES * (thin.offset() + (long) o * r);
       for (int j = 0; j < r; j++) {
-        to[o * row + j * column] = memory.get(Simd.F32, at + (long) Float.BYTES * j);
+        to[j * n + o] = memory.get(Simd.F32, at + (long) Float.BYTES * j);
       }
     }
   }
 
-  private void rows(long first, int count, float[] t, float[] room, double scale, Tensor u, Tensor thin) {
-    java.util.Arrays.fill(t, 0, count * pitch, 0f);
-    for (int o = 0; o < n; o += STRETCH) {
-      int end = Math.min(n, o + STRETCH);
-      for (int i = 0; i < count; i += ROWS) {
-        int some = Math.min(ROWS, count - i);
-        for (int row = 0; row < some; row++) {
-          HalfFloats.copy(DType.F32, x, fromX + ((first + i + row) * n + o) * Float.BYTES, end - o, room, row * STRETCH);
-        }
-        for (int j = 0; j < pitch; j += LANES) {
-          project(room, end - o, some, o * pitch + j, t, i * pitch + j);
-        }
-      }
-    }
-    for (int i = 0; i < count; i++) {
-      for (int j = 0; j < r; j++) {
-        long at = (first + i) * r + j;
-        float removed = t[i * pitch + j];
-        float value = u == null ? -removed : (float) scale * u.memory().getAtIndex(Simd.F32, u.offset() + at) - removed;
-        t[i * pitch + j] = value;
-        thin.memory().setAtIndex(Simd.F32, thin.offset() + at, value);
-      }
+  private void rows(long first, int count, float[] t, double scale, Tensor u) {
+    long fromThin = thin.offset() + first * r;
+    // Transposed, so that the vectors lie along the rows of x: t^T = s^T x^T.
+    Panels left = MatrixPanels.of(s.memory(), DType.F32, s.offset(), r, 1, r);
+    Panels right = MatrixPanels.of(x, DType.F32, fromX / Float.BYTES + first * n, count, n, 1);
+    Target removed = new Target.Matrix(thin.memory(), Float.BYTES * fromThin, Float.BYTES, (long) Float.BYTES * r);
+    Product.run(left, right, r, count, n, removed, null);
+    for (int i = 0; i < count * r; i++) {
+      float less = thin.memory().getAtIndex(Simd.F32, fromThin + i);
+      t[i] = u == null ? -less : (float) scale * u.memory().getAtIndex(Simd.F32, u.offset() + first * r + i) - less;
+      thin.memory().setAtIndex(Simd.F32, fromThin + i, t[i]);
     }
     for (int o = 0; o < n; o += STRETCH) {
-      int end = Math.min(n, o + STRETCH);
       for (int i = 0; i < count; i += ROWS) {
-        expand(first + i, Math.min(ROWS, count - i), o, end, t, i * pitch);
+        expand(first + i, Math.min(ROWS, count - i), o, Math.min(n, o + STRETCH), t, i * r);
       }
-    }
-  }
-
-  /**
-   * Adds a stretch of columns of x, its rows in {@code room}, times one vector of the columns of s, to the sums of up to 8 rows; what is beyond
-   * the last row is computed and thrown away.
-   */
-  private void project(float[] room, int columns, int count, int inS, float[] t, int at) {
-    FloatVector t0 = sums(t, at, 0, count);
-    FloatVector t1 = sums(t, at, 1, count);
-    FloatVector t2 = sums(t, at, 2, count);
-    FloatVector t3 = sums(t, at, 3, count);
-    FloatVector t4 = sums(t, at, 4, count);
-    FloatVector t5 = sums(t, at, 5, count);
-    FloatVector t6 = sums(t, at, 6, count);
-    FloatVector t7 = sums(t, at, 7, count);
-    for (int o = 0; o < columns; o++) {
-      FloatVector weights = FloatVector.fromArray(Simd.FLOATS, s, inS + o * pitch);
-      t0 = MathVector.splat(room[o]).fma(weights, t0);
-      t1 = MathVector.splat(room[STRETCH + o]).fma(weights, t1);
-      t2 = MathVector.splat(room[2 * STRETCH + o]).fma(weights, t2);
-      t3 = MathVector.splat(room[3 * STRETCH + o]).fma(weights, t3);
-      t4 = MathVector.splat(room[4 * STRETCH + o]).fma(weights, t4);
-      t5 = MathVector.splat(room[5 * STRETCH + o]).fma(weights, t5);
-      t6 = MathVector.splat(room[6 * STRETCH + o]).fma(weights, t6);
-      t7 = MathVector.splat(room[7 * STRETCH + o]).fma(weights, t7);
-    }
-    keep(t0, t, at, 0, count);
-    keep(t1, t, at, 1, count);
-    keep(t2, t, at, 2, count);
-    keep(t3, t, at, 3, count);
-    keep(t4, t, at, 4, count);
-    keep(t5, t, at, 5, count);
-    keep(t6, t, at, 6, count);
-    keep(t7, t, at, 7, count);
-  }
-
-  private void keep(FloatVector sums, float[] t, int at, int i, int count) {
-    if (i < count) {
-      sums.intoArray(t, at + i * pitch);
     }
   }
 
   private int inT(int at, int i, int count) {
-    return at + Math.min(i, count - 1) * pitch;
-  }
-
-  private FloatVector sums(float[] t, int at, int i, int count) {
-    return FloatVector.fromArray(Simd.FLOATS, t, inT(at, i, count));
+    return at + Math.min(i, count - 1) * r;
   }
 
   /** {@code z = x + t l^T} in the columns {@code from .. to} of up to 8 rows; the last vector is moved back to end with them. */

@@ -15,12 +15,15 @@ import org.deft4j.tensor.Tensor;
  * many runs as fill {@link #ROUND_NANOS}, of the job and of what it is compared with. A slower clock or a busy neighbour slows
  * all, and the median of their ratio stays; a neighbour who comes and goes slows the runs more than the limit's best.
  *
- * @param warmUp a job that has not become faster for so many seconds is warm; one that takes ten times as long is after a run
- * @param seconds to measure for, and at least {@code rounds} rounds unless they take ten times as long
+ * @param warmUp a job that has not become faster for so many seconds and {@link #RUNS} runs is warm, or that has run ten times as long
+ * @param seconds to measure for, and at least {@code rounds} rounds unless they take ten times as long; a comparison has {@link #PAIRS}
+ *     times as much of all, because the ratio of two times varies more than either
  */
 record Meter(double warmUp, double seconds, int rounds) {
   private static final long ROUND_NANOS = 20_000_000;
   private static final int PATIENCE = 10;
+  private static final int RUNS = 5;
+  private static final int PAIRS = 5;
   private static final double FASTER = 0.95;
 
   /** Measures {@code row}. */
@@ -36,25 +39,25 @@ record Meter(double warmUp, double seconds, int rounds) {
     Job job = row.setUp().apply(inputs);
     LimitMeter limit = LimitMeter.of(job, inputs);
     MemoryPool.cpu().resetPeak();
-    long start = System.nanoTime();
     double work = work(job);
-    double first = since(start);
     long peakBytes = MemoryPool.cpu().peakLiveBytes();
-    if (first < PATIENCE * warmUp) {
-      warmUp(job.body());
-      job.reference().ifPresent(other -> warmUp(other.body()));
-    }
+    warmUp(job.body());
+    job.reference().ifPresent(other -> warmUp(other.body()));
     return measure(row, job, work, limit, peakBytes);
   }
 
   private void warmUp(Job.Body body) {
     double best = Double.POSITIVE_INFINITY;
-    long faster = System.nanoTime();
-    while (since(faster) < warmUp) {
+    long start = System.nanoTime();
+    long faster = start;
+    int runs = 0;
+    while ((since(faster) < warmUp || runs < RUNS) && since(start) < PATIENCE * warmUp) {
       double time = secondsOf(body);
+      runs++;
       if (time < FASTER * best) {
         best = time;
         faster = System.nanoTime();
+        runs = 0;
       }
     }
   }
@@ -73,8 +76,10 @@ record Meter(double warmUp, double seconds, int rounds) {
     List<Double> shares = new ArrayList<>();
     List<Double> others = new ArrayList<>();
     List<Double> ratios = new ArrayList<>();
+    int more = job.reference().isPresent() ? PAIRS : 1;
     long start = System.nanoTime();
-    while (times.isEmpty() || since(start) < seconds || (times.size() < rounds && since(start) < PATIENCE * seconds)) {
+    while (times.isEmpty() || since(start) < more * seconds
+        || (times.size() < more * rounds && since(start) < more * PATIENCE * seconds)) {
       double possible = limit.rate();
       double time = secondsOf(job.body());
       times.add(time);

@@ -8,7 +8,7 @@ import org.deft4j.tensor.Threads;
 
 /** Measures each row of the bench in turn with PyTorch: {@code [part of a name]...}. */
 final class Peers {
-  private static final Meter METER = new Meter(0.4, 0.8, 3);
+  private static final Meter METER = new Meter(0.4, 0.2, 1);
 
   private Peers() {}
 

@@ -15,13 +15,13 @@ import org.deft4j.tensor.Tensor;
  * many runs as fill {@link #ROUND_NANOS}, of the job and of what it is compared with. A slower clock or a busy neighbour slows
  * all, and the median of their ratio stays; a neighbour who comes and goes slows the runs more than the limit's best.
  *
- * @param warmUp a job that has not become faster for so many seconds and {@link #RUNS} runs is warm, or that has run ten times as long
- * @param seconds to measure for, and at least {@code rounds} rounds unless they take ten times as long; a comparison has {@link #PAIRS}
+ * @param warmUp a job that has not become faster for so many seconds and {@link #RUNS} runs is warm, or that has run thirty times as long
+ * @param seconds to measure for, and at least {@code rounds} rounds unless they take thirty times as long; a comparison has {@link #PAIRS}
  *     times as much of all, because the ratio of two times varies more than either
  */
 record Meter(double warmUp, double seconds, int rounds) {
   private static final long ROUND_NANOS = 20_000_000;
-  private static final int PATIENCE = 10;
+  private static final int PATIENCE = 30;
   private static final int RUNS = 5;
   private static final int PAIRS = 5;
   private static final double FASTER = 0.95;

@@ -5,7 +5,7 @@ import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
+import java.nio.channels.WritableByteChannel;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -50,25 +50,41 @@ public final class SafetensorsWriter {
    */
   public static void write(Path path, Map<String, TensorSpec> specs, Function<String, Tensor> tensors,
       Map<String, String> metadata) {
-    List<Map.Entry<String, TensorSpec>> ordered = specs.entrySet().stream()
-        .map(entry -> Map.entry(entry.getKey(), entry.getValue()))
-        .sorted(Comparator.<Map.Entry<String, TensorSpec>, StoredType>comparing(entry -> type(entry.getValue())).reversed()
-            .thenComparing(Map.Entry::getKey, Text::compareCodePoints))
-        .toList();
-    ByteBuffer header = header(path, ordered, metadata);
+    List<Map.Entry<String, TensorSpec>> ordered = ordered(specs);
+    ByteBuffer header = header(path.toString(), ordered, metadata);
     Path folder = path.toAbsolutePath().getParent();
     try {
       if (!Files.isDirectory(folder)) {
         throw new NoSuchFileException(folder.toString(), null, "there is no such folder to write " + path.getFileName() + " to");
       }
-      AtomicFile.write(path, channel -> {
-        writeFully(channel, header);
-        for (Map.Entry<String, TensorSpec> entry : ordered) {
-          writeTensor(channel, entry.getKey(), entry.getValue(), tensors);
-        }
-      });
+      AtomicFile.write(path, channel -> write(channel, header, ordered, tensors));
     } catch (IOException e) {
       throw new UncheckedIOException(path + ": cannot be written: " + e.getMessage(), e);
+    }
+  }
+
+  /** Gives the bytes that a file of these tensors and this metadata has, in their order, to {@code channel}; it stays open. */
+  public static void write(WritableByteChannel channel, Map<String, Tensor> tensors, Map<String, String> metadata)
+      throws IOException {
+    Map<String, TensorSpec> specs = new LinkedHashMap<>();
+    tensors.forEach((name, tensor) -> specs.put(name, TensorSpec.of(tensor)));
+    List<Map.Entry<String, TensorSpec>> ordered = ordered(specs);
+    write(channel, header("safetensors", ordered, metadata), ordered, tensors::get);
+  }
+
+  private static List<Map.Entry<String, TensorSpec>> ordered(Map<String, TensorSpec> specs) {
+    return specs.entrySet().stream()
+        .map(entry -> Map.entry(entry.getKey(), entry.getValue()))
+        .sorted(Comparator.<Map.Entry<String, TensorSpec>, StoredType>comparing(entry -> type(entry.getValue())).reversed()
+            .thenComparing(Map.Entry::getKey, Text::compareCodePoints))
+        .toList();
+  }
+
+  private static void write(WritableByteChannel channel, ByteBuffer header, List<Map.Entry<String, TensorSpec>> ordered,
+      Function<String, Tensor> tensors) throws IOException {
+    writeFully(channel, header);
+    for (Map.Entry<String, TensorSpec> entry : ordered) {
+      writeTensor(channel, entry.getKey(), entry.getValue(), tensors);
     }
   }
 
@@ -76,7 +92,7 @@ public final class SafetensorsWriter {
     return StoredType.of(spec.dtype());
   }
 
-  private static ByteBuffer header(Path path, List<Map.Entry<String, TensorSpec>> tensors,
+  private static ByteBuffer header(String target, List<Map.Entry<String, TensorSpec>> tensors,
       Map<String, String> metadata) {
     StringBuilder json = new StringBuilder("{");
     if (!metadata.isEmpty()) {
@@ -87,7 +103,7 @@ public final class SafetensorsWriter {
     long end = 0;
     for (Map.Entry<String, TensorSpec> entry : tensors) {
       if (entry.getKey().equals(METADATA)) {
-        throw new IllegalArgumentException(path + ": a tensor cannot be named " + METADATA + ", the format reserves it");
+        throw new IllegalArgumentException(target + ": a tensor cannot be named " + METADATA + ", the format reserves it");
       }
       TensorSpec tensor = entry.getValue();
       long begin = end;
@@ -98,20 +114,20 @@ public final class SafetensorsWriter {
           .append("\",\"shape\":").append(shape).append(",\"data_offsets\":[").append(begin).append(',').append(end)
           .append("]}");
     }
-    return framed(path, json.append('}'));
+    return framed(target, json.append('}'));
   }
 
   /** The length, the header, and spaces up to a multiple of 8. */
-  private static ByteBuffer framed(Path path, StringBuilder json) {
+  private static ByteBuffer framed(String target, StringBuilder json) {
     ByteBuffer text;
     try {
       text = StandardCharsets.UTF_8.newEncoder().encode(java.nio.CharBuffer.wrap(json));
     } catch (CharacterCodingException e) {
-      throw new IllegalArgumentException(path + ": a name has half of a surrogate pair and no UTF-8 form", e);
+      throw new IllegalArgumentException(target + ": a name has half of a surrogate pair and no UTF-8 form", e);
     }
     int length = (text.remaining() + 7) / 8 * 8;
     if (length > SafetensorsHeader.MAX_BYTES) {
-      throw new IllegalArgumentException(path + ": the names make a header of " + length + " bytes, at most "
+      throw new IllegalArgumentException(target + ": the names make a header of " + length + " bytes, at most "
           + SafetensorsHeader.MAX_BYTES + " are allowed");
     }
     ByteBuffer bytes = ByteBuffer.allocate(SafetensorsHeader.PREFIX + length).order(ByteOrder.LITTLE_ENDIAN);
@@ -140,7 +156,7 @@ public final class SafetensorsWriter {
     return json.append('"').toString();
   }
 
-  private static void writeTensor(FileChannel channel, String name, TensorSpec spec, Function<String, Tensor> tensors)
+  private static void writeTensor(WritableByteChannel channel, String name, TensorSpec spec, Function<String, Tensor> tensors)
       throws IOException {
     try (Scope _ = Scope.open()) {
       Tensor tensor = tensors.apply(name);
@@ -155,7 +171,7 @@ public final class SafetensorsWriter {
     }
   }
 
-  private static void writeFully(FileChannel channel, ByteBuffer bytes) throws IOException {
+  private static void writeFully(WritableByteChannel channel, ByteBuffer bytes) throws IOException {
     while (bytes.hasRemaining()) {
       channel.write(bytes);
     }

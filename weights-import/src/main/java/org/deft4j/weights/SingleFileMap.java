@@ -30,7 +30,7 @@ final class SingleFileMap {
 
   private SingleFileMap(SingleFileFamily family, Set<String> names) {
     this.family = family;
-    this.unet = new LdmUNetNames(under(UNET_PREFIX, names));
+    this.unet = LdmUNetNames.ofLdm(under(UNET_PREFIX, names));
     this.vae = new LdmVaeNames(under(VAE_PREFIX, names));
   }
 

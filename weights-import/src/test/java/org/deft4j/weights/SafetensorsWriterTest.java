@@ -1,9 +1,11 @@
 package org.deft4j.weights;
 
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.lang.foreign.ValueLayout;
+import java.nio.channels.Channels;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -89,6 +91,22 @@ class SafetensorsWriterTest {
       SafetensorsWriter.write(copy, Fixtures.golden(original), file.metadata());
     }
     return copy;
+  }
+
+  @Test
+  void aChannelIsGivenTheBytesOfTheFile() throws IOException {
+    Path file = temp.resolve("model.safetensors");
+    try (Scope _ = Scope.open()) {
+      Map<String, Tensor> tensors = Map.of("b", Tensor.of(new float[] {1, 2, 3}), "a", Tensor.zeros(DType.F16, 3, 5),
+          "t", Tensor.of(new float[] {1, 2, 3, 4, 5, 6}).reshape(2, 3).t());
+      ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+      SafetensorsWriter.write(Channels.newChannel(bytes), tensors, Map.of("k", "v"));
+      SafetensorsWriter.write(file, tensors, Map.of("k", "v"));
+      assertArrayEquals(Files.readAllBytes(file), bytes.toByteArray());
+      IllegalArgumentException error = assertThrows(IllegalArgumentException.class,
+          () -> SafetensorsWriter.write(Channels.newChannel(bytes), Map.of("__metadata__", tensors.get("a")), Map.of()));
+      assertEquals("safetensors: a tensor cannot be named __metadata__, the format reserves it", error.getMessage());
+    }
   }
 
   @Test

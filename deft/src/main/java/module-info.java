@@ -10,4 +10,6 @@ module org.deft4j.deft {
   exports org.deft4j.deft;
 
   opens org.deft4j.deft.cli to info.picocli;
+
+  uses org.deft4j.deft.Decomposition;
 }

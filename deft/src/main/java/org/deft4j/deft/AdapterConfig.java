@@ -2,6 +2,7 @@ package org.deft4j.deft;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.deft4j.tensor.Shape;
 
 /**
  * What an adapter is, apart from its trained values.
@@ -11,15 +12,15 @@ import java.util.List;
  * @param rank r, before it is capped at a layer's width
  * @param alpha the scale is {@code alpha / r}; null: 1
  * @param targets which layers are adapted
- * @param identityStart start as the identity, as PEFT does; otherwise at random, as the authors do. PaRa has no identity
- *     start, LoRA no other
+ * @param start how it starts
  * @param initScale of the random start: R is drawn with standard deviation {@code 0.02 initScale}
+ * @param extras gate, dropout, sparsity
  */
 public record AdapterConfig(Method method, Decomposition decomposition, int rank, Double alpha, Targets targets,
-    boolean identityStart, double initScale) {
+    Start start, double initScale, AdapterExtras extras) {
   /** @throws InputException listing what does not fit together */
   public AdapterConfig {
-    List<String> problems = new ArrayList<>();
+    List<String> problems = new ArrayList<>(extras.problems(method));
     if (rank < 1) {
       problems.add("rank " + rank + ": at least 1 is needed");
     }
@@ -29,63 +30,73 @@ public record AdapterConfig(Method method, Decomposition decomposition, int rank
     if (!(initScale >= 0 && Double.isFinite(initScale))) {
       problems.add("init scale " + initScale + ": must not be negative");
     }
-    if ((decomposition == null) != (method == Method.LORA)) {
-      problems.add(method == Method.LORA ? "method lora takes no decomposition"
-          : "method " + method.label() + " needs a decomposition");
+    if ((decomposition != null) != method.projects()) {
+      problems.add(decomposition == null ? "method " + method.label() + " needs a decomposition"
+          : "method " + method.label() + " takes no decomposition");
     }
     if (!problems.isEmpty()) {
       throw new InputException(problems);
     }
-    identityStart = method == Method.LORA || (identityStart && method == Method.DEFT);
+    if (method == Method.LORA) {
+      start = Start.IDENTITY;
+    } else if (method != Method.DEFT && start == Start.IDENTITY) {
+      start = Start.RANDOM;
+    }
   }
 
   /** DEFT with {@code M = P P^T} on the attention projections, starting as the identity. */
   public static AdapterConfig deft(int rank) {
-    return new AdapterConfig(Method.DEFT, new RelaxedDecomposition(), rank, null, Targets.ATTENTION, true, 1);
+    return of(Method.DEFT, rank);
   }
 
   /** PaRa with an orthogonal projector on the attention projections. */
   public static AdapterConfig para(int rank) {
-    return new AdapterConfig(Method.PARA, new QrDecomposition(), rank, null, Targets.ATTENTION, false, 1);
+    return of(Method.PARA, rank);
   }
 
   /** LoRA on the attention projections, scale 1. */
   public static AdapterConfig lora(int rank) {
-    return new AdapterConfig(Method.LORA, null, rank, null, Targets.ATTENTION, true, 1);
+    return of(Method.LORA, rank);
   }
 
   /** The usual configuration of {@code method}. */
   public static AdapterConfig of(Method method, int rank) {
-    return switch (method) {
-      case DEFT -> deft(rank);
-      case PARA -> para(rank);
-      case LORA -> lora(rank);
+    Decomposition decomposition = switch (method) {
+      case DEFT, LORA_PARA -> new RelaxedDecomposition();
+      case PARA -> new QrDecomposition();
+      case LORA -> null;
     };
+    return new AdapterConfig(method, decomposition, rank, null, Targets.ATTENTION, Start.IDENTITY, 1, AdapterExtras.NONE);
   }
 
   /** With another decomposition. */
   public AdapterConfig with(Decomposition other) {
-    return new AdapterConfig(method, other, rank, alpha, targets, identityStart, initScale);
+    return new AdapterConfig(method, other, rank, alpha, targets, start, initScale, extras);
   }
 
   /** On other layers. */
   public AdapterConfig with(Targets other) {
-    return new AdapterConfig(method, decomposition, rank, alpha, other, identityStart, initScale);
+    return new AdapterConfig(method, decomposition, rank, alpha, other, start, initScale, extras);
   }
 
   /** With {@code alpha}, null for scale 1. */
   public AdapterConfig withAlpha(Double other) {
-    return new AdapterConfig(method, decomposition, rank, other, targets, identityStart, initScale);
+    return new AdapterConfig(method, decomposition, rank, other, targets, start, initScale, extras);
   }
 
-  /** Starting as the identity, or at random. */
-  public AdapterConfig withIdentityStart(boolean identity) {
-    return new AdapterConfig(method, decomposition, rank, alpha, targets, identity, initScale);
+  /** Starting otherwise. */
+  public AdapterConfig with(Start other) {
+    return new AdapterConfig(method, decomposition, rank, alpha, targets, other, initScale, extras);
+  }
+
+  /** With gate, dropout or sparsity. */
+  public AdapterConfig with(AdapterExtras other) {
+    return new AdapterConfig(method, decomposition, rank, alpha, targets, start, initScale, other);
   }
 
   /** The rank on a layer of this width: P has no more independent columns than the layer has outputs. */
   long rankFor(long outFeatures) {
-    return method == Method.LORA ? rank : Math.min(rank, outFeatures);
+    return method.projects() ? Math.min(rank, outFeatures) : rank;
   }
 
   /** s on a layer whose adapter has {@code layerRank} columns: {@code alpha / layerRank}, or 1. */
@@ -94,9 +105,15 @@ public record AdapterConfig(Method method, Decomposition decomposition, int rank
   }
 
   /**
-   * How many numbers are trained on a layer: {@code r (in + out)} for DEFT and LoRA, {@code r out} for PaRa.
+   * How many numbers are trained on a layer of this weight [out, in] or [out, in, kh, kw]: {@code r out} for P, unless it is
+   * frozen, and as many again where it
+   * holds two matrices; {@code r in} for R; {@code r (in + out)} for A and B; 1 for a gate. Here in is what a row of the weight holds.
    */
-  public long parameterCount(long inFeatures, long outFeatures) {
-    return rankFor(outFeatures) * (method == Method.PARA ? outFeatures : inFeatures + outFeatures);
+  public long parameterCount(Shape weight) {
+    long out = weight.size(0);
+    long in = weight.elementCount() / Math.max(1, out);
+    long r = rankFor(out);
+    long projection = method.projects() && decomposition.trainsProjection() ? decomposition.columns(r) * out : 0;
+    return projection + (method == Method.DEFT ? r * in : 0) + (method.adds() ? r * (in + out) : 0) + (extras.gate() ? 1 : 0);
   }
 }

@@ -2,56 +2,125 @@ package org.deft4j.deft;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Stream;
 import org.deft4j.nn.Module;
+import org.deft4j.weights.SafetensorsFile;
 
 /** Adapters from whatever file or folder they are in. */
 public final class AdapterFiles {
+  private static final String UNET = "unet";
+
   private AdapterFiles() {}
 
   /**
-   * Reads the adapter at {@code path} for the UNet {@code model}: a PEFT folder, a folder with PEFT's {@code unet} folder in
-   * it, or diffusers' LoRA file or its folder. Not attached yet, and not in training.
+   * Reads the adapter at {@code path} for the UNet {@code model} alone; see the other method.
    *
-   * @throws InputException if there is none, or it does not fit the model
-   * @throws org.deft4j.weights.FormatException if a file is malformed
+   * @throws InputException if there is none, or it does not fit the model, or adapts another model of the pipeline too
    */
   public static AdapterSet read(Path path, Module model) {
+    return read(path, Map.of(UNET, model), ReadOptions.STRICT).sets().get(UNET);
+  }
+
+  /**
+   * Reads the adapter at {@code path}: a PEFT folder, or a folder with one for each model in it ({@code unet}, {@code text_encoder}, ...);
+   * a LoRA of diffusers or kohya, a file or the folder it is in; or what the DEFT authors' code saves. Not attached yet, and not in
+   * training.
+   *
+   * @param models the pipeline's models by their names in diffusers, their weights loaded, the main one first
+   * @throws InputException if there is none, or it does not fit the models
+   * @throws org.deft4j.weights.FormatException if a file is malformed
+   */
+  public static PipelineAdapter read(Path path, Map<String, Module> models, ReadOptions options) {
     if (!Files.exists(path)) {
       throw new InputException("adapter " + path + " does not exist");
     }
     if (Files.isDirectory(path)) {
-      return folder(path, model);
+      return folder(path, models, options);
     }
     String name = path.getFileName().toString().toLowerCase(Locale.ROOT);
+    if (AuthorsFiles.isOne(path)) {
+      return AuthorsFiles.read(path, models, options);
+    }
     if (name.endsWith(".bin") || name.endsWith(".pt") || name.endsWith(".pth") || name.endsWith(".ckpt")) {
-      throw new InputException("adapter " + path + " is a pickle, which can run any code and is not read; convert it to "
-          + "safetensors where it was made");
+      throw new InputException("adapter " + path + " is a pickle, which can run any code and is not read, unless it is "
+          + "one of the DEFT authors' files (" + String.join(", ", AuthorsFiles.NAMES) + "); convert it to safetensors where it was made");
     }
     Path parent = path.toAbsolutePath().getParent();
     if (name.equals(PeftFolder.WEIGHTS) && PeftFolder.is(parent)) {
-      return PeftFolder.read(parent, model);
+      return peft(parent, models, options);
     }
-    return DiffusersLora.read(path, model);
+    try (SafetensorsFile file = SafetensorsFile.open(path)) {
+      return KohyaLora.recognises(file.names()) ? KohyaLora.read(file, models, options.partial())
+          : DiffusersLora.read(file, models, options.partial());
+    }
   }
 
-  private static AdapterSet folder(Path folder, Module model) {
+  /** What the file with these tensors is, in words, if it is a LoRA of diffusers or kohya. */
+  public static Optional<String> kind(Set<String> names) {
+    return KohyaLora.recognises(names) ? Optional.of("LoRA (kohya)")
+        : DiffusersLora.recognises(names) ? Optional.of("LoRA (diffusers)") : Optional.empty();
+  }
+
+  /** The file of the DEFT authors' code in {@code folder}, if there is one. */
+  public static Optional<Path> authorsFile(Path folder) {
+    return AuthorsFiles.NAMES.stream().map(folder::resolve).filter(Files::isRegularFile).findFirst();
+  }
+
+  private static PipelineAdapter folder(Path folder, Map<String, Module> models, ReadOptions options) {
     if (PeftFolder.is(folder)) {
-      return PeftFolder.read(folder, model);
+      return peft(folder, models, options);
     }
-    Path unet = folder.resolve("unet");
-    if (PeftFolder.is(unet)) {
-      if (PeftFolder.is(folder.resolve("text_encoder")) || PeftFolder.is(folder.resolve("text_encoder_2"))) {
-        throw new InputException("adapter " + folder + " also adapts a text encoder, which is not supported yet; give "
-            + unet + " for the UNet's part alone");
-      }
-      return PeftFolder.read(unet, model);
+    List<String> parts = Stream.of(UNET, "text_encoder", "text_encoder_2").filter(part -> PeftFolder.is(folder.resolve(part)))
+        .toList();
+    if (!parts.isEmpty()) {
+      return parts(folder, parts, models, options);
+    }
+    Optional<Path> authors = authorsFile(folder);
+    if (authors.isPresent()) {
+      return AuthorsFiles.read(authors.get(), models, options);
     }
     Path lora = folder.resolve(DiffusersLora.FILE);
     if (Files.isRegularFile(lora)) {
-      return DiffusersLora.read(lora, model);
+      return read(lora, models, options);
     }
     throw new InputException("adapter " + folder + " has neither " + PeftFolder.CONFIG + " (PEFT) nor " + DiffusersLora.FILE
-        + " (diffusers) in it");
+        + " (diffusers) nor " + String.join(" or ", AuthorsFiles.NAMES) + " (the DEFT authors) in it");
+  }
+
+  /** A folder without the name of a model is the main model's. */
+  private static PipelineAdapter peft(Path folder, Map<String, Module> models, ReadOptions options) {
+    Path name = folder.toAbsolutePath().normalize().getFileName();
+    String model = name != null && models.containsKey(name.toString()) ? name.toString() : models.keySet().iterator().next();
+    return PeftFolder.read(folder, model, models.get(model), options.partial());
+  }
+
+  private static PipelineAdapter parts(Path folder, List<String> parts, Map<String, Module> models, ReadOptions options) {
+    Map<String, AdapterSet> sets = new LinkedHashMap<>();
+    List<String> notices = new ArrayList<>();
+    try {
+      for (String part : parts) {
+        if (models.containsKey(part)) {
+          PipelineAdapter read = PeftFolder.read(folder.resolve(part), part, models.get(part), options.partial());
+          sets.putAll(read.sets());
+          notices.addAll(read.notices());
+        } else if (options.partial()) {
+          notices.add(folder + ": the part for " + part + " was left out");
+        } else {
+          throw new InputException("adapter " + folder + " also adapts " + part + ", which is not among the models it is read for ("
+              + String.join(", ", models.keySet()) + "); give " + folder.resolve(parts.getFirst()) + " for a part alone");
+        }
+      }
+    } catch (RuntimeException e) {
+      sets.values().forEach(AdapterSet::close);
+      throw e;
+    }
+    return new PipelineAdapter(sets, Map.of(), notices);
   }
 }

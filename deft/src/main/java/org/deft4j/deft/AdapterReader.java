@@ -2,13 +2,14 @@ package org.deft4j.deft;
 
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
-import java.util.function.ToDoubleBiFunction;
-import org.deft4j.nn.Linear;
+import org.deft4j.nn.AdaptedLayer;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
@@ -16,21 +17,31 @@ import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.WeightSource;
 
 /**
- * Fits the tensors of an adapter file to the layers of a model, and checks both ways: every tensor must belong to a layer,
- * every adapted layer must have all its tensors, and their shapes must be the layer's.
+ * Fits the tensors of an adapter file to the layers of models, and checks both ways: every tensor must belong to a layer,
+ * every adapted layer must have all its tensors, and their shapes must be the layer's. A partial reading leaves out what belongs nowhere,
+ * and says so; that nothing belongs anywhere is always an error.
  */
 final class AdapterReader {
   private static final int SHOWN = 5;
 
   private final String source;
-  private final Module model;
+  private final Map<String, Module> models;
   private final AdapterConfig config;
-  private final Map<String, Linear> linear;
-  private final Map<String, Map<String, String>> keys = new LinkedHashMap<>();
+  private final boolean partial;
+  private final Map<String, Map<String, AdaptedLayer>> layers = new LinkedHashMap<>();
+  private final Map<Site, Map<String, String>> keys = new LinkedHashMap<>();
   private final List<String> foreign = new ArrayList<>();
+  private final List<String> notices = new ArrayList<>();
 
-  /** A tensor's place in the model: the layer's path, and which of its matrices it is. */
-  record Place(String layer, String matrix) {}
+  /** A layer, by its model's name in the pipeline and its path there. */
+  record Site(String model, String layer) {}
+
+  /** A tensor's place: the layer, and which of its matrices it is. */
+  record Place(Site site, String matrix) {
+    Place(String model, String layer, String matrix) {
+      this(new Site(model, layer), matrix);
+    }
+  }
 
   /** Tells a tensor's place from its name; null where the name has none. */
   @FunctionalInterface
@@ -38,53 +49,76 @@ final class AdapterReader {
     Place place(String name);
   }
 
-  AdapterReader(String source, Module model, AdapterConfig config) {
-    this.source = source;
-    this.model = model;
-    this.config = config;
-    this.linear = Targets.linearLayers(model);
+  /** The s of a layer whose adapter has this rank. */
+  @FunctionalInterface
+  interface Scale {
+    double of(Site site, long rank);
   }
 
+  AdapterReader(String source, Map<String, Module> models, AdapterConfig config, boolean partial) {
+    this.source = source;
+    this.models = models;
+    this.config = config;
+    this.partial = partial;
+    models.forEach((name, model) -> layers.put(name, Targets.layers(model)));
+  }
+
+  /** The matrices that every layer must have. */
   private List<String> matrices() {
     return switch (config.method()) {
-      case DEFT -> List.of(DeftAdapter.P, DeftAdapter.R);
+      case DEFT -> config.extras().gate() ? List.of(DeftAdapter.P, DeftAdapter.R, DeftAdapter.GATE) : List.of(DeftAdapter.P, DeftAdapter.R);
       case PARA -> List.of(DeftAdapter.P);
       case LORA -> List.of(LoraAdapter.A, LoraAdapter.B);
+      case LORA_PARA -> List.of(DeftAdapter.P, LoraAdapter.A, LoraAdapter.B);
     };
   }
 
+  private boolean belongs(Place place) {
+    return place != null && layers.getOrDefault(place.site().model(), Map.of()).containsKey(place.site().layer())
+        && (matrices().contains(place.matrix()) || (place.matrix().equals(DeftAdapter.MASK) && config.method().projects()));
+  }
+
+  private AdaptedLayer layer(Site site) {
+    return layers.get(site.model()).get(site.layer());
+  }
+
   /**
-   * Reads the adapters.
+   * Reads the adapters of each model that the file adapts, in the models' order.
    *
    * @param complete whether every layer that the configuration targets must be there
-   * @param scale of a layer, by its path and its adapter's rank
    * @throws InputException listing everything that does not fit
    */
-  Map<String, LayerAdapter> read(WeightSource file, Naming naming, boolean complete,
-      ToDoubleBiFunction<String, Long> scale) {
+  Map<String, AdapterSet> read(WeightSource file, Naming naming, boolean complete, Scale scale, Map<String, Object> peftFields) {
     sort(file.names(), naming);
     List<String> problems = new ArrayList<>();
-    if (keys.isEmpty() || !foreign.isEmpty()) {
-      problems.add(source + ": " + foreign.size() + " of " + file.names().size() + " tensors belong to no layer of this "
-          + "model" + examples() + Formats.guess(file.names()));
+    String strangers = foreign.size() + " of " + file.names().size() + " tensors belong to no layer of this model" + examples();
+    if (keys.isEmpty() || (!foreign.isEmpty() && !partial)) {
+      problems.add(source + ": " + strangers + Formats.guess(file.names()));
+    } else if (!foreign.isEmpty()) {
+      notices.add(source + ": " + strangers + "; they were left out");
     }
     checkShapes(file, problems);
     if (complete && !keys.isEmpty()) {
-      checkTargets(problems);
+      checkTargets(partial ? notices : problems);
     }
     if (!problems.isEmpty()) {
       throw new InputException(problems);
     }
-    return build(file, scale);
+    return build(file, scale, peftFields);
+  }
+
+  /** What was left out. */
+  List<String> notices() {
+    return notices;
   }
 
   private void sort(Collection<String> names, Naming naming) {
     for (String name : names) {
       Place place = naming.place(name);
-      if (place == null || !linear.containsKey(place.layer()) || !matrices().contains(place.matrix())) {
-        foreign.add(name);
+      if (belongs(place)) {
+        keys.computeIfAbsent(place.site(), layer -> new TreeMap<>()).put(place.matrix(), name);
       } else {
-        keys.computeIfAbsent(place.layer(), layer -> new TreeMap<>()).put(place.matrix(), name);
+        foreign.add(name);
       }
     }
   }
@@ -94,40 +128,70 @@ final class AdapterReader {
       return "";
     }
     String first = foreign.getFirst();
-    Set<String> layers = linear.keySet();
+    Set<String> paths = new LinkedHashSet<>();
+    layers.values().forEach(model -> paths.addAll(model.keySet()));
     return ", such as " + String.join(", ", foreign.subList(0, Math.min(SHOWN, foreign.size()))) + "; the layers nearest to "
-        + "the first are " + String.join(", ", Nearest.names(first, layers, SHOWN));
+        + "the first are " + String.join(", ", Nearest.names(first, paths, SHOWN));
   }
 
   private void checkShapes(WeightSource file, List<String> problems) {
-    keys.forEach((layer, names) -> {
+    keys.forEach((site, names) -> {
       List<String> missing = matrices().stream().filter(matrix -> !names.containsKey(matrix)).toList();
       if (!missing.isEmpty()) {
-        problems.add(source + ": layer " + layer + " lacks " + String.join(" and ", missing));
+        problems.add(source + ": layer " + site.layer() + " lacks " + String.join(" and ", missing));
         return;
       }
-      long out = linear.get(layer).outFeatures();
-      long in = linear.get(layer).inFeatures();
-      Shape first = file.shape(names.get(matrices().getFirst()));
-      long rank = first.rank() == 2 ? first.size(config.method() == Method.LORA ? 0 : 1) : 0;
+      Shape weight = layer(site).weight().shape();
+      long rank = rank(file, names);
       names.forEach((matrix, name) -> {
-        boolean outer = matrix.equals(DeftAdapter.P) || matrix.equals(LoraAdapter.B);
-        Shape expected = outer ? Shape.of(out, rank) : Shape.of(rank, in);
-        if (rank == 0 || !file.shape(name).equals(expected)) {
+        if (rank == 0 || !sizes(file.shape(name)).equals(sizes(shape(matrix, weight, rank)))) {
           problems.add(source + ": " + name + " has shape " + file.shape(name) + ", the layer needs "
-              + (rank == 0 ? outer ? "[" + out + ", r]" : "[r, " + in + "]" : expected.toString()));
+              + (rank == 0 ? "a matrix with a rank r of at least 1" : shape(matrix, weight, rank).toString()));
         }
       });
     });
   }
 
+  /** As the first of the matrices has it; 0 where it has none. */
+  private long rank(WeightSource file, Map<String, String> names) {
+    Shape first = file.shape(names.get(matrices().getFirst()));
+    if (first.rank() < 2) {
+      return 0;
+    }
+    return config.method() == Method.LORA ? first.size(0) : first.size(1) / config.decomposition().columns(1);
+  }
+
+  /** The shape of a matrix on a layer of this weight. */
+  private Shape shape(String matrix, Shape weight, long rank) {
+    return switch (matrix) {
+      case DeftAdapter.P, DeftAdapter.MASK -> Shape.of(weight.size(0), config.decomposition().columns(rank));
+      case DeftAdapter.GATE -> Shape.of(1);
+      case LoraAdapter.B -> Shape.of(weight.size(0), rank);
+      default -> weight.with(0, rank);
+    };
+  }
+
+  /** Without the ones at the end, so that a linear layer's matrices fit the 1x1 convolution that does the same, and the other way round. */
+  private static List<Long> sizes(Shape shape) {
+    List<Long> sizes = new ArrayList<>();
+    for (long size : shape.toArray()) {
+      sizes.add(size);
+    }
+    while (sizes.size() > 2 && sizes.getLast() == 1) {
+      sizes.removeLast();
+    }
+    return sizes;
+  }
+
   private void checkTargets(List<String> problems) {
-    List<String> without;
-    try {
-      without = config.targets().select(model).keySet().stream().filter(layer -> !keys.containsKey(layer)).toList();
-    } catch (InputException e) {
-      e.problems().forEach(problem -> problems.add(source + ": " + problem));
-      return;
+    List<String> without = new ArrayList<>();
+    for (Map.Entry<String, Module> model : models.entrySet()) {
+      try {
+        config.targets().select(model.getValue()).keySet().stream().map(path -> new Site(model.getKey(), path))
+            .filter(site -> !keys.containsKey(site)).forEach(site -> without.add(site.layer()));
+      } catch (InputException e) {
+        e.problems().forEach(problem -> problems.add(source + ": " + problem));
+      }
     }
     if (!without.isEmpty()) {
       problems.add(source + ": " + without.size() + " targeted layers have no tensors in the file, such as "
@@ -135,42 +199,57 @@ final class AdapterReader {
     }
   }
 
-  /** In the model's order of layers. */
-  private Map<String, LayerAdapter> build(WeightSource file, ToDoubleBiFunction<String, Long> scale) {
-    Map<String, LayerAdapter> adapters = new LinkedHashMap<>();
+  /** In the models' order of layers. */
+  private Map<String, AdapterSet> build(WeightSource file, Scale scale, Map<String, Object> peftFields) {
+    Map<String, AdapterSet> sets = new LinkedHashMap<>();
+    List<LayerAdapter> built = new ArrayList<>();
     try (Scope _ = Scope.open()) {
-      linear.forEach((layer, module) -> {
-        Map<String, String> names = keys.get(layer);
-        if (names != null) {
-          adapters.put(layer, build(file, layer, module, names, scale));
+      models.forEach((name, model) -> {
+        Map<String, LayerAdapter> adapters = new LinkedHashMap<>();
+        layers.get(name).forEach((path, layer) -> {
+          Map<String, String> names = keys.get(new Site(name, path));
+          if (names != null) {
+            built.add(build(file, new Site(name, path), layer, names, scale));
+            adapters.put(path, built.getLast());
+          }
+        });
+        if (!adapters.isEmpty()) {
+          AdapterConfig own = config.method() == Method.LORA && peftFields.isEmpty() ? described(adapters) : config;
+          sets.put(name, new AdapterSet(model, own, adapters, peftFields).setTraining(false));
         }
       });
     } catch (RuntimeException e) {
-      adapters.values().forEach(LayerAdapter::close);
+      built.forEach(LayerAdapter::close);
       throw e;
     }
-    return adapters;
+    return sets;
   }
 
-  private LayerAdapter build(WeightSource file, String layer, Linear module, Map<String, String> names,
-      ToDoubleBiFunction<String, Long> scale) {
+  /** A LoRA of a file without configuration: the rank and alpha of most of its layers, and each layer by its path. */
+  static AdapterConfig described(Map<String, LayerAdapter> adapters) {
+    Map<List<Double>, Integer> counts = new LinkedHashMap<>();
+    adapters.values().forEach(adapter -> counts.merge(List.of((double) adapter.rank(), LoraAdapter.of(adapter).alpha()), 1, Integer::sum));
+    List<Double> usual = Collections.max(counts.entrySet(), Map.Entry.comparingByValue()).getKey();
+    Double alpha = usual.get(1).equals(usual.getFirst()) || usual.get(1) <= 0 ? null : usual.get(1);
+    return AdapterConfig.lora(usual.getFirst().intValue()).withAlpha(alpha).with(Targets.suffixes(List.copyOf(adapters.keySet())));
+  }
+
+  private LayerAdapter build(WeightSource file, Site site, AdaptedLayer layer, Map<String, String> names, Scale scale) {
+    long rank = rank(file, names);
     Map<String, Tensor> tensors = new TreeMap<>();
-    names.forEach((matrix, name) -> tensors.put(matrix, file.load(name).cast(AdapterStart.type(module))));
-    Tensor p = tensors.get(DeftAdapter.P);
+    names.forEach((matrix, name) -> tensors.put(matrix, file.load(name).cast(AdapterStart.type(layer))
+        .reshape(shape(matrix, layer.weight().shape(), rank).toArray())));
+    Projection projection = config.method().projects()
+        ? new Projection(tensors.get(DeftAdapter.P), tensors.get(DeftAdapter.MASK), config.decomposition()) : null;
+    Tensor a = tensors.get(LoraAdapter.A);
+    Tensor b = tensors.get(LoraAdapter.B);
+    String path = site.layer();
+    double s = scale.of(site, rank);
     return switch (config.method()) {
-      case DEFT -> new DeftAdapter(layer, p, tensors.get(DeftAdapter.R), config.decomposition(),
-          scale.applyAsDouble(layer, p.size(1)));
-      case PARA -> new ParaAdapter(layer, p, config.decomposition());
-      case LORA -> {
-        Tensor a = tensors.get(LoraAdapter.A);
-        yield new LoraAdapter(layer, a, tensors.get(LoraAdapter.B), scale.applyAsDouble(layer, a.size(0)));
-      }
+      case DEFT -> new DeftAdapter(path, layer, projection, tensors.get(DeftAdapter.R), tensors.get(DeftAdapter.GATE), s);
+      case PARA -> new ParaAdapter(path, layer, projection);
+      case LORA -> new LoraAdapter(path, layer, a, b, s);
+      case LORA_PARA -> new LoraParaAdapter(path, layer, projection, a, b, s);
     };
-  }
-
-  Map<String, Linear> layers(Collection<String> paths) {
-    Map<String, Linear> layers = new LinkedHashMap<>();
-    paths.forEach(path -> layers.put(path, linear.get(path)));
-    return layers;
   }
 }

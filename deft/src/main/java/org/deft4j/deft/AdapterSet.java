@@ -6,7 +6,8 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.deft4j.nn.Linear;
+import java.util.SplittableRandom;
+import org.deft4j.nn.AdaptedLayer;
 import org.deft4j.nn.Module;
 import org.deft4j.nn.ParameterGroup;
 import org.deft4j.tensor.RandomSource;
@@ -14,7 +15,7 @@ import org.deft4j.tensor.Tensor;
 
 /**
  * One adapter of a whole model: a {@link LayerAdapter} for each adapted layer. Several sets may be attached to one model;
- * each acts on the original product, and what they add is summed.
+ * each acts on the original product, and what they add is summed, unless a set is {@linkplain #setInSequence in sequence}.
  *
  * <pre>{@code
  * try (AdapterSet deft = AdapterSet.create(unet, AdapterConfig.deft(8), new TorchRandom(0))) {
@@ -27,16 +28,13 @@ import org.deft4j.tensor.Tensor;
 public final class AdapterSet implements AutoCloseable {
   private final Module model;
   private final AdapterConfig config;
-  private final Map<String, Linear> layers;
   private final Map<String, LayerAdapter> adapters;
   private final Map<String, Object> peftFields;
   private boolean attached;
 
-  AdapterSet(Module model, AdapterConfig config, Map<String, Linear> layers, Map<String, LayerAdapter> adapters,
-      Map<String, Object> peftFields) {
+  AdapterSet(Module model, AdapterConfig config, Map<String, LayerAdapter> adapters, Map<String, Object> peftFields) {
     this.model = model;
     this.config = config;
-    this.layers = Map.copyOf(layers);
     this.adapters = Collections.unmodifiableMap(new LinkedHashMap<>(adapters));
     this.peftFields = Collections.unmodifiableMap(new LinkedHashMap<>(peftFields));
   }
@@ -48,7 +46,7 @@ public final class AdapterSet implements AutoCloseable {
    * @throws InputException if a target matches nothing, or the method cannot start as asked
    */
   public static AdapterSet create(Module model, AdapterConfig config, RandomSource random) {
-    Map<String, Linear> layers = config.targets().select(model);
+    Map<String, AdaptedLayer> layers = config.targets().select(model);
     Map<String, LayerAdapter> adapters = new LinkedHashMap<>();
     try {
       layers.forEach((path, layer) -> adapters.put(path, AdapterStart.create(path, layer, config, random)));
@@ -56,7 +54,8 @@ public final class AdapterSet implements AutoCloseable {
       adapters.values().forEach(LayerAdapter::close);
       throw e;
     }
-    return new AdapterSet(model, config, layers, adapters, Map.of());
+    AdapterSet set = new AdapterSet(model, config, adapters, Map.of());
+    return config.extras().dropout().probability() > 0 ? set.setDropoutSeed(random.between(0, Long.MAX_VALUE)) : set;
   }
 
   /** The model it belongs to. */
@@ -74,11 +73,6 @@ public final class AdapterSet implements AutoCloseable {
     return adapters;
   }
 
-  /** The layer at {@code path}. */
-  Linear layer(String path) {
-    return layers.get(path);
-  }
-
   /** Fields of {@code adapter_config.json} that this program gives no meaning to; kept for writing. */
   Map<String, Object> peftFields() {
     return peftFields;
@@ -86,7 +80,7 @@ public final class AdapterSet implements AutoCloseable {
 
   /** Every trainable matrix, layer by layer. */
   public List<Tensor> trainable() {
-    return adapters.values().stream().map(LayerAdapter::tensors).map(Map::values).flatMap(Collection::stream).toList();
+    return adapters.values().stream().map(LayerAdapter::trainable).map(Map::values).flatMap(Collection::stream).toList();
   }
 
   /** How many numbers are trained. */
@@ -96,26 +90,34 @@ public final class AdapterSet implements AutoCloseable {
 
   /**
    * The trainable matrices for an optimizer. P of DEFT learns at {@code projectionFactor} times the rate of R (0.1 in the
-   * paper's code); PaRa's P, and LoRA's A and B, learn at the full rate.
+   * paper's code); its gate, PaRa's P, and LoRA's A and B, learn at the full rate.
    */
   public List<ParameterGroup> groups(double projectionFactor, double weightDecay) {
     if (config.method() != Method.DEFT) {
       return List.of(new ParameterGroup(config.method().label(), trainable(), 1, weightDecay));
     }
-    return List.of(new ParameterGroup("R", named(DeftAdapter.R), 1, weightDecay),
-        new ParameterGroup("P", named(DeftAdapter.P), projectionFactor, weightDecay));
+    List<ParameterGroup> groups = new ArrayList<>();
+    groups.add(new ParameterGroup("R", trainable(false), 1, weightDecay));
+    if (config.decomposition().trainsProjection()) {
+      groups.add(new ParameterGroup("P", trainable(true), projectionFactor, weightDecay));
+    }
+    return groups;
   }
 
-  private List<Tensor> named(String key) {
+  private List<Tensor> trainable(boolean projections) {
     List<Tensor> found = new ArrayList<>();
-    adapters.values().forEach(adapter -> found.add(adapter.tensors().get(key)));
+    adapters.values().forEach(adapter -> adapter.trainable().forEach((name, tensor) -> {
+      if (name.equals(DeftAdapter.P) == projections) {
+        found.add(tensor);
+      }
+    }));
     return found;
   }
 
   /** Lets the model's layers answer with their adapters. */
   public AdapterSet attach() {
     if (!attached) {
-      adapters.forEach((path, adapter) -> layers.get(path).attach(adapter));
+      adapters.values().forEach(adapter -> adapter.layer().attach(adapter));
       attached = true;
     }
     return this;
@@ -124,7 +126,7 @@ public final class AdapterSet implements AutoCloseable {
   /** Lets the model's layers answer as they did before {@link #attach}. */
   public AdapterSet detach() {
     if (attached) {
-      adapters.forEach((path, adapter) -> layers.get(path).detach(adapter));
+      adapters.values().forEach(adapter -> adapter.layer().detach(adapter));
       attached = false;
     }
     return this;
@@ -141,6 +143,25 @@ public final class AdapterSet implements AutoCloseable {
       throw new InputException("adapter strength " + strength + ": a finite number is needed");
     }
     adapters.values().forEach(adapter -> adapter.setStrength(strength));
+    return this;
+  }
+
+  /**
+   * Sets whether the set corrects what the sets attached before it made of each layer, as if they had been merged first, instead of the
+   * model's own weights. The official merging script calls this sequential.
+   */
+  public AdapterSet setInSequence(boolean inSequence) {
+    adapters.values().forEach(adapter -> adapter.setInSequence(inSequence));
+    return this;
+  }
+
+  /**
+   * Has dropout, if there is any, drop the elements that {@code seed} says until the next call: once for each forward pass of a
+   * training.
+   */
+  public AdapterSet setDropoutSeed(long seed) {
+    SplittableRandom seeds = new SplittableRandom(seed);
+    adapters.values().forEach(adapter -> adapter.setDropout(config.extras().dropout(), seeds.nextLong()));
     return this;
   }
 

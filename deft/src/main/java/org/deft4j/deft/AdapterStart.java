@@ -1,49 +1,84 @@
 package org.deft4j.deft;
 
-import org.deft4j.nn.Linear;
+import org.deft4j.nn.AdaptedLayer;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.RandomSource;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 
 /**
- * The values an adapter starts with: {@code P ~ N(0, 0.02^2)}; R the one that makes the layer start as it was (PEFT) or
- * {@code N(0, (0.02 initScale)^2)} (the authors); LoRA's {@code A ~ N(0, 1/r^2)} and {@code B = 0} (diffusers' gaussian
+ * The values an adapter starts with: P as its {@link Decomposition} says; R the one that makes the layer start as it was (PEFT) or
+ * {@code N(0, (0.02 initScale)^2)} (the authors); the gate's number 0.5; LoRA's {@code A ~ N(0, 1/r^2)} and {@code B = 0}
+ * (diffusers' gaussian
  * start).
  */
 final class AdapterStart {
   private static final double DEVIATION = 0.02;
+  private static final double GATE = 0.5;
 
-  private AdapterStart() {}
+  private final String path;
+  private final AdaptedLayer layer;
+  private final AdapterConfig config;
+  private final RandomSource random;
+  private final DType type;
+  private final long out;
+  private final long rank;
+
+  private AdapterStart(String path, AdaptedLayer layer, AdapterConfig config, RandomSource random) {
+    this.path = path;
+    this.layer = layer;
+    this.config = config;
+    this.random = random;
+    this.type = type(layer);
+    this.out = layer.weight().shape().size(0);
+    this.rank = config.rankFor(out);
+  }
 
   /** A new adapter for {@code layer}, its values drawn from {@code random}. */
-  static LayerAdapter create(String path, Linear layer, AdapterConfig config, RandomSource random) {
-    long out = layer.outFeatures();
-    long in = layer.inFeatures();
-    long r = config.rankFor(out);
-    double scale = config.scaleFor(r);
-    DType type = type(layer);
+  static LayerAdapter create(String path, AdaptedLayer layer, AdapterConfig config, RandomSource random) {
     try (Scope _ = Scope.open()) {
-      return switch (config.method()) {
-        case LORA -> new LoraAdapter(path, normal(random, type, 1.0 / r, r, in), Tensor.zeros(type, out, r), scale);
-        case PARA -> new ParaAdapter(path, normal(random, type, DEVIATION, out, r), config.decomposition());
-        case DEFT -> {
-          Tensor p = normal(random, type, DEVIATION, out, r);
-          Tensor input = config.identityStart()
-              ? DeftAdapter.identityInput(config.decomposition(), p, layer.weight().value(), scale, path)
-              : normal(random, type, DEVIATION * config.initScale(), r, in);
-          yield new DeftAdapter(path, p, input, config.decomposition(), scale);
-        }
-      };
+      return new AdapterStart(path, layer, config, random).create();
     }
   }
 
-  /** Adapters are float32 over whatever is stored, float64 over float64. */
-  static DType type(Linear layer) {
-    return layer.weight().value().dtype() == DType.F64 ? DType.F64 : DType.F32;
+  private LayerAdapter create() {
+    double scale = config.scaleFor(rank);
+    return switch (config.method()) {
+      case LORA -> new LoraAdapter(path, layer, thin(1.0 / rank), Tensor.zeros(type, out, rank), scale);
+      case PARA -> new ParaAdapter(path, layer, projection(config.start() == Start.OFFICIAL));
+      case LORA_PARA -> new LoraParaAdapter(path, layer, projection(false), thin(1.0 / rank), Tensor.zeros(type, out, rank),
+          scale);
+      case DEFT -> {
+        Projection projection = projection(false);
+        boolean gated = config.extras().gate();
+        double injected = gated ? scale / (1 + Math.exp(-GATE)) : scale;
+        Tensor r = config.start() == Start.IDENTITY
+            ? DeftAdapter.identityInput(projection, layer.weight().value(), injected, path) : thin(DEVIATION * config.initScale());
+        yield new DeftAdapter(path, layer, projection, r, gated ? Tensor.of(new double[] {GATE}, 1).cast(type) : null, scale);
+      }
+    };
   }
 
-  private static Tensor normal(RandomSource random, DType type, double deviation, long... sizes) {
+  private Projection projection(boolean official) {
+    Decomposition decomposition = config.decomposition();
+    Tensor p = official ? decomposition.officialStart(random, type, out, rank) : decomposition.start(random, type, out, rank);
+    double sparsity = config.extras().sparsity();
+    if (sparsity == 0) {
+      return new Projection(p, decomposition);
+    }
+    Tensor kept = Tensor.of(new double[] {sparsity}, 1).cast(type).less(random.uniform(type, p.shape().toArray()));
+    return new Projection(p, kept.cast(type), decomposition);
+  }
+
+  /** A normal draw for R or A: the shape of the weight, with r outputs. */
+  private Tensor thin(double deviation) {
+    long[] sizes = layer.weight().shape().toArray();
+    sizes[0] = rank;
     return random.normal(type, sizes).mul(deviation);
+  }
+
+  /** Adapters are float32 over whatever is stored, float64 over float64. */
+  static DType type(AdaptedLayer layer) {
+    return layer.weight().isLoaded() && layer.weight().value().dtype() == DType.F64 ? DType.F64 : DType.F32;
   }
 }

@@ -1,53 +1,73 @@
 package org.deft4j.deft;
 
+import org.deft4j.nn.AdaptedLayer;
 import org.deft4j.tensor.Tensor;
 
 /**
- * DEFT: {@code W' = W - L S^T W + s E R}, with L, S and E made of P [out, r] by a {@link Decomposition} and R [r, in]
- * injected (arXiv 2509.22793; PEFT's {@code DeftLinear}).
+ * DEFT: {@code W' = W - L S^T W + s g E R}, with L, S and E made of P [out, r] by a {@link Decomposition} and R [r, in]
+ * injected (arXiv 2509.22793; PEFT's {@code DeftLinear}). The gate {@code g = sigmoid(G)} is 1 where there is none.
  */
 public final class DeftAdapter extends LayerAdapter {
   /** The key of P in a PEFT file. */
   public static final String P = "deft_P";
   /** The key of R in a PEFT file. */
   public static final String R = "deft_R";
+  /** The key of the gate's number G [1]; PEFT has none. */
+  public static final String GATE = "deft_gate";
+  /** The key of P's mask; PEFT has none. */
+  public static final String MASK = "deft_mask";
 
-  private final Tensor p;
+  private final Projection projection;
   private final Tensor r;
-  private final Decomposition decomposition;
+  private final Tensor gate;
   private final double scale;
 
-  /** Takes ownership of {@code p} [out, r] and {@code r} [r, in]; {@code scale} is s. */
-  public DeftAdapter(String layer, Tensor p, Tensor r, Decomposition decomposition, double scale) {
-    super(layer);
-    this.p = own(P, p);
+  /**
+   * Takes ownership of the matrices.
+   *
+   * @param r R [r, in], or [r, in, kh, kw] for a convolution
+   * @param gate G [1], or null
+   * @param scale s
+   */
+  public DeftAdapter(String path, AdaptedLayer layer, Projection projection, Tensor r, Tensor gate, double scale) {
+    super(path, layer);
+    this.projection = projection.ownedBy(this);
     this.r = own(R, r);
-    this.decomposition = decomposition;
+    this.gate = gate == null ? null : own(GATE, gate);
     this.scale = scale;
+  }
+
+  /** s. */
+  double scale() {
+    return scale;
   }
 
   @Override
   public long rank() {
-    return p.size(1);
+    return projection.rank();
   }
 
   @Override
   public LowRankUpdate update() {
-    return LowRankUpdate.replace(decomposition.factors(p, layer()), r, scale);
+    Tensor input = gate == null ? r : r.mul(gate.sigmoid());
+    return LowRankUpdate.replace(projection.factors(path()), input, scale);
   }
 
   /**
-   * The R that makes the adapter an identity: {@code R = S^T W / s}, so that {@code s E R = L S^T W}.
+   * The R that makes the adapter an identity: {@code R = S^T W / (s g)}, so that {@code s g E R = L S^T W}.
    *
+   * @param scale s g
    * @throws InputException where the decomposition injects through another basis than it removes
    */
-  static Tensor identityInput(Decomposition decomposition, Tensor p, Tensor weight, double scale, String layer) {
-    Factors factors = decomposition.factors(p, layer);
+  static Tensor identityInput(Projection projection, Tensor weight, double scale, String path) {
+    Factors factors = projection.factors(path);
     if (!factors.canStartAtIdentity()) {
-      throw new InputException("decomposition " + decomposition.method()
+      throw new InputException("decomposition " + projection.decomposition().method()
           + " cannot start as the identity: it injects through another basis than it removes; use the random start");
     }
-    Tensor input = factors.right().t().matmul(weight);
-    return scale == 1 ? input : input.mul(1 / scale);
+    LowRank removed = LowRankUpdate.remove(factors).thinDelta(weight, 1);
+    long[] sizes = weight.shape().toArray();
+    sizes[0] = factors.right().size(1);
+    return removed.v().mul(-1 / scale).reshape(sizes);
   }
 }

@@ -1,126 +1,126 @@
 package org.deft4j.deft;
 
 import java.nio.file.Path;
-import java.util.LinkedHashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.function.ToDoubleBiFunction;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Collectors;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Scope;
-import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
 import org.deft4j.weights.SafetensorsFile;
+import org.deft4j.weights.SafetensorsWriter;
 import org.deft4j.weights.WeightSource;
 
 /**
- * LoRA as diffusers keeps it, {@code pytorch_lora_weights.safetensors}, in any of its three namings:
- * {@code unet.<layer>.lora_A.weight}, {@code unet.<layer>.lora.down.weight}, and for attention
- * {@code unet.<attention>.processor.to_q_lora.down.weight}. Without an alpha in the file the scale is 1.
+ * LoRA as diffusers keeps it, {@code pytorch_lora_weights.safetensors}: {@code <model>.<layer>.lora_A.weight}, or in its older
+ * namings {@code <model>.<layer>.lora.down.weight}, {@code <model>.<layer>.lora_linear_layer.down.weight} and for attention
+ * {@code <model>.<attention>.processor.to_q_lora.down.weight}, where the model is {@code unet}, {@code text_encoder} or
+ * {@code text_encoder_2}. Without an alpha in the file the scale is 1.
  */
 public final class DiffusersLora {
   /** The file's usual name. */
   public static final String FILE = "pytorch_lora_weights.safetensors";
 
-  private static final String PREFIX = "unet.";
   private static final String ALPHA = ".alpha";
   private static final String CONFIG = "lora_adapter_metadata";
-  private static final Pattern PLAIN = Pattern.compile("(.+)\\.(?:lora_A|lora\\.down|lora_B|lora\\.up)\\.weight");
+  private static final Pattern PLAIN = Pattern.compile("(.+)\\.(?:lora_A|lora_B|(?:lora|lora_linear_layer)\\.(?:down|up))\\.weight");
   private static final Pattern PROCESSOR = Pattern.compile("(.+)\\.processor\\.(to_q|to_k|to_v|to_out)_lora\\.(?:down|up)\\.weight");
+
+  /** How the matrices are called. */
+  public enum Style {
+    /** {@code lora_A}, {@code lora_B}, as PEFT: what diffusers writes today. */
+    PEFT,
+    /** {@code lora.down}, {@code lora.up}, as diffusers wrote before; {@code lora_linear_layer.down} in a text encoder. */
+    OLDER
+  }
 
   private DiffusersLora() {}
 
+  /** Whether one of these is a name in such a file. */
+  static boolean recognises(Set<String> names) {
+    return names.stream().anyMatch(name -> PLAIN.matcher(name).matches() || PROCESSOR.matcher(name).matches());
+  }
+
   /**
-   * Reads the adapter for {@code model}; not attached yet, and not in training.
+   * Reads the adapter for {@code models}; not attached yet, and not in training.
    *
+   * @param partial whether to leave out tensors that belong to none of their layers
    * @throws InputException listing everything that does not fit
-   * @throws org.deft4j.weights.FormatException if the file is missing or malformed
    */
-  public static AdapterSet read(Path path, Module model) {
-    try (SafetensorsFile file = SafetensorsFile.open(path); WeightSource tensors = new WithoutAlphas(file)) {
-      AdapterReader reader = new AdapterReader(path.toString(), model, AdapterConfig.lora(1));
-      Map<String, LayerAdapter> adapters = reader.read(tensors, DiffusersLora::place, false, scale(path, file));
-      int rank = Math.toIntExact(adapters.values().stream().mapToLong(LayerAdapter::rank).max().orElseThrow());
-      Set<String> names = adapters.keySet();
-      AdapterConfig config = AdapterConfig.lora(rank).with(Targets.suffixes(names.stream().toList()));
-      return new AdapterSet(model, config, reader.layers(names), adapters, Map.of()).setTraining(false);
-    }
+  static PipelineAdapter read(SafetensorsFile file, Map<String, Module> models, boolean partial) {
+    AdapterReader reader = new AdapterReader(file.source(), models, AdapterConfig.lora(1), partial);
+    Map<String, AdapterSet> sets = reader.read(new Without(file, name -> name.endsWith(ALPHA)), DiffusersLora::place, false,
+        scale(file), Map.of());
+    return new PipelineAdapter(sets, file.metadata(), reader.notices());
   }
 
   private static AdapterReader.Place place(String name) {
-    if (!name.startsWith(PREFIX)) {
+    int dot = name.indexOf('.');
+    if (dot < 0) {
       return null;
     }
-    String rest = name.substring(PREFIX.length());
+    String model = name.substring(0, dot);
+    String rest = name.substring(dot + 1);
     String matrix = rest.endsWith("lora_A.weight") || rest.endsWith("down.weight") ? LoraAdapter.A : LoraAdapter.B;
     Matcher processor = PROCESSOR.matcher(rest);
     if (processor.matches()) {
       String projection = processor.group(2);
-      return new AdapterReader.Place(processor.group(1) + "." + (projection.equals("to_out") ? "to_out.0" : projection),
+      return new AdapterReader.Place(model, processor.group(1) + "." + (projection.equals("to_out") ? "to_out.0" : projection),
           matrix);
     }
     Matcher plain = PLAIN.matcher(rest);
-    return plain.matches() ? new AdapterReader.Place(plain.group(1), matrix) : null;
+    return plain.matches() ? new AdapterReader.Place(model, plain.group(1), matrix) : null;
   }
 
-  /** A layer's own alpha, the file's, or 1 in all. */
-  private static ToDoubleBiFunction<String, Long> scale(Path path, SafetensorsFile file) {
+  /** A layer's own alpha, the file's for its model, or a scale of 1. */
+  private static AdapterReader.Scale scale(SafetensorsFile file) {
     String text = file.metadata().get(CONFIG);
-    JsonObject config = text == null ? null : Json.parse(text, path + ", " + CONFIG);
-    return (layer, rank) -> {
-      String own = PREFIX + layer + ALPHA;
+    JsonObject config = text == null ? null : Json.parse(text, file.source() + ", " + CONFIG);
+    return (site, rank) -> {
+      String own = site.model() + "." + site.layer() + ALPHA;
       if (file.names().contains(own)) {
         try (Scope _ = Scope.open()) {
           return file.load(own).item() / rank;
         }
       }
-      if (config == null || !config.has("unet.lora_alpha")) {
+      String alpha = site.model() + ".lora_alpha";
+      if (config == null || !config.has(alpha)) {
         return 1;
       }
-      double divisor = config.bool("unet.use_rslora", false) ? Math.sqrt((double) rank) : (double) rank;
-      return config.requireNumber("unet.lora_alpha") / divisor;
+      double divisor = config.bool(site.model() + ".use_rslora", false) ? Math.sqrt((double) rank) : (double) rank;
+      return config.requireNumber(alpha) / divisor;
     };
   }
 
-  /** The file without its alphas, which belong to no matrix. */
-  private record WithoutAlphas(SafetensorsFile file) implements WeightSource {
-    @Override
-    public String source() {
-      return file.source();
+  /**
+   * Writes a LoRA. A scale other than 1 is multiplied into B, since not every reader of such files knows an alpha.
+   *
+   * @param type F32, F16 or BF16
+   * @throws InputException if the adapter is no LoRA
+   */
+  public static void write(Path file, PipelineAdapter adapter, Style style, DType type) {
+    try (Scope _ = Scope.open()) {
+      Map<String, Tensor> tensors = new LinkedHashMap<>();
+      adapter.sets().forEach((model, set) -> set.adapters().forEach((layer, one) -> {
+        LoraAdapter lora = LoraAdapter.of(one);
+        Tensor b = lora.tensors().get(LoraAdapter.B);
+        tensors.put(name(model, layer, style, true), lora.tensors().get(LoraAdapter.A).cast(type));
+        Tensor scaled = lora.scale() == 1 ? b : b.mul(lora.scale());
+        tensors.put(name(model, layer, style, false), LoraAdapter.stored(lora.layer(), scaled).cast(type));
+      }));
+      SafetensorsWriter.write(file, tensors, Map.of("format", "pt"));
     }
+  }
 
-    @Override
-    public Set<String> names() {
-      return file.names().stream().filter(name -> !name.endsWith(ALPHA))
-          .collect(Collectors.toCollection(LinkedHashSet::new));
-    }
-
-    @Override
-    public DType dtype(String name) {
-      return file.dtype(name);
-    }
-
-    @Override
-    public Shape shape(String name) {
-      return file.shape(name);
-    }
-
-    @Override
-    public Tensor load(String name, DType type) {
-      return file.load(name, type);
-    }
-
-    @Override
-    public Map<String, String> metadata() {
-      return file.metadata();
-    }
-
-    @Override
-    public void close() {}
+  private static String name(String model, String layer, Style style, boolean down) {
+    String matrix = style == Style.PEFT ? down ? "lora_A" : "lora_B"
+        : (model.startsWith("text_encoder") ? "lora_linear_layer." : "lora.") + (down ? "down" : "up");
+    return model + "." + layer + "." + matrix + ".weight";
   }
 }

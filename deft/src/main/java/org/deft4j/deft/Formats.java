@@ -7,25 +7,31 @@ import java.util.function.Predicate;
 final class Formats {
   private Formats() {}
 
-  /** {@code "; these look like ..."} for namings that are known but not read here, else nothing. */
+  /** {@code "; these look like ..."} for namings that are known, but not for such layers or not at all. */
   static String guess(Collection<String> names) {
+    if (any(names, name -> name.contains(".hada_w") || name.contains(".lokr_w"))) {
+      return "; the names are LoHa's or LoKr's of LyCORIS, which are not supported";
+    }
+    if (any(names, name -> name.endsWith(".dora_scale") || name.endsWith("lora_magnitude_vector"))) {
+      return "; it has the magnitudes of DoRA, which is not supported";
+    }
+    if (any(names, name -> name.endsWith(".lora_mid.weight"))) {
+      return "; it has the middle matrices of a Tucker decomposition, which is not supported";
+    }
     if (any(names, name -> name.startsWith("lora_unet_") || name.startsWith("lora_te"))) {
-      return "; the names are kohya's, which are not read yet";
+      return "; the names are kohya's, so it was trained on another model, or adapts a part that is not there";
     }
-    if (any(names, name -> name.contains(".lora_layer.P"))) {
-      return "; the names are those of the DEFT authors' SDXL code, which are not read yet";
-    }
-    if (any(names, name -> name.startsWith("text_encoder"))) {
-      return "; it also adapts a text encoder, which is not supported yet";
+    if (any(names, name -> name.contains(".lora_layer.P") || name.endsWith(".R_new"))) {
+      return "; the names are those of the DEFT authors' code, so it was trained on another model";
     }
     if (any(names, name -> name.startsWith("base_model.model."))) {
       return "; the names are PEFT's, so it was trained on another model, or with other targets";
     }
-    if (any(names, name -> name.startsWith("unet."))) {
-      return "; the names are diffusers', so it was trained on another model";
+    if (any(names, name -> name.startsWith("unet.") || name.startsWith("text_encoder"))) {
+      return "; the names are diffusers', so it was trained on another model, or adapts a part that is not there";
     }
     return "; the names follow no known adapter format (PEFT: base_model.model.<layer>.deft_P, diffusers: "
-        + "unet.<layer>.lora_A.weight)";
+        + "unet.<layer>.lora_A.weight, kohya: lora_unet_<layer>.lora_down.weight)";
   }
 
   private static boolean any(Collection<String> names, Predicate<String> test) {

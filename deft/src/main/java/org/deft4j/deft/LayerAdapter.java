@@ -2,46 +2,71 @@ package org.deft4j.deft;
 
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import org.deft4j.nn.AdaptedLayer;
 import org.deft4j.nn.Adapter;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 
 /**
- * An adapter of one linear layer: trainable matrices, and the {@link LowRankUpdate} they make. The matrices are float32
+ * An adapter of one layer: matrices, most of them trained, and the {@link LowRankUpdate} they make. The matrices are float32
  * (float64 over a float64 weight) whatever the frozen weight's type, and belong to the adapter until it is closed.
  *
  * <p>While {@linkplain #setTraining training} the update is worked out at every forward pass, under the tape. Otherwise it
  * is worked out once and kept.
  */
-public abstract sealed class LayerAdapter implements Adapter, AutoCloseable permits DeftAdapter, ParaAdapter,
-    LoraAdapter {
-  private final String layer;
+public abstract sealed class LayerAdapter implements Adapter, AutoCloseable permits DeftAdapter, ParaAdapter, LoraAdapter,
+    LoraParaAdapter {
+  private final String path;
+  private final AdaptedLayer layer;
   private final Map<String, Tensor> tensors = new LinkedHashMap<>();
+  private final Map<String, Tensor> trainable = new LinkedHashMap<>();
   private double strength = 1;
   private boolean training = true;
+  private boolean inSequence;
+  private Dropout dropout = Dropout.NONE;
+  private long dropoutSeed;
   private LowRankUpdate kept;
 
   /** An adapter of the layer with this path. */
-  protected LayerAdapter(String layer) {
+  protected LayerAdapter(String path, AdaptedLayer layer) {
+    this.path = path;
     this.layer = layer;
   }
 
-  /** Takes ownership of a trainable matrix; {@code name} is its key in a PEFT file. */
+  /** Takes ownership of a trained matrix; {@code name} is its key in a PEFT file. */
   protected final Tensor own(String name, Tensor value) {
-    Tensor mine = Scope.release(value).named(layer + "." + name);
+    Tensor mine = keep(name, value);
+    trainable.put(name, mine);
+    return mine;
+  }
+
+  /** Takes ownership of a matrix that is not trained. */
+  protected final Tensor keep(String name, Tensor value) {
+    Tensor mine = Scope.release(value).named(path + "." + name);
     tensors.put(name, mine);
     return mine;
   }
 
   /** The path of the adapted layer. */
-  public final String layer() {
+  public final String path() {
+    return path;
+  }
+
+  /** The adapted layer. */
+  public final AdaptedLayer layer() {
     return layer;
   }
 
-  /** The trainable matrices by their key in a PEFT file ({@code deft_P}, {@code lora_A.weight}, ...), in order. */
+  /** All matrices by their key in a PEFT file ({@code deft_P}, {@code lora_A.weight}, ...), in order. */
   public final Map<String, Tensor> tensors() {
     return Collections.unmodifiableMap(tensors);
+  }
+
+  /** Those of them that are trained. */
+  public final Map<String, Tensor> trainable() {
+    return Collections.unmodifiableMap(trainable);
   }
 
   /** r, the width of the thin matrices. */
@@ -50,20 +75,38 @@ public abstract sealed class LayerAdapter implements Adapter, AutoCloseable perm
   /** The kernel's matrices for the present values; every operation passes the tape. */
   public abstract LowRankUpdate update();
 
-  /** {@code strength * delta(x, y0)}. */
+  /** {@code strength * delta(x, base)}. */
   @Override
-  public final Tensor delta(Tensor x, Tensor y0) {
-    return current().delta(x, y0, strength);
+  public final Tensor delta(Tensor x, Tensor base) {
+    return current().delta(layer, injected(x), base, strength);
   }
 
   @Override
-  public final Tensor applied(Tensor x, Tensor y0) {
-    return current().applied(x, y0, strength);
+  public final Tensor applied(Tensor x, Tensor base) {
+    return current().applied(layer, injected(x), base, strength);
+  }
+
+  @Override
+  public final Tensor input(Tensor x) {
+    return drops(true) ? dropout.apply(x, dropoutSeed) : x;
+  }
+
+  private Tensor injected(Tensor x) {
+    return drops(false) ? dropout.apply(x, dropoutSeed) : x;
+  }
+
+  private boolean drops(boolean wholeLayer) {
+    return training && dropout.probability() > 0 && dropout.wholeLayer() == wholeLayer;
   }
 
   /** {@code strength * delta W}, in the adapter's type. */
   public final Tensor weightDelta(Tensor weight) {
     return current().weightDelta(weight, strength);
+  }
+
+  /** The same as two thin factors. */
+  final LowRank thinDelta(Tensor weight) {
+    return current().thinDelta(weight, strength);
   }
 
   private LowRankUpdate current() {
@@ -88,6 +131,22 @@ public abstract sealed class LayerAdapter implements Adapter, AutoCloseable perm
     strength = value;
   }
 
+  @Override
+  public final boolean inSequence() {
+    return inSequence;
+  }
+
+  /** Sets whether the adapter corrects what those before it made, instead of the layer's own product. */
+  public final void setInSequence(boolean value) {
+    inSequence = value;
+  }
+
+  /** Sets what is dropped while training; the seed says which elements until the next call. */
+  final void setDropout(Dropout value, long seed) {
+    dropout = value;
+    dropoutSeed = seed;
+  }
+
   /** Whether the matrices may change between forward passes; true at first. */
   public final void setTraining(boolean value) {
     training = value;
@@ -104,6 +163,6 @@ public abstract sealed class LayerAdapter implements Adapter, AutoCloseable perm
   @Override
   public void close() {
     forget();
-    tensors.values().forEach(Tensor::close);
+    List.copyOf(tensors.values()).forEach(Tensor::close);
   }
 }

@@ -1,8 +1,13 @@
 package org.deft4j.deft;
 
+import org.deft4j.nn.AdaptedLayer;
+import org.deft4j.nn.Conv2d;
 import org.deft4j.tensor.Tensor;
 
-/** LoRA: {@code W' = W + s B A}, A [r, in], B [out, r], {@code s = alpha / r} (arXiv 2106.09685; PEFT's {@code LoraLayer}). */
+/**
+ * LoRA: {@code W' = W + s B A}, A [r, in] or [r, in, kh, kw], B [out, r], {@code s = alpha / r} (arXiv 2106.09685; PEFT's
+ * {@code LoraLayer}).
+ */
 public final class LoraAdapter extends LayerAdapter {
   /** The key of A in a PEFT file. */
   public static final String A = "lora_A.weight";
@@ -13,17 +18,45 @@ public final class LoraAdapter extends LayerAdapter {
   private final Tensor b;
   private final double scale;
 
-  /** Takes ownership of {@code a} [r, in] and {@code b} [out, r]; {@code scale} is s. */
-  public LoraAdapter(String layer, Tensor a, Tensor b, double scale) {
-    super(layer);
+  /** Takes ownership of {@code a} and {@code b}; {@code scale} is s. */
+  public LoraAdapter(String path, AdaptedLayer layer, Tensor a, Tensor b, double scale) {
+    super(path, layer);
     this.a = own(A, a);
     this.b = own(B, b);
     this.scale = scale;
   }
 
+  /**
+   * {@code adapter} as what it is.
+   *
+   * @throws InputException if it is no LoRA
+   */
+  static LoraAdapter of(LayerAdapter adapter) {
+    if (adapter instanceof LoraAdapter lora) {
+      return lora;
+    }
+    throw new InputException("layer " + adapter.path() + " is adapted by " + adapter.getClass().getSimpleName()
+        + ", which this format cannot hold; convert it to a LoRA first, which needs the model's weights");
+  }
+
+  /** B [out, r] of {@code layer} in the shape that files have: [out, r, 1, 1] for a convolution. */
+  static Tensor stored(AdaptedLayer layer, Tensor b) {
+    return layer instanceof Conv2d ? b.reshape(b.size(0), b.size(1), 1, 1) : b;
+  }
+
   @Override
   public long rank() {
     return a.size(0);
+  }
+
+  /** s. */
+  public double scale() {
+    return scale;
+  }
+
+  /** {@code s r}. */
+  double alpha() {
+    return scale * rank();
   }
 
   @Override

@@ -1,6 +1,8 @@
 package org.deft4j.deft;
 
 import java.util.function.UnaryOperator;
+import org.deft4j.nn.AdaptedLayer;
+import org.deft4j.nn.Linear;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Contraction;
@@ -10,9 +12,13 @@ import org.deft4j.tensor.op.Contraction;
  *
  * <pre>{@code delta(x, y0) = s (x R^T) E^T - (y0 S) L^T          delta W = s E R - L (S^T W)}</pre>
  *
- * with {@code W [out, in]} frozen, {@code L, S, E [out, r]} and {@code R [r, in]}. PaRa has no E and R, LoRA no L and S.
+ * with {@code W [out, in]} frozen, {@code L, S [out, k], E [out, r]} and {@code R [r, in]}. PaRa has no E and R, LoRA no L and S.
  * Where L is E the two thin products are subtracted first: {@code (s x R^T - y0 S) E^T}. Nothing of size out x out is
  * formed, and the extra cost per row is at most {@code 2 r (in + 3 out)} operations.
+ *
+ * <p>On a convolution the same happens along the channels at every position: {@code x R^T} is the convolution with r filters R
+ * [r, in, kh, kw], the
+ * others are products over the output channels. As a matrix its weight is [out, in kh kw].
  *
  * @param left L, null where nothing is removed
  * @param right S, null where nothing is removed
@@ -36,45 +42,55 @@ public record LowRankUpdate(Tensor left, Tensor right, Tensor injection, Tensor 
     return new LowRankUpdate(null, null, b, a, scale);
   }
 
-  /** {@code strength * delta}, for {@code x [..., in]} and {@code y0 = x W^T [..., out]} without bias. */
-  public Tensor delta(Tensor x, Tensor y0, double strength) {
+  /** {@code strength * delta}, for the layer's input x and {@code y0}, its product without bias. */
+  public Tensor delta(AdaptedLayer layer, Tensor x, Tensor y0, double strength) {
     if (left == null) {
-      return scaled(x.linear(input), strength * scale).linear(injection);
+      return layer.mixOutputs(scaled(layer.product(x, input), strength * scale), injection);
     }
-    Tensor removed = y0.linear(right.t());
+    Tensor removed = layer.mixOutputs(y0, right.t());
     if (input == null) {
-      return scaled(removed, -strength).linear(left);
+      return layer.mixOutputs(scaled(removed, -strength), left);
     }
-    Tensor injected = scaled(x.linear(input), strength * scale);
+    Tensor injected = scaled(layer.product(x, input), strength * scale);
     removed = scaled(removed, strength);
-    return left == injection ? injected.sub(removed).linear(left)
-        : injected.linear(injection).sub(removed.linear(left));
+    return left == injection ? layer.mixOutputs(injected.sub(removed), left)
+        : layer.mixOutputs(injected, injection).sub(layer.mixOutputs(removed, left));
   }
 
   /**
-   * {@code y0 + strength * delta}: at full strength, and where E is L, in one pass over y0 ({@link Contraction.RankUpdate}), to the
-   * same bits.
+   * {@code y0 + strength * delta}: on a linear layer at full strength, and where E is L, in one pass over y0
+   * ({@link Contraction.RankUpdate}), to the same bits.
    */
-  public Tensor applied(Tensor x, Tensor y0, double strength) {
-    if (left == null || strength != 1 || (input != null && injection != left)) {
-      return y0.add(delta(x, y0, strength));
+  public Tensor applied(AdaptedLayer layer, Tensor x, Tensor y0, double strength) {
+    if (left == null || strength != 1 || (input != null && injection != left) || !(layer instanceof Linear)) {
+      return y0.add(delta(layer, x, y0, strength));
     }
     Contraction step = new Contraction.RankUpdate(scale);
-    return input == null ? Dispatch.run(step, y0, right, left)[0] : Dispatch.run(step, y0, right, left, x.linear(input))[0];
+    return input == null ? Dispatch.run(step, y0, right, left)[0]
+        : Dispatch.run(step, y0, right, left, layer.product(x, input))[0];
   }
 
-  /** {@code strength * delta W} for {@code weight} [out, in], in the adapter's type. */
+  /** {@code strength * delta W} in the shape of {@code weight} [out, in] or [out, in, kh, kw], in the adapter's type. */
   public Tensor weightDelta(Tensor weight, double strength) {
+    return thinDelta(weight, strength).matrix().reshape(weight.shape().toArray());
+  }
+
+  /** The same as two thin factors. */
+  LowRank thinDelta(Tensor weight, double strength) {
     if (left == null) {
-      return injection.matmul(scaled(input, strength * scale));
+      return new LowRank(injection, scaled(matrix(input), strength * scale));
     }
-    Tensor removed = scaled(right.t().matmul(weight), strength);
+    Tensor removed = scaled(right.t().matmul(matrix(weight)), strength);
     if (input == null) {
-      return left.matmul(removed.neg());
+      return new LowRank(left, removed.neg());
     }
-    Tensor injected = scaled(input, strength * scale);
-    return left == injection ? left.matmul(injected.sub(removed))
-        : injection.matmul(injected).sub(left.matmul(removed));
+    Tensor injected = scaled(matrix(input), strength * scale);
+    return left == injection ? new LowRank(left, injected.sub(removed))
+        : new LowRank(Tensor.concat(1, injection, left), Tensor.concat(0, injected, removed.neg()));
+  }
+
+  private static Tensor matrix(Tensor weight) {
+    return weight.rank() == 2 ? weight : weight.flatten(1, weight.rank() - 1);
   }
 
   private static Tensor scaled(Tensor x, double factor) {

@@ -4,19 +4,21 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.deft4j.nn.Linear;
+import org.deft4j.nn.AdaptedLayer;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.NumericException;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 
 /**
- * Adapters folded into the weights: {@code W' = W + sum of strength * delta W}, every delta taken from the original W,
- * worked out in float32 (float64 over a float64 weight) and rounded once to the weight's type. The original weights are
- * kept, so that {@link #unmerge} brings back the very bits: a projection cannot be undone from W'.
+ * Adapters folded into the weights: {@code W' = W + sum of strength * delta W}, every delta taken from the original W, or, for
+ * a set that is
+ * {@linkplain AdapterSet#setInSequence in sequence}, from what the sets before it made; worked out in float32 (float64 over a float64
+ * weight) and rounded once to the weight's type. The original weights are kept, so that {@link #unmerge} brings back the very
+ * bits: a projection cannot be undone from W'.
  */
 public final class Merge implements AutoCloseable {
-  private final Map<Linear, Tensor> originals = new LinkedHashMap<>();
+  private final Map<AdaptedLayer, Tensor> originals = new LinkedHashMap<>();
   private final List<AdapterSet> sets;
   private final List<AdapterSet> wereAttached;
 
@@ -44,7 +46,7 @@ public final class Merge implements AutoCloseable {
 
   private void fold() {
     for (Map.Entry<String, List<LayerAdapter>> entry : byLayer().entrySet()) {
-      Linear layer = layer(entry.getKey());
+      AdaptedLayer layer = entry.getValue().getFirst().layer();
       Tensor weight = layer.weight().value();
       try (Scope _ = Scope.open()) {
         Tensor merged = merged(entry.getKey(), weight, entry.getValue());
@@ -62,15 +64,11 @@ public final class Merge implements AutoCloseable {
     return byLayer;
   }
 
-  private Linear layer(String path) {
-    return sets.stream().map(set -> set.layer(path)).filter(java.util.Objects::nonNull).findFirst().orElseThrow();
-  }
-
   private static Tensor merged(String path, Tensor weight, List<LayerAdapter> adapters) {
     Tensor sum = weight.cast(weight.dtype() == DType.F64 ? DType.F64 : DType.F32);
     for (LayerAdapter adapter : adapters) {
       adapter.tensors().forEach((name, value) -> requireFinite(value, path + "." + name + " of the adapter"));
-      sum = sum.add(adapter.weightDelta(weight));
+      sum = sum.add(adapter.weightDelta(adapter.inSequence() ? sum : weight));
     }
     Tensor result = sum.cast(weight.dtype());
     requireFinite(result.cast(sum.dtype()), "the merged weight of " + path + " in " + weight.dtype());

@@ -2,20 +2,37 @@ package org.deft4j.deft;
 
 import java.util.Arrays;
 import java.util.List;
-import java.util.Locale;
 
 /** The families of adapters. */
 public enum Method {
   /** A part of the weight is removed and a trained one injected in its place. */
-  DEFT,
+  DEFT("deft"),
   /** A part of the weight is removed. */
-  PARA,
+  PARA("para"),
   /** A low-rank matrix is added. */
-  LORA;
+  LORA("lora"),
+  /** A part of the weight is removed, and a low-rank matrix of its own is added. */
+  LORA_PARA("lora-para");
 
-  /** The name on the command line: {@code deft}, {@code para}, {@code lora}. */
+  private final String label;
+
+  Method(String label) {
+    this.label = label;
+  }
+
+  /** The name on the command line: {@code deft}, {@code para}, {@code lora}, {@code lora-para}. */
   public String label() {
-    return name().toLowerCase(Locale.ROOT);
+    return label;
+  }
+
+  /** Whether a projection P is part of it. */
+  public boolean projects() {
+    return this != LORA;
+  }
+
+  /** Whether it adds a low-rank matrix of its own, {@code B A}. */
+  public boolean adds() {
+    return this == LORA || this == LORA_PARA;
   }
 
   /** Every {@link #label}. */

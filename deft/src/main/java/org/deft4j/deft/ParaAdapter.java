@@ -1,29 +1,27 @@
 package org.deft4j.deft;
 
-import org.deft4j.tensor.Tensor;
+import org.deft4j.nn.AdaptedLayer;
 
 /**
  * PaRa: {@code W' = W - L S^T W}, a part of the output space removed and nothing put in its place (ICLR 2025; PEFT's
  * {@code para}). With QR it is {@code (I - Q Q^T) W}. It cannot start as the identity.
  */
 public final class ParaAdapter extends LayerAdapter {
-  private final Tensor p;
-  private final Decomposition decomposition;
+  private final Projection projection;
 
-  /** Takes ownership of {@code p} [out, r]. */
-  public ParaAdapter(String layer, Tensor p, Decomposition decomposition) {
-    super(layer);
-    this.p = own(DeftAdapter.P, p);
-    this.decomposition = decomposition;
+  /** Takes ownership of the matrices. */
+  public ParaAdapter(String path, AdaptedLayer layer, Projection projection) {
+    super(path, layer);
+    this.projection = projection.ownedBy(this);
   }
 
   @Override
   public long rank() {
-    return p.size(1);
+    return projection.rank();
   }
 
   @Override
   public LowRankUpdate update() {
-    return LowRankUpdate.remove(decomposition.factors(p, layer()));
+    return LowRankUpdate.remove(projection.factors(path()));
   }
 }

@@ -8,7 +8,8 @@ import org.deft4j.weights.JsonObject;
 
 /**
  * PEFT's {@code adapter_config.json} (version 0.20): {@code peft_type} DEFT, with {@code para} for PaRa, or LORA. A
- * decomposition that PEFT does not know is written under its own name, so that PEFT refuses the file instead of reading it
+ * decomposition that PEFT does not know is written under its own name, and what PEFT has no field for (a gate, a mask, left-out singular
+ * vectors, LoRA with PaRa) under a {@code peft_type} of its own, DEFT4J, so that PEFT refuses the file instead of reading it
  * as something else.
  */
 final class PeftConfig {
@@ -17,6 +18,13 @@ final class PeftConfig {
 
   private static final String DEFT = "DEFT";
   private static final String LORA = "LORA";
+  private static final String OWN = "DEFT4J";
+  private static final String GATE = "gate";
+  private static final String SPARSITY = "sparsity";
+  private static final String LAYER_DROPOUT = "layer_dropout";
+  private static final String LORA_PARA = "lora_para";
+  private static final String COLUMNS = "kept_columns";
+  private static final String VARIANCE = "kept_variance";
 
   private PeftConfig() {}
 
@@ -28,8 +36,8 @@ final class PeftConfig {
   static AdapterConfig parse(JsonObject json) {
     List<String> problems = new ArrayList<>();
     String type = json.requireString("peft_type");
-    if (!type.equals(DEFT) && !type.equals(LORA)) {
-      throw new InputException(json.source() + ": peft_type " + type + " is not supported; DEFT and LORA are");
+    if (!type.equals(DEFT) && !type.equals(LORA) && !type.equals(OWN)) {
+      throw new InputException(json.source() + ": peft_type " + type + " is not supported; DEFT, LORA and " + OWN + " are");
     }
     refuse(problems, json, "bias", "none");
     refuse(problems, json, "modules_to_save", null);
@@ -57,17 +65,23 @@ final class PeftConfig {
   }
 
   private static AdapterConfig deft(JsonObject json) {
-    Method method = json.bool("para", false) ? Method.PARA : Method.DEFT;
-    Decomposition decomposition = Decomposition.named(json.string("decomposition_method", "relu"));
+    Method method = json.bool("para", false) ? Method.PARA : json.bool(LORA_PARA, false) ? Method.LORA_PARA : Method.DEFT;
+    Truncation truncation = new Truncation((long) json.number(COLUMNS, Long.MAX_VALUE), json.number(VARIANCE, 1));
+    Decomposition decomposition = Decomposition.named(json.string("decomposition_method", "relu")).truncated(truncation);
+    double whole = json.number(LAYER_DROPOUT, 0);
+    Dropout dropout = whole > 0 ? new Dropout(whole, true) : new Dropout(json.number("deft_dropout", 0), false);
+    // PEFT's PaRa has the field too, but nothing that it could drop.
+    Dropout effective = method == Method.PARA && !dropout.wholeLayer() ? Dropout.NONE : dropout;
     return new AdapterConfig(method, decomposition, json.requireInteger("r"), positive(json, "alpha"), targets(json),
-        json.bool("init_weights", true), json.number("init_scale", 1));
+        json.bool("init_weights", true) ? Start.IDENTITY : Start.RANDOM, json.number("init_scale", 1),
+        new AdapterExtras(effective, json.bool(GATE, false), json.number(SPARSITY, 0)));
   }
 
   private static AdapterConfig lora(JsonObject json) {
     int rank = json.requireInteger("r");
     double alpha = json.number("lora_alpha", 8);
     return new AdapterConfig(Method.LORA, null, rank, json.bool("use_rslora", false) ? alpha * Math.sqrt(rank) : alpha,
-        targets(json), true, 1);
+        targets(json), Start.IDENTITY, 1, new AdapterExtras(new Dropout(json.number("lora_dropout", 0), false), false, 0));
   }
 
   /** null and 0 both mean: no scaling. */
@@ -91,10 +105,14 @@ final class PeftConfig {
         .map(entry -> ((Number) entry.getValue()).doubleValue()).findFirst().orElse(usual) : usual;
   }
 
-  /** The file for {@code config}; {@code baseModel} is a name, not a path. */
-  static Map<String, Object> write(AdapterConfig config, String baseModel) {
+  /** The file for {@code set}; {@code baseModel} is a name, not a path. */
+  static Map<String, Object> write(AdapterSet set, String baseModel) {
+    AdapterConfig config = set.config();
     Map<String, Object> json = new LinkedHashMap<>();
-    json.put("peft_type", config.method() == Method.LORA ? LORA : DEFT);
+    Map<String, Object> own = own(config);
+    Dropout dropout = config.extras().dropout();
+    double injectionDropout = dropout.wholeLayer() ? 0 : dropout.probability();
+    json.put("peft_type", config.method() == Method.LORA ? LORA : own.isEmpty() ? DEFT : OWN);
     json.put("auto_mapping", null);
     json.put("base_model_name_or_path", baseModel);
     json.put("revision", null);
@@ -105,27 +123,71 @@ final class PeftConfig {
     json.put("exclude_modules", Targets.notation(config.targets().exclude()));
     if (config.method() == Method.LORA) {
       json.put("lora_alpha", whole(config.alpha() == null ? (double) config.rank() : config.alpha()));
-      json.put("lora_dropout", 0.0);
+      json.put("lora_dropout", injectionDropout);
       json.put("fan_in_fan_out", false);
       json.put("use_rslora", false);
       json.put("use_dora", false);
       json.put("init_lora_weights", "gaussian");
-      json.put("rank_pattern", Map.of());
-      json.put("alpha_pattern", Map.of());
+      patterns(json, set);
     } else {
       json.put("decomposition_method", config.decomposition().method());
       json.put("init_scale", config.initScale());
       json.put("alpha", config.alpha() == null ? null : whole(config.alpha()));
       json.put("para", config.method() == Method.PARA);
       json.put("fan_in_fan_out", false);
-      json.put("deft_dropout", 0.0);
-      json.put("init_weights", config.identityStart());
+      json.put("deft_dropout", injectionDropout);
+      json.put("init_weights", config.start() == Start.IDENTITY);
     }
     json.put("layers_to_transform", null);
     json.put("layers_pattern", null);
     json.put("bias", "none");
     json.put("modules_to_save", null);
+    json.putAll(own);
+    if (dropout.wholeLayer()) {
+      json.put(LAYER_DROPOUT, dropout.probability());
+    }
     return json;
+  }
+
+  /** What PEFT would get wrong if it did not know it. */
+  private static Map<String, Object> own(AdapterConfig config) {
+    Map<String, Object> own = new LinkedHashMap<>();
+    if (config.method() == Method.LORA_PARA) {
+      own.put(LORA_PARA, true);
+    }
+    if (config.extras().gate()) {
+      own.put(GATE, true);
+    }
+    if (config.extras().sparsity() > 0) {
+      own.put(SPARSITY, config.extras().sparsity());
+    }
+    Truncation truncation = config.decomposition() == null ? Truncation.NONE : config.decomposition().truncation();
+    if (truncation.columns() < Long.MAX_VALUE) {
+      own.put(COLUMNS, truncation.columns());
+    }
+    if (truncation.variance() < 1) {
+      own.put(VARIANCE, truncation.variance());
+    }
+    return own;
+  }
+
+  /** The ranks and alphas of the layers that have others than most. */
+  private static void patterns(Map<String, Object> json, AdapterSet set) {
+    AdapterConfig config = set.config();
+    double usual = config.alpha() == null ? config.rank() : config.alpha();
+    Map<String, Object> ranks = new LinkedHashMap<>();
+    Map<String, Object> alphas = new LinkedHashMap<>();
+    set.adapters().forEach((path, adapter) -> {
+      LoraAdapter lora = LoraAdapter.of(adapter);
+      if (lora.rank() != config.rank()) {
+        ranks.put(path, lora.rank());
+      }
+      if (lora.alpha() != usual) {
+        alphas.put(path, whole(lora.alpha()));
+      }
+    });
+    json.put("rank_pattern", ranks);
+    json.put("alpha_pattern", alphas);
   }
 
   /** A whole number is written as one. */

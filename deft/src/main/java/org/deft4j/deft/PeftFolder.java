@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.deft4j.nn.Module;
+import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
@@ -22,8 +23,10 @@ public final class PeftFolder {
   /** The file that says what they are. */
   public static final String CONFIG = PeftConfig.FILE;
 
+  private static final String MODEL = "model";
   private static final String PREFIX = "base_model.model.";
-  private static final List<String> MATRICES = List.of(DeftAdapter.P, DeftAdapter.R, LoraAdapter.A, LoraAdapter.B);
+  private static final List<String> MATRICES = List.of(DeftAdapter.P, DeftAdapter.R, DeftAdapter.GATE, DeftAdapter.MASK,
+      LoraAdapter.A, LoraAdapter.B);
 
   private PeftFolder() {}
 
@@ -44,14 +47,19 @@ public final class PeftFolder {
    * @throws org.deft4j.weights.FormatException if a file is missing or malformed
    */
   public static AdapterSet read(Path folder, Module model) {
+    return read(folder, MODEL, model, false).sets().get(MODEL);
+  }
+
+  /** The same for the model called {@code name} in its pipeline; a partial reading leaves out tensors that belong to none of its layers. */
+  static PipelineAdapter read(Path folder, String name, Module model, boolean partial) {
     JsonObject json = Json.read(folder.resolve(CONFIG));
     AdapterConfig config = PeftConfig.parse(json);
     Path weights = folder.resolve(WEIGHTS);
-    AdapterReader reader = new AdapterReader(weights.toString(), model, config);
+    AdapterReader reader = new AdapterReader(weights.toString(), Map.of(name, model), config, partial);
     try (SafetensorsFile file = SafetensorsFile.open(weights)) {
-      Map<String, LayerAdapter> adapters = reader.read(file, PeftFolder::place, true,
-          (layer, rank) -> scale(json, config, layer, rank));
-      return new AdapterSet(model, config, reader.layers(adapters.keySet()), adapters, json.asMap()).setTraining(false);
+      Map<String, AdapterSet> sets = reader.read(file, key -> place(name, key), true,
+          (site, rank) -> scale(json, config, site.layer(), rank), json.asMap());
+      return new PipelineAdapter(sets, file.metadata(), reader.notices());
     }
   }
 
@@ -63,10 +71,10 @@ public final class PeftFolder {
     return alpha / (json.bool("use_rslora", false) ? Math.sqrt((double) rank) : (double) rank);
   }
 
-  private static AdapterReader.Place place(String name) {
+  private static AdapterReader.Place place(String model, String name) {
     for (String matrix : MATRICES) {
       if (name.startsWith(PREFIX) && name.endsWith("." + matrix)) {
-        return new AdapterReader.Place(name.substring(PREFIX.length(), name.length() - matrix.length() - 1), matrix);
+        return new AdapterReader.Place(model, name.substring(PREFIX.length(), name.length() - matrix.length() - 1), matrix);
       }
     }
     return null;
@@ -78,11 +86,12 @@ public final class PeftFolder {
    * @param baseModel name of the model it belongs to, or null
    */
   public static void write(Path folder, AdapterSet set, String baseModel) {
-    Map<String, Tensor> tensors = new LinkedHashMap<>();
-    set.adapters().forEach((layer, adapter) -> adapter.tensors()
-        .forEach((matrix, tensor) -> tensors.put(PREFIX + layer + "." + matrix, tensor)));
-    SafetensorsWriter.write(folder.resolve(WEIGHTS), tensors, Map.of("format", "pt"));
-    Json.write(folder.resolve(CONFIG),
-        set.peftFields().isEmpty() ? PeftConfig.write(set.config(), baseModel) : set.peftFields());
+    try (Scope _ = Scope.open()) {
+      Map<String, Tensor> tensors = new LinkedHashMap<>();
+      set.adapters().forEach((layer, adapter) -> adapter.tensors().forEach((matrix, tensor) -> tensors.put(PREFIX + layer + "." + matrix,
+          matrix.equals(LoraAdapter.B) ? LoraAdapter.stored(adapter.layer(), tensor) : tensor)));
+      SafetensorsWriter.write(folder.resolve(WEIGHTS), tensors, Map.of("format", "pt"));
+      Json.write(folder.resolve(CONFIG), set.peftFields().isEmpty() ? PeftConfig.write(set, baseModel) : set.peftFields());
+    }
   }
 }

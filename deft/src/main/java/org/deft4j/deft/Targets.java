@@ -7,11 +7,13 @@ import java.util.Map;
 import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
+import org.deft4j.nn.AdaptedLayer;
+import org.deft4j.nn.Conv2d;
 import org.deft4j.nn.Linear;
 import org.deft4j.nn.Module;
 
 /**
- * Which linear layers of a model are adapted, by PEFT's rules for {@code target_modules} and {@code exclude_modules}.
+ * Which linear layers and convolutions of a model are adapted, by PEFT's rules for {@code target_modules} and {@code exclude_modules}.
  *
  * @param include what is adapted
  * @param exclude what of it is not; matches nothing where empty
@@ -22,14 +24,14 @@ public record Targets(Rule include, Rule exclude) {
 
   /** A set of layer paths. */
   public sealed interface Rule {
-    /** Whether the layer at {@code path} belongs to it. */
-    boolean matches(String path);
+    /** Whether {@code layer}, at {@code path}, belongs to it. */
+    boolean matches(String path, AdaptedLayer layer);
   }
 
   /** Paths that are one of {@code names} or end in a dot and one of them. */
   public record Suffixes(List<String> names) implements Rule {
     @Override
-    public boolean matches(String path) {
+    public boolean matches(String path, AdaptedLayer layer) {
       return names.stream().anyMatch(name -> endsWith(path, name));
     }
 
@@ -41,16 +43,16 @@ public record Targets(Rule include, Rule exclude) {
   /** Paths that match a regular expression as a whole. */
   public record Expression(Pattern pattern) implements Rule {
     @Override
-    public boolean matches(String path) {
+    public boolean matches(String path, AdaptedLayer layer) {
       return pattern.matcher(path).matches();
     }
   }
 
-  /** Every path. */
-  public record All() implements Rule {
+  /** Every linear layer. */
+  public record AllLinear() implements Rule {
     @Override
-    public boolean matches(String path) {
-      return true;
+    public boolean matches(String path, AdaptedLayer layer) {
+      return layer instanceof Linear;
     }
   }
 
@@ -74,7 +76,7 @@ public record Targets(Rule include, Rule exclude) {
       case null -> new Suffixes(List.of());
       case List<?> list when list.stream().allMatch(String.class::isInstance) ->
           new Suffixes(list.stream().map(String.class::cast).toList());
-      case String text when text.equals("all-linear") -> new All();
+      case String text when text.equals("all-linear") -> new AllLinear();
       case String text -> {
         try {
           yield new Expression(Pattern.compile(text));
@@ -91,49 +93,50 @@ public record Targets(Rule include, Rule exclude) {
     return switch (rule) {
       case Suffixes(var names) -> names.isEmpty() ? null : names;
       case Expression(var pattern) -> pattern.pattern();
-      case All() -> "all-linear";
+      case AllLinear() -> "all-linear";
     };
   }
 
   /**
    * The layers of {@code model} that are adapted, by path, in the model's order.
    *
-   * @throws InputException listing the suffixes that match no linear layer, each with the nearest names; or if nothing
+   * @throws InputException listing the suffixes that match no layer, each with the nearest names; or if nothing
    *     matches
    */
-  public Map<String, Linear> select(Module model) {
-    Map<String, Linear> linear = linearLayers(model);
+  public Map<String, AdaptedLayer> select(Module model) {
+    Map<String, AdaptedLayer> layers = layers(model);
     if (include instanceof Suffixes(var names)) {
-      requireEachMatches(names, linear.keySet());
+      requireEachMatches(names, layers.keySet());
     }
-    Map<String, Linear> selected = new LinkedHashMap<>();
-    linear.forEach((path, layer) -> {
-      if (include.matches(path) && !exclude.matches(path)) {
+    Map<String, AdaptedLayer> selected = new LinkedHashMap<>();
+    layers.forEach((path, layer) -> {
+      if (include.matches(path, layer) && !exclude.matches(path, layer)) {
         selected.put(path, layer);
       }
     });
     if (selected.isEmpty()) {
-      throw new InputException("targets " + notation(include) + " match none of the model's " + linear.size()
-          + " linear layers");
+      throw new InputException("targets " + notation(include) + " match none of the model's " + layers.size()
+          + " linear layers and convolutions");
     }
     return selected;
   }
 
-  static Map<String, Linear> linearLayers(Module model) {
-    Map<String, Linear> linear = new LinkedHashMap<>();
+  /** Every layer that can be adapted, by path: linear ones, and convolutions whose filters see all input channels. */
+  static Map<String, AdaptedLayer> layers(Module model) {
+    Map<String, AdaptedLayer> layers = new LinkedHashMap<>();
     model.modules().forEach((path, module) -> {
-      if (module instanceof Linear layer) {
-        linear.put(path, layer);
+      if (module instanceof AdaptedLayer layer && !(layer instanceof Conv2d conv && conv.spec().groups() > 1)) {
+        layers.put(path, layer);
       }
     });
-    return linear;
+    return layers;
   }
 
   private static void requireEachMatches(List<String> names, Set<String> paths) {
     List<String> problems = new ArrayList<>();
     for (String name : names) {
       if (paths.stream().noneMatch(path -> Suffixes.endsWith(path, name))) {
-        problems.add("target '" + name + "' matches no linear layer of the model; the nearest are "
+        problems.add("target '" + name + "' matches no layer of the model; the nearest are "
             + String.join(", ", Nearest.names(name, endings(paths, name), 3)));
       }
     }

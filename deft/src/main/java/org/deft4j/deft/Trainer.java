@@ -133,6 +133,9 @@ public final class Trainer {
     long[] timesteps = random.integers(0, scheduler.config().betas().steps(), batch.size()).toLongs();
     UNet2DConditionModel.Added added = batch.getFirst().pooled() == null ? null
         : new UNet2DConditionModel.Added(stack(batch, TrainingExample::pooled), stack(batch, TrainingExample::timeIds));
+    if (adapter.config().extras().dropout().probability() > 0) {
+      adapter.setDropoutSeed(random.between(0, Long.MAX_VALUE));
+    }
     Tensor prediction = unet.forward(scheduler.addNoise(x0, noise, timesteps), Tensor.of(timesteps).cast(DType.F32),
         stack(batch, TrainingExample::context), added);
     return Losses.mse(prediction, scheduler.target(x0, noise, timesteps));

@@ -13,7 +13,6 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.deft4j.diffusion.UNet2DConditionModel;
 import org.deft4j.diffusion.UNetConfig;
-import org.deft4j.nn.Linear;
 import org.deft4j.nn.Module;
 import org.deft4j.nn.Parameter;
 import org.deft4j.tensor.DType;
@@ -81,16 +80,15 @@ final class AdapterFixture {
         new UNet2DConditionModel.Added(in.get("text_embeds"), in.get("time_ids")));
   }
 
-  /** The variants of {@code deft/} that are supported here: those of {@link #config}. */
+  /** The variants recorded in {@code deft/}. */
   List<String> variants() {
     try (Stream<Path> files = Files.list(folder.resolve("deft"))) {
       Set<String> found = files.map(file -> file.getFileName().toString()).filter(name -> name.endsWith(".golden.safetensors"))
           .map(name -> name.replace(".golden.safetensors", "")).collect(Collectors.toSet());
-      List<String> supported = List.of("relaxed", "p_relu", "qr", "para", "lora");
-      if (!found.containsAll(supported)) {
-        throw new AssertionError(folder + " lacks some of " + supported);
+      if (!found.containsAll(List.of("relaxed", "p_relu", "qr", "para", "lora"))) {
+        throw new AssertionError(folder + " has only " + found);
       }
-      return supported;
+      return List.copyOf(found);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
@@ -100,7 +98,11 @@ final class AdapterFixture {
     return switch (variant) {
       case "relaxed" -> AdapterConfig.deft(rank);
       case "p_relu" -> AdapterConfig.deft(rank).with(new ReluDecomposition());
+      case "relu_relu" -> AdapterConfig.deft(rank).with(new RectifiedDecomposition());
       case "qr" -> AdapterConfig.deft(rank).with(new QrDecomposition());
+      case "qr_inject_p" -> AdapterConfig.deft(rank).with(new InjectedThroughP(new QrDecomposition()));
+      case "tsvd" -> AdapterConfig.deft(rank).with(new SvdDecomposition(Truncation.NONE));
+      case "tsvd_trunc_inject_p" -> AdapterConfig.deft(rank).with(new InjectedThroughP(new SvdDecomposition(Truncation.columns(rank - 1))));
       case "para" -> AdapterConfig.para(rank);
       case "lora" -> AdapterConfig.lora(rank);
       default -> throw new AssertionError(variant);
@@ -112,18 +114,19 @@ final class AdapterFixture {
     int rank = Math.toIntExact(values.entrySet().stream().filter(e -> e.getKey().endsWith(".P")).findFirst().orElseThrow()
         .getValue().size(1));
     AdapterConfig config = config(variant, rank);
-    Map<String, Linear> layers = config.targets().select(unet);
     Map<String, LayerAdapter> adapters = new LinkedHashMap<>();
-    layers.keySet().forEach(layer -> {
-      Tensor p = values.get(layer + ".P").copy();
-      Supplier<Tensor> r = () -> values.get(layer + ".R").copy();
-      adapters.put(layer, switch (config.method()) {
-        case DEFT -> new DeftAdapter(layer, p, r.get(), config.decomposition(), 1);
-        case PARA -> new ParaAdapter(layer, p, config.decomposition());
-        case LORA -> new LoraAdapter(layer, r.get(), p, 1);
+    config.targets().select(unet).forEach((path, layer) -> {
+      Tensor p = values.get(path + ".P").copy();
+      Supplier<Tensor> r = () -> values.get(path + ".R").copy();
+      Projection projection = new Projection(p, config.decomposition());
+      adapters.put(path, switch (config.method()) {
+        case DEFT -> new DeftAdapter(path, layer, projection, r.get(), null, 1);
+        case PARA -> new ParaAdapter(path, layer, projection);
+        case LORA -> new LoraAdapter(path, layer, r.get(), p, 1);
+        case LORA_PARA -> throw new AssertionError(variant);
       });
     });
-    return new AdapterSet(unet, config, layers, adapters, Map.of());
+    return new AdapterSet(unet, config, adapters, Map.of());
   }
 
   /** Whether a matrix of ours is called P (else R) in the fixture. */

@@ -1,6 +1,7 @@
 package org.deft4j.deft;
 
 import java.util.List;
+import org.deft4j.deft.testing.Dense;
 import org.deft4j.nn.ParameterGroup;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.MemoryPool;
@@ -58,7 +59,7 @@ class AdapterSetTest {
   @Test
   void adaptersAreFloat32AndStartAsTheMethodSays() {
     try (Scope _ = Scope.open(); AdapterSet deft = create(AdapterConfig.deft(2), "to_q");
-        AdapterSet random = create(AdapterConfig.deft(2).withIdentityStart(false), "to_q");
+        AdapterSet random = create(AdapterConfig.deft(2).with(Start.RANDOM), "to_q");
         AdapterSet lora = create(AdapterConfig.lora(2), "to_q"); AdapterSet para = create(AdapterConfig.para(2), "to_q")) {
       Tensor weight = model.query.weight().value();
       assertEquals(0, Dense.of(delta(deft, weight)).largest());
@@ -90,7 +91,7 @@ class AdapterSetTest {
   @Test
   void allProblemsOfAConfigurationAreListed() {
     InputException error = assertThrows(InputException.class,
-        () -> new AdapterConfig(Method.DEFT, null, 0, -1.0, Targets.ATTENTION, true, 1));
+        () -> new AdapterConfig(Method.DEFT, null, 0, -1.0, Targets.ATTENTION, Start.IDENTITY, 1, AdapterExtras.NONE));
     assertEquals(3, error.problems().size(), error.getMessage());
     assertTrue(assertThrows(InputException.class, () -> Method.named("deftt")).getMessage().contains("did you mean 'deft'"));
     assertTrue(assertThrows(InputException.class, () -> Decomposition.named("rleu")).getMessage().contains("'relu'"));

@@ -1,10 +1,11 @@
 package org.deft4j.deft;
 
 import java.nio.file.Path;
+import java.util.List;
 import java.util.stream.Stream;
 import org.deft4j.diffusion.UNet2DConditionModel;
 import org.deft4j.diffusion.UNetConfig;
-import org.deft4j.nn.Linear;
+import org.deft4j.tensor.Shape;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
 import org.deft4j.weights.testing.Fixtures;
@@ -31,12 +32,55 @@ class ParameterCountTest {
         assertEquals((sdxl ? 1_451_520L : 199_296L) * rank, count(unet, AdapterConfig.deft(rank)));
         assertEquals((sdxl ? 1_451_520L : 199_296L) * rank, count(unet, AdapterConfig.lora(rank)));
         assertEquals((sdxl ? 665_600L : 99_840L) * rank, count(unet, AdapterConfig.para(rank)));
+        assertEquals((sdxl ? 1_451_520L + 665_600L : 199_296L + 99_840L) * rank, count(unet, AdapterConfig.of(Method.LORA_PARA, rank)));
       }
     }
   }
 
   private static long count(UNet2DConditionModel unet, AdapterConfig config) {
     return config.targets().select(unet).values().stream()
-        .mapToLong((Linear layer) -> config.parameterCount(layer.inFeatures(), layer.outFeatures())).sum();
+        .mapToLong(layer -> config.parameterCount(layer.weight().shape())).sum();
+  }
+
+  /** The manifests of an OmniGen, beside those of the pipelines: names and shapes of a transformer without a model of ours. */
+  @TestFactory
+  Stream<DynamicTest> omniGen() {
+    List<Path> files = Fixtures.folders("manifests").stream().map(Path::getParent).distinct()
+        .map(folder -> folder.resolve("omnigen-v1.json")).toList();
+    return files.stream().map(file -> DynamicTest.dynamicTest(file.getFileName().toString(), () -> omniGen(Json.read(file))));
+  }
+
+  /**
+   * The paper trains 37.7 M numbers with DEFT and LoRA at rank 64, 25.2 M with PaRa: qkv_proj [9216, 3072] and o_proj [3072,
+   * 3072] of 32 layers.
+   */
+  private static void omniGen(JsonObject manifest) {
+    List<Shape> attention = shapes(manifest, ".self_attn.qkv_proj.weight", ".self_attn.o_proj.weight");
+    List<Shape> all = shapes(manifest, ".self_attn.qkv_proj.weight", ".self_attn.o_proj.weight", ".mlp.gate_up_proj.weight",
+        ".mlp.down_proj.weight");
+    assertEquals(64, attention.size());
+    assertEquals(37_748_736, count(attention, AdapterConfig.deft(64)));
+    assertEquals(37_748_736, count(attention, AdapterConfig.lora(64)));
+    assertEquals(25_165_824, count(attention, AdapterConfig.para(64)));
+    // The authors' LoRA with PaRa: r (2 out + in).
+    assertEquals(62_914_560, count(attention, AdapterConfig.of(Method.LORA_PARA, 64)));
+    // With the basis frozen, as their qr has it, R alone: a third.
+    assertEquals(12_582_912, count(attention, AdapterConfig.deft(64).with(new FrozenQrDecomposition())));
+    assertEquals(100_663_296, count(all, AdapterConfig.deft(64)));
+    assertEquals(65_011_712, count(all, AdapterConfig.para(64)));
+    for (int rank : new int[] {4, 8, 16, 32}) {
+      assertEquals(589_824L * rank, count(attention, AdapterConfig.deft(rank)));
+      assertEquals(393_216L * rank, count(attention, AdapterConfig.para(rank)));
+      assertEquals(2 * 393_216L * rank, count(attention, AdapterConfig.para(rank).with(new NmfDecomposition(true))));
+    }
+  }
+
+  private static List<Shape> shapes(JsonObject manifest, String... ends) {
+    return manifest.keys().stream().filter(name -> name.startsWith("llm.") && Stream.of(ends).anyMatch(name::endsWith))
+        .map(name -> Shape.of(manifest.requireObject(name).requireInts("shape").stream().mapToLong(size -> size).toArray())).toList();
+  }
+
+  private static long count(List<Shape> weights, AdapterConfig config) {
+    return weights.stream().mapToLong(config::parameterCount).sum();
   }
 }

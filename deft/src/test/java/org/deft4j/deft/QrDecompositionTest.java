@@ -2,7 +2,9 @@ package org.deft4j.deft;
 
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import net.jqwik.api.constraints.DoubleRange;
 import net.jqwik.api.constraints.IntRange;
+import org.deft4j.deft.testing.Dense;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.NumericException;
 import org.deft4j.tensor.Scope;
@@ -54,6 +56,17 @@ class QrDecompositionTest {
       assertTrue(error.getMessage().contains("block.to_q") && error.getMessage().contains("rank"), error.getMessage());
       assertThrows(NumericException.class, () -> q(Tensor.zeros(DType.F32, 4, 2)));
       assertThrows(NumericException.class, () -> q(Tensor.of(new float[] {Float.NaN, 1, 2, 3}, 2, 2)));
+    }
+  }
+
+  /** A multiple of another column is found out for any number of rows, though rounding leaves something of it. */
+  @Property(tries = 300)
+  void aMultipleOfAColumnIsRefused(@ForAll @IntRange(min = 2, max = 24) int rows, @ForAll @IntRange(min = 2, max = 6) int columns,
+      @ForAll @DoubleRange(min = 0.01, max = 1000) double factor, @ForAll long seed) {
+    try (Scope _ = Scope.open()) {
+      Dense p = Dense.normal(seed, rows, Math.min(rows, columns) - 1);
+      Tensor dependent = p.beside(p.columns(0, 1).times(factor)).tensor(DType.F64);
+      assertThrows(NumericException.class, () -> q(dependent));
     }
   }
 }

@@ -2,10 +2,17 @@ package org.deft4j.deft;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
+import org.deft4j.autograd.Tape;
 import org.deft4j.diffusion.StableDiffusion;
+import org.deft4j.nn.AdamBetas;
+import org.deft4j.nn.AdamW;
+import org.deft4j.nn.Losses;
+import org.deft4j.nn.Optimizer;
+import org.deft4j.nn.Schedule;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Scope;
@@ -33,6 +40,23 @@ class ReadmeExamplesTest {
       PeftFolder.write(out, adapter, model.name());
     }
     assertTrue(Files.exists(out.resolve("adapter_model.safetensors")));
+  }
+
+  @Test
+  void anyModel() {
+    try (Scope _ = Scope.open(); TwoLayers model = new TwoLayers(6, 5, DType.F32, 1)) {
+      Tensor x = new TorchRandom(2).normal(DType.F32, 4, 6);
+      Tensor y = new TorchRandom(3).normal(DType.F32, 4, 6);
+      double before = Losses.mse(model.forward(x), y).item();
+      try (AdapterSet deft = AdapterSet.create(model, AdapterConfig.deft(8).with(Targets.suffixes(List.of("to_q"))), new TorchRandom(0));
+          Optimizer adam = new AdamW(deft.groups(0.1, 1e-2), 1e-3, Schedule.constant(), AdamBetas.USUAL)) {
+        try (Scope _ = Scope.open(); Tape tape = Tape.watch(deft.trainable())) {
+          deft.attach();
+          adam.step(tape.gradients(Losses.mse(model.forward(x), y)));
+        }
+        assertTrue(Losses.mse(model.forward(x), y).item() < before);
+      }
+    }
   }
 
   @Property(tries = 50)

@@ -142,14 +142,14 @@ class TrainerTest {
       set.attach();
       if (!complete) {
         LayerAdapter first = set.adapters().values().iterator().next();
-        set.layer(first.layer()).detach(first);
-        set.layer(first.layer()).attach((x, y0) -> y0.zerosLike());
+        first.layer().detach(first);
+        first.layer().attach((x, y0) -> y0.zerosLike());
       }
       Trainer trainer = new Trainer(unet, TinyUnet.scheduler(), examples, set, TrainingOptions.steps(3), random);
       E error = assertThrows(type, () -> trainer.run(step -> {}, () -> false));
       if (!complete) {
         LayerAdapter first = set.adapters().values().iterator().next();
-        set.layer(first.layer()).attach(first);
+        first.layer().attach(first);
       }
       return error;
     } finally {

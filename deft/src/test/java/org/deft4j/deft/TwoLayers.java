@@ -1,5 +1,6 @@
 package org.deft4j.deft;
 
+import org.deft4j.deft.testing.Dense;
 import org.deft4j.nn.Linear;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.DType;

@@ -75,6 +75,13 @@ public final class ClipTokenizer {
         resource("merges.txt").lines().toList(), settings);
   }
 
+  /** Writes the published tokenizer's files, with these settings, to {@code folder}. */
+  static void writePublished(Path folder, JsonObject settings) throws IOException {
+    Files.writeString(folder.resolve("vocab.json"), resource("vocab.json"));
+    Files.writeString(folder.resolve("merges.txt"), resource("merges.txt"));
+    Json.write(folder.resolve("tokenizer_config.json"), settings.asMap());
+  }
+
   // ---------------------------------------------------------------------------------------------------- encoding
 
   /** The ids of {@code text}, without start, end and padding. */

@@ -1,5 +1,6 @@
 package org.deft4j.diffusion;
 
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -128,6 +129,17 @@ public final class StableDiffusion implements AutoCloseable {
     parts.put("unet", unet);
     parts.put("vae", vae);
     return parts;
+  }
+
+  /**
+   * Writes the model, whose weights are loaded, to {@code folder}, which exists, in diffusers' layout: the weights as they are
+   * held now, all else as
+   * it came.
+   */
+  public void save(Path folder) throws IOException {
+    try (ModelSource source = ModelSource.open(model)) {
+      DiffusersFolderWriter.write(source, parts(), folder);
+    }
   }
 
   /** The folder's or file's name, without its path and ending. */

@@ -11,8 +11,14 @@ public abstract sealed class AdaptedLayer extends Module permits Linear, Conv2d 
 
   AdaptedLayer() {}
 
-  /** The product with the weight, without bias. */
-  abstract Tensor product(Tensor x);
+  /**
+   * The product of the layer's input with another weight in place of its own, without bias: {@code weight} has the shape of the layer's
+   * but for the number of outputs n; the result has n output channels.
+   */
+  public abstract Tensor product(Tensor x, Tensor weight);
+
+  /** A matrix [n, out] times the output channels of y: [..., out] to [..., n], or [N, out, H, W] to [N, n, H, W]. */
+  public abstract Tensor mixOutputs(Tensor y, Tensor matrix);
 
   /** The product and the bias in one operation. */
   abstract Tensor productAndBias(Tensor x);
@@ -43,16 +49,20 @@ public abstract sealed class AdaptedLayer extends Module permits Linear, Conv2d 
     return List.copyOf(adapters);
   }
 
-  /** {@code y0 = product(x, W)}; {@code y0 + sum of delta(x, y0) + b}. */
+  /** {@code product(x, W) + b}, corrected by the attached {@linkplain Adapter adapters}. */
   public Tensor forward(Tensor x) {
     if (adapters.isEmpty()) {
-      return observed(bias() == null ? product(x) : productAndBias(x));
+      return observed(bias() == null ? product(x, weight().value()) : productAndBias(x));
     }
     return observed(Scope.run(() -> {
-      Tensor y0 = product(x);
-      Tensor y = adapters.getFirst().applied(x, y0);
-      for (Adapter adapter : adapters.subList(1, adapters.size())) {
-        y = y.add(adapter.delta(x, y0));
+      Tensor input = x;
+      for (Adapter adapter : adapters) {
+        input = adapter.input(input);
+      }
+      Tensor product = product(input, weight().value());
+      Tensor y = product;
+      for (Adapter adapter : adapters) {
+        y = y == product || adapter.inSequence() ? adapter.applied(input, y) : y.add(adapter.delta(input, product));
       }
       return bias() == null ? y : addBias(y);
     }));

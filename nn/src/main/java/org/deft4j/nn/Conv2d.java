@@ -31,8 +31,13 @@ public final class Conv2d extends AdaptedLayer {
   }
 
   @Override
-  Tensor product(Tensor x) {
-    return x.conv2d(spec, weight.value());
+  public Tensor product(Tensor x, Tensor weight) {
+    return x.conv2d(spec, weight);
+  }
+
+  @Override
+  public Tensor mixOutputs(Tensor y, Tensor matrix) {
+    return y.conv2d(ConvSpec.of(1, 0), matrix.reshape(matrix.size(0), matrix.size(1), 1, 1));
   }
 
   @Override

@@ -23,8 +23,13 @@ public final class Linear extends AdaptedLayer {
   }
 
   @Override
-  Tensor product(Tensor x) {
-    return x.linear(weight.value());
+  public Tensor product(Tensor x, Tensor weight) {
+    return x.linear(weight);
+  }
+
+  @Override
+  public Tensor mixOutputs(Tensor y, Tensor matrix) {
+    return y.linear(matrix);
   }
 
   @Override

@@ -10,6 +10,7 @@ import java.util.Map;
 import org.deft4j.deft.AdapterConfig;
 import org.deft4j.deft.LossPlot;
 import org.deft4j.deft.Method;
+import org.deft4j.deft.ReadOptions;
 import org.deft4j.deft.TrainingOptions;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
@@ -26,6 +27,8 @@ final class Demo {
   private static final int SAMPLING_STEPS = 12;
   private static final int RANK = 4;
   private static final double LEARNING_RATE = 2e-3;
+  /** What is tried, one after the other. */
+  static final List<Method> METHODS = List.of(Method.DEFT, Method.PARA, Method.LORA);
 
   private final Path shipped;
   private final Path folder;
@@ -53,7 +56,7 @@ final class Demo {
     generate(quiet, activity, model, List.of(), BEFORE);
     Map<Method, JsonObject> runs = new LinkedHashMap<>();
     Map<String, double[]> losses = new LinkedHashMap<>();
-    for (Method method : Method.values()) {
+    for (Method method : METHODS) {
       quiet.message(method.label() + ": training");
       Path adapter = folder.resolve(method.label());
       TrainingRun run = new TrainingRun(model, shipped.resolve("photos"), CAPTION, SIZE, AdapterConfig.of(method, RANK),
@@ -72,7 +75,8 @@ final class Demo {
 
   private void generate(Console console, Activity activity, ModelArgument model, List<AdapterArgument> adapters, String name)
       throws IOException {
-    new Generation(model, adapters, PROMPT, null, null, SAMPLING_STEPS, null, SIZE, SIZE, seed, 1, folder.resolve(name))
+    AdapterArguments arguments = new AdapterArguments(adapters, false, ReadOptions.STRICT);
+    new Generation(model, arguments, PROMPT, null, null, SAMPLING_STEPS, null, SIZE, SIZE, seed, 1, folder.resolve(name))
         .run(console, activity);
   }
 

@@ -50,7 +50,7 @@ final class DemoCommand extends Subcommand {
 
   private static Set<String> outputs() {
     Set<String> names = new LinkedHashSet<>(List.of(Demo.REPORT, Demo.PLOT, Demo.BEFORE));
-    for (Method method : Method.values()) {
+    for (Method method : Demo.METHODS) {
       names.add(method.label());
       names.add(Demo.after(method));
     }

@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.List;
 import org.deft4j.deft.Nearest;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** {@code deft generate}. */
@@ -22,9 +23,8 @@ final class GenerateCommand extends Subcommand {
       completionCandidates = WeightTypes.class)
   String weights;
 
-  @Option(names = "--adapter", paramLabel = "PATH[:STRENGTH]",
-      description = "An adapter's folder or file, and how strongly it acts (1 as trained); may be given several times.")
-  List<String> adapters = List.of();
+  @Mixin
+  AdapterOptions adapters = new AdapterOptions();
 
   @Option(names = "--prompt", paramLabel = "TEXT", description = "What the picture should show.")
   String prompt;
@@ -68,7 +68,7 @@ final class GenerateCommand extends Subcommand {
   void check(List<String> problems) {
     Checks.model(problems, model);
     WeightTypes.check(problems, weights);
-    adapters.forEach(adapter -> AdapterArgument.parse(adapter).check(problems));
+    adapters.check(problems);
     if (prompt == null) {
       problems.add("--prompt is missing: what the picture should show");
     }
@@ -106,7 +106,7 @@ final class GenerateCommand extends Subcommand {
     Activity activity = new Activity();
     Interruption.install(console, activity);
     Generation generation = new Generation(ModelArgument.of(model, weights),
-        adapters.stream().map(AdapterArgument::parse).toList(), prompt, negative, scheduler, steps, guidance, width, height,
+        adapters.arguments(), prompt, negative, scheduler, steps, guidance, width, height,
         first, count, out);
     return dryRun ? generation.plan(console, activity) : generation.run(console, activity);
   }

@@ -8,9 +8,8 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.deft4j.deft.AdapterFiles;
-import org.deft4j.deft.AdapterSet;
 import org.deft4j.deft.InputException;
+import org.deft4j.deft.PipelineAdapter;
 import org.deft4j.deft.cli.MemoryCheck.Remedy;
 import org.deft4j.diffusion.SamplerOptions;
 import org.deft4j.diffusion.Scheduler;
@@ -27,14 +26,16 @@ import org.deft4j.tensor.TorchRandom;
 import org.deft4j.weights.Json;
 
 /** One call of {@code generate}: loads the model and its adapters, samples, writes the pictures. */
-record Generation(ModelArgument modelArgument, List<AdapterArgument> adapters, String prompt, String negative,
+record Generation(ModelArgument modelArgument, AdapterArguments adapters, String prompt, String negative,
     String schedulerName, int steps, Double guidance, Integer width, Integer height, long seed, int count, Path out) {
 
   /** Steps that show all a run needs: the second has what multistep methods remember. */
   private static final int REHEARSED_STEPS = 2;
 
-  /** Takes what is made. */
+  /** Takes what is made, and what there is to say. */
   private interface Receiver {
+    void notice(String sentence);
+
     void step(int step, int steps, Duration elapsed);
 
     void made(long pictureSeed, Picture picture, Duration took) throws IOException;
@@ -51,6 +52,11 @@ record Generation(ModelArgument modelArgument, List<AdapterArgument> adapters, S
       console.message(check.announcement());
       List<Map<String, Object>> pictures = new ArrayList<>();
       activity.named(() -> make(model, request, count, activity, new Receiver() {
+        @Override
+        public void notice(String sentence) {
+          console.message(sentence);
+        }
+
         @Override
         public void step(int step, int steps, Duration elapsed) {
           console.progress("step", step, steps, "", elapsed);
@@ -75,7 +81,7 @@ record Generation(ModelArgument modelArgument, List<AdapterArgument> adapters, S
       Settings request = request(model);
       MemoryCheck check = check(model, request);
       Map<String, Object> run = new LinkedHashMap<>();
-      run.put("adapters", adapters.stream().map(AdapterArgument::label).toList());
+      run.put("adapters", adapters.labels());
       run.put("prompt", prompt);
       run.put("negative", negative);
       run.put("scheduler", scheduled(model));
@@ -108,6 +114,9 @@ record Generation(ModelArgument modelArgument, List<AdapterArgument> adapters, S
         Math.min(REHEARSED_STEPS, request.steps()), request.guidance(), request.rescale(), request.sampler());
     return activity -> make(model, few, 1, activity, new Receiver() {
       @Override
+      public void notice(String sentence) {}
+
+      @Override
       public void step(int step, int all, Duration elapsed) {}
 
       @Override
@@ -132,11 +141,11 @@ record Generation(ModelArgument modelArgument, List<AdapterArgument> adapters, S
   /** Loads, samples and hands over the pictures; the model has no weights before and after. */
   private void make(StableDiffusion model, Settings request, int pictures, Activity activity, Receiver receiver)
       throws IOException {
-    List<AdapterSet> sets = List.of();
+    List<PipelineAdapter> attached = List.of();
     try {
       model.loadWeights(part -> activity.begin(Phase.LOADING, part));
       activity.begin(Phase.ADAPTING, "");
-      sets = attach(model);
+      attached = adapters.attach(model, receiver::notice);
       StableDiffusionPipeline pipeline = new StableDiffusionPipeline(model, scheduler(model));
       activity.begin(Phase.PROMPTING, "");
       try (Scope _ = Scope.open()) {
@@ -151,7 +160,7 @@ record Generation(ModelArgument modelArgument, List<AdapterArgument> adapters, S
         }
       }
     } finally {
-      sets.forEach(AdapterSet::close);
+      attached.forEach(PipelineAdapter::close);
       model.close();
     }
   }
@@ -180,19 +189,6 @@ record Generation(ModelArgument modelArgument, List<AdapterArgument> adapters, S
     return schedulerName == null ? model.scheduler().config().type().className() : schedulerName;
   }
 
-  private List<AdapterSet> attach(StableDiffusion model) {
-    List<AdapterSet> sets = new ArrayList<>();
-    try {
-      for (AdapterArgument adapter : adapters) {
-        sets.add(AdapterFiles.read(adapter.path(), model.unet()).setStrength(adapter.strength()).attach());
-      }
-      return sets;
-    } catch (RuntimeException e) {
-      sets.forEach(AdapterSet::close);
-      throw e;
-    }
-  }
-
   private static int side(Integer given, StableDiffusion model) {
     return given == null ? model.defaultSize() : given;
   }
@@ -208,7 +204,7 @@ record Generation(ModelArgument modelArgument, List<AdapterArgument> adapters, S
   private Map<String, Object> write(Console console, StableDiffusion model, Settings request, long pictureSeed,
       Picture picture, Duration took) throws IOException {
     PictureText text = new PictureText(prompt, negative, pictureSeed, steps, scheduled(model), request.guidance(),
-        request.width(), request.height(), model.name(), adapters.stream().map(AdapterArgument::label).toList());
+        request.width(), request.height(), model.name(), adapters.labels());
     Path file = file(pictureSeed);
     if (file.toAbsolutePath().getParent() != null) {
       Files.createDirectories(file.toAbsolutePath().getParent());

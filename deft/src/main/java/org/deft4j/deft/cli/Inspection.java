@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.deft4j.deft.AdapterConfig;
+import org.deft4j.deft.AdapterFiles;
 import org.deft4j.deft.DiffusersLora;
 import org.deft4j.deft.InputException;
 import org.deft4j.deft.Method;
@@ -25,6 +26,7 @@ import org.deft4j.tensor.Shape;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
 import org.deft4j.weights.SafetensorsFile;
+import org.deft4j.weights.TorchFile;
 import org.deft4j.weights.WeightSource;
 
 /** What a file or folder is, as an ordered document. */
@@ -41,12 +43,14 @@ final class Inspection {
     String name = path.getFileName() == null ? "" : path.getFileName().toString().toLowerCase(Locale.ROOT);
     if (!Files.isDirectory(path)) {
       if (name.endsWith(SAFETENSORS)) {
-        document.put("kind", "safetensors file");
         safetensors(document, path);
+      } else if (name.endsWith(".pt") || name.endsWith(".bin")) {
+        document.put("kind", "torch file");
+        torch(document, path);
       } else if (name.endsWith(".png")) {
         picture(document, path);
       } else {
-        throw new InputException(path + " is neither a safetensors file nor a PNG");
+        throw new InputException(path + " is none of a safetensors file, a torch file and a PNG");
       }
     } else if (PeftFolder.is(path)) {
       adapter(document, path);
@@ -57,6 +61,9 @@ final class Inspection {
     } else if (Files.exists(path.resolve(DiffusersLora.FILE))) {
       document.put("kind", "LoRA of diffusers");
       safetensors(document, path.resolve(DiffusersLora.FILE));
+    } else if (AdapterFiles.authorsFile(path).isPresent()) {
+      document.put("kind", "adapter (the DEFT authors' files)");
+      torch(document, AdapterFiles.authorsFile(path).get());
     } else {
       throw new InputException(path + " is no model or adapter: it has none of " + PeftFolder.CONFIG + ", " + MODEL_INDEX
           + ", config.json, " + DiffusersLora.FILE);
@@ -70,14 +77,14 @@ final class Inspection {
     document.put("method", config.method().label());
     if (config.method() != Method.LORA) {
       document.put("decomposition", config.decomposition().method());
-      document.put("start", config.identityStart() ? "identity" : "random");
+      document.put("start", config.start().label());
     }
     document.put("rank", config.rank());
     document.put("alpha", config.alpha());
     document.put("targets", switch (config.targets().include()) {
       case Targets.Suffixes(var names) -> names;
       case Targets.Expression(var pattern) -> pattern.pattern();
-      case Targets.All() -> "all-linear";
+      case Targets.AllLinear() -> "all-linear";
     });
     JsonObject json = Json.read(folder.resolve(PeftFolder.CONFIG));
     document.put("base model", json.string("base_model_name_or_path", null));
@@ -92,8 +99,15 @@ final class Inspection {
     return name.replaceFirst("\\.(deft_[PR]|lora_[AB]\\.weight)$", "");
   }
 
+  private static void torch(Map<String, Object> document, Path path) {
+    try (TorchFile file = TorchFile.open(path)) {
+      tensors(document, file);
+    }
+  }
+
   private static void safetensors(Map<String, Object> document, Path path) {
     try (SafetensorsFile file = SafetensorsFile.open(path)) {
+      document.putIfAbsent("kind", AdapterFiles.kind(file.names()).orElse("safetensors file"));
       if (!file.metadata().isEmpty()) {
         document.put("metadata", new TreeMap<>(file.metadata()));
       }

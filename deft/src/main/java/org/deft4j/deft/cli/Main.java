@@ -16,7 +16,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
 /** The program {@code deft}. */
 @Command(name = "deft", sortOptions = false, usageHelpWidth = 110,
     description = "Adapts diffusion models (SD 1.5, SDXL) with DEFT, PaRa or LoRA, and makes pictures with them.",
-    subcommands = {DemoCommand.class, TrainCommand.class, GenerateCommand.class, InspectCommand.class, BenchCommand.class},
+    subcommands = {DemoCommand.class, TrainCommand.class, GenerateCommand.class, MergeCommand.class, ConvertCommand.class,
+        InspectCommand.class, BenchCommand.class},
     footer = {"", "Example: deft demo", "Exit status: 0 done, 1 failed while running, 2 a mistake in what was given,",
         "3 not enough memory, 130 interrupted after saving."})
 public final class Main {

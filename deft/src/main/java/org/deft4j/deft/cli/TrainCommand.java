@@ -4,11 +4,16 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import org.deft4j.deft.AdapterConfig;
+import org.deft4j.deft.AdapterExtras;
 import org.deft4j.deft.Decomposition;
+import org.deft4j.deft.Dropout;
+import org.deft4j.deft.InputException;
 import org.deft4j.deft.Method;
 import org.deft4j.deft.OutputFolder;
+import org.deft4j.deft.Start;
 import org.deft4j.deft.Targets;
 import org.deft4j.deft.TrainingOptions;
+import org.deft4j.deft.Truncation;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -38,12 +43,17 @@ final class TrainCommand extends Subcommand {
   @Option(names = "--prompt", paramLabel = "TEXT", description = "The caption of pictures that have none of their own.")
   String prompt;
 
-  @Option(names = "--method", paramLabel = "NAME", description = "deft (default), para or lora.")
+  @Option(names = "--method", paramLabel = "NAME", description = "deft (default), para, lora or lora-para.")
   String method = "deft";
 
   @Option(names = "--decomposition", paramLabel = "NAME",
-      description = "How P becomes a projection: relaxed (default for deft), relu, qr (default for para).")
+      description = "How P becomes a projection: relaxed (default for deft), relu, relu-relu, qr (default for para), "
+          + "qr-frozen, svd, tsvd, lrmf, eigen, nmf, nmf-paper, qr+p, svd+p; see docs/projections.md.")
   String decomposition;
+
+  @Option(names = "--variance", paramLabel = "SHARE",
+      description = "Adaptive rank for svd, tsvd, lrmf and eigen: remove along the singular vectors that carry this share.")
+  Double variance;
 
   @Option(names = "--rank", paramLabel = "R", description = "Width of the adapter's matrices; default ${DEFAULT-VALUE}.")
   int rank = 4;
@@ -52,8 +62,25 @@ final class TrainCommand extends Subcommand {
   Double alpha;
 
   @Option(names = "--init", paramLabel = "START",
-      description = "identity (default): start as the model is, as PEFT does; random: as the DEFT authors do.")
+      description = "identity (default): start as the model is, as PEFT does; random: at a moderate size; official: as the "
+          + "authors' code does.")
   String init = "identity";
+
+  @Option(names = "--dropout", paramLabel = "P", description = "Drop this share of the input of what is injected; default 0.")
+  double dropout;
+
+  @Option(names = "--layer-dropout", paramLabel = "P",
+      description = "Drop this share of the input of the whole adapted layer, as the DEFT authors do; default 0.")
+  double layerDropout;
+
+  @Option(names = "--gate", description = "Multiply what is injected by the sigmoid of a trained number.")
+  boolean gate;
+
+  @Option(names = "--sparsity", paramLabel = "SHARE", description = "Hold this share of P's elements at 0; default 0.")
+  double sparsity;
+
+  @Option(names = "--rslora", description = "LoRA: scale by A / sqrt(R) instead of A / R.")
+  boolean rankStabilized;
 
   @Option(names = "--targets", split = ",", paramLabel = "SUFFIX",
       description = "The layers to adapt, by the ends of their names; default ${DEFAULT-VALUE}.")
@@ -116,8 +143,8 @@ final class TrainCommand extends Subcommand {
     if (size != null) {
       Checks.size(problems, "--size", size);
     }
-    if (!List.of("identity", "random").contains(init)) {
-      problems.add("--init: '" + init + "' is unknown; there are identity, random");
+    if (rankStabilized && (alpha == null || !method.equals("lora"))) {
+      problems.add("--rslora scales by alpha / sqrt(rank): it needs --alpha, and --method lora");
     }
     collect(problems, this::adapterConfig);
     collect(problems, this::options);
@@ -130,9 +157,18 @@ final class TrainCommand extends Subcommand {
 
   private AdapterConfig adapterConfig() {
     Method family = Method.named(method);
-    AdapterConfig base = AdapterConfig.of(family, rank).withAlpha(alpha).with(Targets.suffixes(targets))
-        .withIdentityStart(init.equals("identity"));
-    return decomposition == null ? base : base.with(Decomposition.named(decomposition));
+    AdapterConfig base = AdapterConfig.of(family, rank).with(Targets.suffixes(targets)).with(Start.named(init)).with(extras())
+        .withAlpha(rankStabilized && alpha != null ? (Double) (alpha * Math.sqrt(rank)) : alpha);
+    Decomposition chosen = decomposition == null ? base.decomposition() : Decomposition.named(decomposition);
+    return chosen == null ? base : base.with(variance == null ? chosen : chosen.truncated(Truncation.variance(variance)));
+  }
+
+  private AdapterExtras extras() {
+    if (dropout > 0 && layerDropout > 0) {
+      throw new InputException("--dropout and --layer-dropout drop the same input at two places; give one of them");
+    }
+    Dropout dropped = layerDropout > 0 ? new Dropout(layerDropout, true) : new Dropout(dropout, false);
+    return new AdapterExtras(dropped, gate, sparsity);
   }
 
   private TrainingOptions options() {

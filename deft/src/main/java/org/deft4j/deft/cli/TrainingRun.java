@@ -290,7 +290,7 @@ final class TrainingRun {
     run.put("decomposition", config.method() == Method.LORA ? null : config.decomposition().method());
     run.put("rank", config.rank());
     run.put("alpha", config.alpha());
-    run.put("start", config.identityStart() ? "identity" : "random");
+    run.put("start", config.start().label());
     run.put("layers", layers);
     run.put("parameters", parameters);
     run.put("pictures", pictures.size());

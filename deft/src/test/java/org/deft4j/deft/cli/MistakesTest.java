@@ -72,7 +72,7 @@ class MistakesTest {
     assertMistake(train("--device", "cuda"), "CUDA");
     assertMistake(train("--lr", "-1"), "lr -1.0: a positive number is needed");
     assertMistake(train("--method", "lora", "--decomposition", "qr"), "method lora takes no decomposition");
-    assertMistake(train("--targets", "to_q,to_x"), "target 'to_x' matches no linear layer");
+    assertMistake(train("--targets", "to_q,to_x"), "target 'to_x' matches no layer");
   }
 
   @Test
@@ -160,13 +160,13 @@ class MistakesTest {
 
   @Test
   void helpHasAnExample() {
-    for (String command : List.of("demo", "train", "generate", "inspect", "bench")) {
+    for (String command : List.of("demo", "train", "generate", "merge", "convert", "inspect", "bench")) {
       Terminal help = Terminal.run(command, "--help");
       assertEquals(0, help.status());
       assertTrue(help.out().contains("Example: deft " + command), help.out());
     }
     Terminal main = Terminal.run("--help");
     assertEquals(0, main.status());
-    assertTrue(main.out().contains("Exit status") && !main.out().contains("convert"), main.out());
+    assertTrue(main.out().contains("Exit status") && !main.out().contains("evaluate"), main.out());
   }
 }

@@ -26,6 +26,7 @@ public final class Fixtures {
       "images", List.of("cases.json", "decoded.safetensors"),
       "tokenizer", List.of("cases.json", "tokenizer_config.json", "tokenizer_2_config.json"),
       "adapters", List.of("fixture.json", "deft", "lora"),
+      "deft_layer", List.of("deft_layer.safetensors"),
       "manifests", List.of("configs", "unet.json", "vae.json"));
   private static final int DEPTH = 3;
 

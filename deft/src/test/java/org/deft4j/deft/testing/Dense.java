@@ -1,4 +1,4 @@
-package org.deft4j.deft;
+package org.deft4j.deft.testing;
 
 import java.util.SplittableRandom;
 import java.util.function.DoubleBinaryOperator;
@@ -7,21 +7,29 @@ import java.util.random.RandomGenerator;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Tensor;
 
-/** Matrices of doubles in plain Java: the oracle that owes nothing to the tensors under test. */
-record Dense(double[][] rows) {
-  static Dense zeros(int rowCount, int columnCount) {
+/**
+ * Matrices of doubles in plain Java: the oracle that owes nothing to the tensors under test.
+ *
+ * @param rows [height, width]
+ */
+public record Dense(double[][] rows) {
+  /** Zeros. */
+  public static Dense zeros(int rowCount, int columnCount) {
     return new Dense(new double[rowCount][columnCount]);
   }
 
-  static Dense normal(RandomGenerator random, int height, int width) {
+  /** Draws from {@code N(0, 1)}, row by row. */
+  public static Dense normal(RandomGenerator random, int height, int width) {
     return zeros(height, width).map(x -> random.nextGaussian());
   }
 
-  static Dense normal(long seed, int height, int width) {
+  /** Draws from {@code N(0, 1)} that the seed determines. */
+  public static Dense normal(long seed, int height, int width) {
     return normal(new SplittableRandom(seed), height, width);
   }
 
-  static Dense identity(int size) {
+  /** I. */
+  public static Dense identity(int size) {
     Dense result = zeros(size, size);
     for (int i = 0; i < size; i++) {
       result.rows[i][i] = 1;
@@ -29,9 +37,10 @@ record Dense(double[][] rows) {
     return result;
   }
 
-  static Dense of(Tensor tensor) {
+  /** The values of a tensor as the matrix of its first dimension and all others: a convolution's weight as [out, in kh kw]. */
+  public static Dense of(Tensor tensor) {
     int height = Math.toIntExact(tensor.size(0));
-    int width = Math.toIntExact(tensor.size(1));
+    int width = Math.toIntExact(tensor.elementCount() / height);
     double[] values = tensor.toDoubles();
     Dense result = zeros(height, width);
     for (int i = 0; i < height; i++) {
@@ -40,7 +49,15 @@ record Dense(double[][] rows) {
     return result;
   }
 
-  Tensor tensor(DType type) {
+  /** Q diag(s) Z^T with random Q [height, n] and Z [width, n] that have orthonormal columns, n the number of singular values s. */
+  public static Dense withSingularValues(long seed, int height, int width, double... s) {
+    Dense q = normal(seed, height, s.length).q();
+    Dense z = normal(~seed, width, s.length).q();
+    return q.timesColumns(s).times(z.t());
+  }
+
+  /** The same as a tensor [height, width]. */
+  public Tensor tensor(DType type) {
     double[] values = new double[height() * width()];
     for (int i = 0; i < height(); i++) {
       System.arraycopy(rows[i], 0, values, i * width(), width());
@@ -48,19 +65,23 @@ record Dense(double[][] rows) {
     return Tensor.of(values, height(), width()).cast(type);
   }
 
-  int height() {
+  /** How many rows. */
+  public int height() {
     return rows.length;
   }
 
-  int width() {
+  /** How many columns. */
+  public int width() {
     return rows[0].length;
   }
 
-  Dense map(DoubleUnaryOperator f) {
+  /** {@code f} of every element. */
+  public Dense map(DoubleUnaryOperator f) {
     return zip(this, (a, b) -> f.applyAsDouble(a));
   }
 
-  Dense zip(Dense other, DoubleBinaryOperator f) {
+  /** {@code f} of every two elements at one place. */
+  public Dense zip(Dense other, DoubleBinaryOperator f) {
     Dense result = zeros(height(), width());
     for (int i = 0; i < height(); i++) {
       for (int j = 0; j < width(); j++) {
@@ -70,19 +91,58 @@ record Dense(double[][] rows) {
     return result;
   }
 
-  Dense plus(Dense other) {
+  /** The sum. */
+  public Dense plus(Dense other) {
     return zip(other, Double::sum);
   }
 
-  Dense minus(Dense other) {
+  /** The difference. */
+  public Dense minus(Dense other) {
     return zip(other, (a, b) -> a - b);
   }
 
-  Dense times(double factor) {
+  /** Every element times {@code factor}. */
+  public Dense times(double factor) {
     return map(x -> x * factor);
   }
 
-  Dense times(Dense other) {
+  /** Column j times {@code factors[j]}. */
+  public Dense timesColumns(double... factors) {
+    Dense result = zeros(height(), width());
+    for (int i = 0; i < height(); i++) {
+      for (int j = 0; j < width(); j++) {
+        result.rows[i][j] = rows[i][j] * factors[j];
+      }
+    }
+    return result;
+  }
+
+  /** The columns of this, then those of {@code other}. */
+  public Dense beside(Dense other) {
+    Dense result = zeros(height(), width() + other.width());
+    for (int i = 0; i < height(); i++) {
+      System.arraycopy(rows[i], 0, result.rows[i], 0, width());
+      System.arraycopy(other.rows[i], 0, result.rows[i], width(), other.width());
+    }
+    return result;
+  }
+
+  /** Columns {@code from} to {@code to}, which is not included. */
+  public Dense columns(int from, int to) {
+    Dense result = zeros(height(), to - from);
+    for (int i = 0; i < height(); i++) {
+      System.arraycopy(rows[i], from, result.rows[i], 0, to - from);
+    }
+    return result;
+  }
+
+  /** The values as {@code type} holds them: what a tensor of that type is told. */
+  public Dense rounded(DType type) {
+    return type == DType.F64 ? this : map(x -> (float) x);
+  }
+
+  /** The matrix product. */
+  public Dense times(Dense other) {
     Dense result = zeros(height(), other.width());
     for (int i = 0; i < height(); i++) {
       for (int j = 0; j < other.width(); j++) {
@@ -94,7 +154,8 @@ record Dense(double[][] rows) {
     return result;
   }
 
-  Dense t() {
+  /** The transpose. */
+  public Dense t() {
     Dense result = zeros(width(), height());
     for (int i = 0; i < height(); i++) {
       for (int j = 0; j < width(); j++) {
@@ -104,7 +165,8 @@ record Dense(double[][] rows) {
     return result;
   }
 
-  Dense relu() {
+  /** {@code max(x, 0)} of every element. */
+  public Dense relu() {
     return map(x -> Math.max(x, 0));
   }
 
@@ -112,7 +174,7 @@ record Dense(double[][] rows) {
    * Q of the thin QR by Householder reflections as LAPACK's dgeqrf chooses them: {@code beta = -sign(alpha) |x|} becomes the
    * diagonal of T, sign(0) = +1; a column that is already zero below its pivot is left alone, beta = alpha.
    */
-  Dense q() {
+  public Dense q() {
     int m = height();
     int n = width();
     Dense a = map(x -> x);
@@ -163,7 +225,8 @@ record Dense(double[][] rows) {
     }
   }
 
-  double largest() {
+  /** The largest magnitude of an element. */
+  public double largest() {
     double result = 0;
     for (double[] row : rows) {
       for (double x : row) {
@@ -173,8 +236,41 @@ record Dense(double[][] rows) {
     return result;
   }
 
+  /** The singular values, descending. */
+  public double[] singularValues() {
+    return JacobiSvd.of(this).s();
+  }
+
+  /** The largest singular value. */
+  public double norm() {
+    return singularValues()[0];
+  }
+
+  /** The square root of the sum of squares. */
+  public double frobenius() {
+    return Math.sqrt(times(t()).trace());
+  }
+
+  private double trace() {
+    double sum = 0;
+    for (int i = 0; i < height(); i++) {
+      sum += rows[i][i];
+    }
+    return sum;
+  }
+
+  /** How many singular values are above {@code 1e-10} of the largest: the rank, to what float64 can tell. */
+  public int rank() {
+    double[] s = singularValues();
+    int rank = 0;
+    while (rank < s.length && s[rank] > 1e-10 * s[0]) {
+      rank++;
+    }
+    return rank;
+  }
+
   /** Fails where an element differs by more than {@code tolerance} times the largest of either (or 1). */
-  void assertNear(Dense actual, double tolerance, String what) {
+  public void assertNear(Dense actual, double tolerance, String what) {
     if (actual.height() != height() || actual.width() != width()) {
       throw new AssertionError(what + ": " + actual.height() + " x " + actual.width() + " instead of " + height() + " x "
           + width());

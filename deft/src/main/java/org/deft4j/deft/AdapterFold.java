@@ -1,0 +1,110 @@
+package org.deft4j.deft;
+
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.deft4j.nn.AdaptedLayer;
+import org.deft4j.nn.Module;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.TorchRandom;
+
+/**
+ * Adapters made into LoRAs: what any adapter changes in a weight is {@code u v} with thin factors, {@code s E R - L S^T W} for
+ * DEFT, so that tools that
+ * know LoRA alone can use it, on the very model it was made for. Needs the model's weights.
+ */
+public final class AdapterFold {
+  private AdapterFold() {}
+
+  /**
+   * One LoRA that changes the weights as {@code sets} do together: each at its strength, from the original weights or in
+   * sequence, as set. Exact up to the
+   * rounding of its matrices at the sum of their ranks (twice that of a DEFT that injects through another basis than it
+   * removes), and the best
+   * approximation in the Frobenius norm where {@code rank} is less.
+   *
+   * @param sets of one model, in the order of attachment
+   * @param rank the most that a layer gets
+   * @throws org.deft4j.tensor.NumericException if a matrix has a value that is not finite
+   */
+  public static AdapterSet lora(List<AdapterSet> sets, long rank) {
+    Map<String, List<LayerAdapter>> byLayer = new LinkedHashMap<>();
+    sets.forEach(set -> set.adapters().forEach((path, adapter) -> byLayer.computeIfAbsent(path, _ -> new ArrayList<>()).add(adapter)));
+    Map<String, LayerAdapter> adapters = new LinkedHashMap<>();
+    try {
+      byLayer.forEach((path, layers) -> adapters.put(path, lora(path, layers, rank)));
+    } catch (RuntimeException e) {
+      adapters.values().forEach(LayerAdapter::close);
+      throw e;
+    }
+    return set(sets.getFirst().model(), adapters);
+  }
+
+  private static LayerAdapter lora(String path, List<LayerAdapter> adapters, long rank) {
+    AdaptedLayer layer = adapters.getFirst().layer();
+    Tensor weight = layer.weight().value();
+    try (Scope _ = Scope.open()) {
+      List<LowRank> deltas = new ArrayList<>();
+      Tensor merged = weight;
+      for (LayerAdapter adapter : adapters) {
+        LowRank delta = adapter.thinDelta(adapter.inSequence() ? merged : weight);
+        deltas.add(delta);
+        if (adapters.stream().anyMatch(LayerAdapter::inSequence)) {
+          merged = merged.cast(delta.u().dtype()).add(delta.matrix().reshape(weight.shape().toArray()));
+        }
+      }
+      return lora(path, layer, LowRank.sum(deltas).truncated(rank));
+    }
+  }
+
+  /**
+   * A LoRA that makes the weights of {@code base} those of {@code tuned}, as nearly as the rank allows: the leading singular
+   * vectors of each difference.
+   *
+   * @param base the model, its weights loaded; the LoRA is its
+   * @param tuned one of the same layers, its weights loaded
+   * @param targets which layers
+   * @throws InputException if a layer is missing or has another shape in {@code tuned}
+   */
+  public static AdapterSet extract(Module base, Module tuned, Targets targets, long rank) {
+    Map<String, AdaptedLayer> others = Targets.layers(tuned);
+    Map<String, LayerAdapter> adapters = new LinkedHashMap<>();
+    try {
+      targets.select(base).forEach((path, layer) -> {
+        AdaptedLayer other = others.get(path);
+        if (other == null || !other.weight().shape().equals(layer.weight().shape())) {
+          throw new InputException("layer " + path + " " + layer.weight().shape() + " is "
+              + (other == null ? "not in the other model" : other.weight().shape() + " in the other model"));
+        }
+        try (Scope _ = Scope.open()) {
+          Tensor difference = matrix(other.weight().value()).sub(matrix(layer.weight().value()));
+          long most = Math.min(rank, Math.min(difference.size(0), difference.size(1)));
+          adapters.put(path, lora(path, layer, LowRankExtraction.of(difference, most, new TorchRandom(0))));
+        }
+      });
+    } catch (RuntimeException e) {
+      adapters.values().forEach(LayerAdapter::close);
+      throw e;
+    }
+    return set(base, adapters);
+  }
+
+  private static Tensor matrix(Tensor weight) {
+    Tensor wide = weight.cast(weight.dtype() == DType.F64 ? DType.F64 : DType.F32);
+    return wide.rank() == 2 ? wide : wide.flatten(1, wide.rank() - 1);
+  }
+
+  private static LayerAdapter lora(String path, AdaptedLayer layer, LowRank delta) {
+    long[] sizes = layer.weight().shape().toArray();
+    sizes[0] = delta.width();
+    return new LoraAdapter(path, layer, delta.v().reshape(sizes).copy(), delta.u().copy(), 1);
+  }
+
+  private static AdapterSet set(Module model, Map<String, LayerAdapter> adapters) {
+    return new AdapterSet(model, AdapterReader.described(adapters), adapters, Map.of()).setTraining(false);
+  }
+}

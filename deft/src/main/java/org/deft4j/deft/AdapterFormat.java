@@ -1,0 +1,121 @@
+package org.deft4j.deft;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import org.deft4j.nn.Module;
+import org.deft4j.tensor.DType;
+
+/** A layout that adapters are written in. */
+public enum AdapterFormat {
+  /** PEFT's folder; one for each model ({@code unet}, {@code text_encoder}, ...) where the adapter has several. Any method. */
+  PEFT("peft"),
+  /** The file of diffusers, with {@code lora_A} and {@code lora_B}. LoRA. */
+  DIFFUSERS("diffusers"),
+  /** The same with the older {@code lora.down} and {@code lora.up}. LoRA. */
+  DIFFUSERS_OLDER("diffusers-older"),
+  /**
+   * Kohya's file, for A1111 and ComfyUI, with the UNet's layers named as kohya names them for the model: SGM's names for SDXL,
+   * diffusers' for SD 1.5. LoRA.
+   */
+  KOHYA("kohya"),
+  /** Kohya's file with the UNet's layers named as in single-file checkpoints. LoRA. */
+  KOHYA_SGM("kohya-sgm"),
+  /** Kohya's file with the UNet's layers named as in diffusers. LoRA. */
+  KOHYA_DIFFUSERS("kohya-diffusers"),
+  /** The folder that the DEFT authors' OmniGen code saves and loads. DEFT, PaRa and LoRA. */
+  AUTHORS("authors"),
+  /** The file that the DEFT authors' SDXL code loads. DEFT and PaRa. */
+  AUTHORS_SDXL("authors-sdxl");
+
+  private final String label;
+
+  AdapterFormat(String label) {
+    this.label = label;
+  }
+
+  /** The name on the command line. */
+  public String label() {
+    return label;
+  }
+
+  /** Whether it holds {@code u v} for each layer and nothing else. */
+  public boolean isLora() {
+    return this != PEFT && this != AUTHORS && this != AUTHORS_SDXL;
+  }
+
+  /** Whether it is a folder rather than a file. */
+  public boolean isFolder() {
+    return this == PEFT || this == AUTHORS;
+  }
+
+  /** How the name of its file ends, by which readers know it; empty for a folder. */
+  public String ending() {
+    return isFolder() ? "" : this == AUTHORS_SDXL ? AuthorsFiles.SDXL : ".safetensors";
+  }
+
+  /** Every {@link #label}. */
+  public static List<String> labels() {
+    return Arrays.stream(values()).map(AdapterFormat::label).toList();
+  }
+
+  /**
+   * The one with this {@link #label}.
+   *
+   * @throws InputException naming the known ones
+   */
+  public static AdapterFormat named(String label) {
+    for (AdapterFormat format : values()) {
+      if (format.label.equals(label)) {
+        return format;
+      }
+    }
+    throw new InputException("format '" + label + "' is unknown" + Nearest.hint(label, labels()) + "; there are "
+        + String.join(", ", labels()));
+  }
+
+  /**
+   * Writes {@code adapter} to {@code out}, a file or, where the format is one, a folder that exists.
+   *
+   * @param models all models of the pipeline
+   * @param type of the tensors: F32, F16 or BF16; PEFT's are always F32, as they were trained
+   * @param title the adapter's name, for people
+   * @param baseModel the model's name
+   * @throws InputException if the format cannot hold the adapter
+   */
+  public void write(Path out, PipelineAdapter adapter, Map<String, Module> models, DType type, String title, String baseModel)
+      throws IOException {
+    switch (this) {
+      case PEFT -> peft(out, adapter, baseModel);
+      case DIFFUSERS -> DiffusersLora.write(out, adapter, DiffusersLora.Style.PEFT, type);
+      case DIFFUSERS_OLDER -> DiffusersLora.write(out, adapter, DiffusersLora.Style.OLDER, type);
+      case KOHYA -> KohyaLora.write(out, adapter, models,
+          models.containsKey("text_encoder_2") ? KohyaNames.Style.SGM : KohyaNames.Style.DIFFUSERS, type, title);
+      case KOHYA_SGM -> KohyaLora.write(out, adapter, models, KohyaNames.Style.SGM, type, title);
+      case KOHYA_DIFFUSERS -> KohyaLora.write(out, adapter, models, KohyaNames.Style.DIFFUSERS, type, title);
+      case AUTHORS -> AuthorsWriter.folder(out, single(adapter), type);
+      case AUTHORS_SDXL -> AuthorsWriter.sdxl(out, single(adapter), type);
+    }
+  }
+
+  private static void peft(Path out, PipelineAdapter adapter, String baseModel) throws IOException {
+    if (adapter.sets().size() == 1) {
+      PeftFolder.write(out, adapter.sets().values().iterator().next(), baseModel);
+      return;
+    }
+    for (Map.Entry<String, AdapterSet> set : adapter.sets().entrySet()) {
+      PeftFolder.write(Files.createDirectory(out.resolve(set.getKey())), set.getValue(), baseModel);
+    }
+  }
+
+  private static AdapterSet single(PipelineAdapter adapter) {
+    if (adapter.sets().size() > 1) {
+      throw new InputException("the DEFT authors' files hold the adapter of one model; this one adapts "
+          + String.join(", ", adapter.sets().keySet()));
+    }
+    return adapter.sets().values().iterator().next();
+  }
+}

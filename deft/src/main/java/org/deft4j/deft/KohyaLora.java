@@ -1,0 +1,134 @@
+package org.deft4j.deft;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.deft4j.nn.Module;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.weights.SafetensorsFile;
+import org.deft4j.weights.SafetensorsWriter;
+
+/**
+ * LoRA as kohya's sd-scripts keep it, and A1111 and ComfyUI read it: {@code <flat name>.lora_down.weight} [r, in] or [r, in, kh, kw],
+ * {@code .lora_up.weight} [out, r] or [out, r, 1, 1], {@code .alpha} [], the scale {@code alpha / r}, and 1 where there is
+ * none. The flat names are those of {@link KohyaNames}.
+ */
+public final class KohyaLora {
+  private static final String DOWN = ".lora_down.weight";
+  private static final String UP = ".lora_up.weight";
+  private static final String ALPHA = ".alpha";
+
+  private KohyaLora() {}
+
+  /** Whether one of these is a name in such a file. */
+  static boolean recognises(Set<String> names) {
+    return names.stream().anyMatch(name -> name.startsWith("lora_unet_") || name.startsWith("lora_te"));
+  }
+
+  /**
+   * Reads the adapter for {@code models}, in either style of names; not attached yet, and not in training.
+   *
+   * @param partial whether to leave out tensors that belong to none of their layers
+   * @throws InputException listing everything that does not fit
+   */
+  static PipelineAdapter read(SafetensorsFile file, Map<String, Module> models, boolean partial) {
+    Map<KohyaNames, String> tables = tables(models);
+    AdapterReader reader = new AdapterReader(file.source(), models, AdapterConfig.lora(1), partial);
+    List<String> notices = new ArrayList<>();
+    Map<AdapterReader.Site, String> flat = new LinkedHashMap<>();
+    AdapterReader.Naming naming = name -> {
+      String matrix = name.endsWith(DOWN) ? LoraAdapter.A : name.endsWith(UP) ? LoraAdapter.B : null;
+      if (matrix == null) {
+        return null;
+      }
+      String flatName = name.substring(0, name.length() - (name.endsWith(DOWN) ? DOWN : UP).length());
+      for (Map.Entry<KohyaNames, String> table : tables.entrySet()) {
+        String layer = table.getKey().layer(flatName);
+        if (layer != null) {
+          AdapterReader.Place place = new AdapterReader.Place(table.getValue(), layer, matrix);
+          flat.put(place.site(), flatName);
+          return place;
+        }
+      }
+      return null;
+    };
+    AdapterReader.Scale scale = (site, rank) -> {
+      String alpha = flat.get(site) + ALPHA;
+      if (!file.names().contains(alpha)) {
+        return 1;
+      }
+      try (Scope _ = Scope.open()) {
+        return file.load(alpha).item() / rank;
+      }
+    };
+    boolean withoutAlpha = file.names().stream().noneMatch(name -> name.endsWith(ALPHA));
+    Map<String, AdapterSet> sets = reader.read(new Without(file, name -> name.endsWith(ALPHA)), naming, false, scale, Map.of());
+    notices.addAll(reader.notices());
+    if (withoutAlpha) {
+      notices.add(file.source() + ": there are no alphas in the file, so each was taken to be the rank (scale 1)");
+    }
+    return new PipelineAdapter(sets, file.metadata(), notices);
+  }
+
+  /** The tables of the models' layers, each with the model's name; a single text encoder goes by two prefixes. */
+  private static Map<KohyaNames, String> tables(Map<String, Module> models) {
+    Map<KohyaNames, String> tables = new LinkedHashMap<>();
+    models.forEach((name, model) -> components(name, models).forEach(component ->
+        tables.put(KohyaNames.of(component, Targets.layers(model).keySet()), name)));
+    return tables;
+  }
+
+  /** What a model's flat names may begin with; the first is what is written. */
+  private static List<KohyaNames.Component> components(String model, Map<String, Module> models) {
+    return switch (model) {
+      case "unet" -> List.of(KohyaNames.Component.UNET);
+      case "text_encoder" -> models.containsKey("text_encoder_2") ? List.of(KohyaNames.Component.TEXT_ENCODER_1)
+          : List.of(KohyaNames.Component.TEXT_ENCODER, KohyaNames.Component.TEXT_ENCODER_1);
+      case "text_encoder_2" -> List.of(KohyaNames.Component.TEXT_ENCODER_2);
+      default -> List.of();
+    };
+  }
+
+  /**
+   * Writes a LoRA.
+   *
+   * @param models the pipeline's models, all of them: their layers make the table of names
+   * @param style of the UNet's names; those of SDXL are usually {@link KohyaNames.Style#SGM}
+   * @param type F32, F16 or BF16
+   * @param title for people
+   * @throws InputException if the adapter is no LoRA, or a layer has no such name
+   */
+  public static void write(Path file, PipelineAdapter adapter, Map<String, Module> models, KohyaNames.Style style, DType type,
+      String title) {
+    try (Scope _ = Scope.open()) {
+      Map<String, Tensor> tensors = new LinkedHashMap<>();
+      adapter.sets().forEach((model, set) -> {
+        List<KohyaNames.Component> components = components(model, models);
+        if (components.isEmpty()) {
+          throw new InputException("kohya's format has no names for the layers of a " + model);
+        }
+        KohyaNames names = KohyaNames.of(components.getFirst(), Targets.layers(models.get(model)).keySet());
+        set.adapters().forEach((layer, one) -> {
+          LoraAdapter lora = LoraAdapter.of(one);
+          String flat = names.flat(layer, style);
+          tensors.put(flat + ALPHA, Tensor.of(new double[] {lora.alpha()}, 1).reshape().cast(type));
+          tensors.put(flat + DOWN, lora.tensors().get(LoraAdapter.A).cast(type));
+          tensors.put(flat + UP, LoraAdapter.stored(lora.layer(), lora.tensors().get(LoraAdapter.B)).cast(type));
+        });
+      });
+      SafetensorsWriter.write(file, tensors, metadata(adapter, models, style, title).forFile(tensors));
+    }
+  }
+
+  private static KohyaMetadata metadata(PipelineAdapter adapter, Map<String, Module> models, KohyaNames.Style style, String title) {
+    LoraAdapter first = LoraAdapter.of(adapter.sets().values().iterator().next().adapters().values().iterator().next());
+    KohyaMetadata.Base base = models.containsKey("text_encoder_2") ? KohyaMetadata.Base.SDXL : KohyaMetadata.Base.SD_1;
+    return new KohyaMetadata(adapter.metadata()).withNetwork(base, style, title, Math.toIntExact(first.rank()),
+        first.alpha());
+  }
+}

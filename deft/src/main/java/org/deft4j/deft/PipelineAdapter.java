@@ -1,0 +1,72 @@
+package org.deft4j.deft;
+
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * An adapter of a pipeline, as a file holds it: an {@link AdapterSet} for each model that it adapts, by the model's name in
+ * diffusers ({@code unet}, {@code text_encoder}, {@code text_encoder_2}).
+ */
+public final class PipelineAdapter implements AutoCloseable {
+  private final Map<String, AdapterSet> sets;
+  private final Map<String, String> metadata;
+  private final List<String> notices;
+
+  /**
+   * Takes ownership of the sets.
+   *
+   * @param metadata what the file says about itself, kept for writing
+   * @param notices what the user should know about how it was read
+   */
+  public PipelineAdapter(Map<String, AdapterSet> sets, Map<String, String> metadata, List<String> notices) {
+    this.sets = Collections.unmodifiableMap(new LinkedHashMap<>(sets));
+    this.metadata = Collections.unmodifiableMap(new LinkedHashMap<>(metadata));
+    this.notices = List.copyOf(notices);
+  }
+
+  /** The set of each adapted model. */
+  public Map<String, AdapterSet> sets() {
+    return sets;
+  }
+
+  /** What the file says about itself. */
+  public Map<String, String> metadata() {
+    return metadata;
+  }
+
+  /** What was left out or assumed while reading, a sentence each. */
+  public List<String> notices() {
+    return notices;
+  }
+
+  /** {@link AdapterSet#attach} for all. */
+  public PipelineAdapter attach() {
+    sets.values().forEach(AdapterSet::attach);
+    return this;
+  }
+
+  /** {@link AdapterSet#detach} for all. */
+  public PipelineAdapter detach() {
+    sets.values().forEach(AdapterSet::detach);
+    return this;
+  }
+
+  /** {@link AdapterSet#setStrength} for all. */
+  public PipelineAdapter setStrength(double strength) {
+    sets.values().forEach(set -> set.setStrength(strength));
+    return this;
+  }
+
+  /** {@link AdapterSet#setInSequence} for all. */
+  public PipelineAdapter setInSequence(boolean inSequence) {
+    sets.values().forEach(set -> set.setInSequence(inSequence));
+    return this;
+  }
+
+  @Override
+  public void close() {
+    sets.values().forEach(AdapterSet::close);
+  }
+}

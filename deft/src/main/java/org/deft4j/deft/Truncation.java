@@ -1,0 +1,46 @@
+package org.deft4j.deft;
+
+/**
+ * How many of the leading singular vectors of P take part in what is removed: at most {@code columns}, and no more than carry the share
+ * {@code variance} of the sum of squared singular values (PaRa's adaptive rank).
+ *
+ * @param columns at least 1
+ * @param variance above 0, at most 1
+ */
+public record Truncation(long columns, double variance) {
+  /** All of them. */
+  public static final Truncation NONE = new Truncation(Long.MAX_VALUE, 1);
+
+  /** @throws InputException if a number is out of its range */
+  public Truncation {
+    if (columns < 1 || !(variance > 0 && variance <= 1)) {
+      throw new InputException("truncation to " + columns + " columns and a variance of " + variance
+          + ": at least 1 column is needed, and a variance above 0 and at most 1");
+    }
+  }
+
+  /** As many as carry {@code variance}. */
+  public static Truncation variance(double variance) {
+    return new Truncation(Long.MAX_VALUE, variance);
+  }
+
+  /** As many as {@code columns}. */
+  public static Truncation columns(long columns) {
+    return new Truncation(columns, 1);
+  }
+
+  /** How many of these singular values, in descending order, are kept: at least 1. */
+  int kept(double[] values) {
+    double total = 0;
+    for (double value : values) {
+      total += value * value;
+    }
+    int kept = 0;
+    double sum = 0;
+    while (kept < values.length && kept < columns && (kept == 0 || variance == 1 || sum < variance * total)) {
+      sum += values[kept] * values[kept];
+      kept++;
+    }
+    return kept;
+  }
+}

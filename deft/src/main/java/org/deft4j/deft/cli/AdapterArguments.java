@@ -1,0 +1,60 @@
+package org.deft4j.deft.cli;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
+import org.deft4j.deft.AdapterFiles;
+import org.deft4j.deft.PipelineAdapter;
+import org.deft4j.deft.ReadOptions;
+import org.deft4j.diffusion.StableDiffusion;
+import org.deft4j.nn.Module;
+
+/**
+ * The adapters on the command line, and how they act together.
+ *
+ * @param inSequence each corrects what those before it made, instead of the model's own weights
+ * @param options how their files are read
+ */
+record AdapterArguments(List<AdapterArgument> adapters, boolean inSequence, ReadOptions options) {
+  /** The values of {@code --compose}. */
+  static final List<String> COMPOSITIONS = List.of("sum", "sequence");
+
+  /** The models of a pipeline that adapters may belong to, the UNet first. */
+  static Map<String, Module> models(StableDiffusion model) {
+    Map<String, Module> models = new LinkedHashMap<>();
+    models.put("unet", model.unet());
+    model.parts().forEach((name, part) -> {
+      if (name.startsWith("text_encoder")) {
+        models.put(name, part);
+      }
+    });
+    return models;
+  }
+
+  /**
+   * Reads them all for {@code model}, whose weights are loaded, and attaches them in order; {@code notice} is told what there
+   * is to say.
+   */
+  List<PipelineAdapter> attach(StableDiffusion model, Consumer<String> notice) {
+    List<PipelineAdapter> attached = new ArrayList<>();
+    try {
+      for (AdapterArgument argument : adapters) {
+        PipelineAdapter adapter = AdapterFiles.read(argument.path(), models(model), options);
+        attached.add(adapter);
+        adapter.notices().forEach(notice);
+        adapter.setStrength(argument.strength()).setInSequence(inSequence && attached.size() > 1).attach();
+      }
+      return attached;
+    } catch (RuntimeException e) {
+      attached.forEach(PipelineAdapter::close);
+      throw e;
+    }
+  }
+
+  /** Their names and strengths. */
+  List<String> labels() {
+    return adapters.stream().map(AdapterArgument::label).toList();
+  }
+}

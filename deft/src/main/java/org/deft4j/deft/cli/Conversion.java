@@ -1,0 +1,153 @@
+package org.deft4j.deft.cli;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import org.deft4j.deft.AdapterFold;
+import org.deft4j.deft.AdapterFormat;
+import org.deft4j.deft.AdapterSet;
+import org.deft4j.deft.InputException;
+import org.deft4j.deft.Merge;
+import org.deft4j.deft.Method;
+import org.deft4j.deft.OutputFolder;
+import org.deft4j.deft.PipelineAdapter;
+import org.deft4j.deft.Targets;
+import org.deft4j.diffusion.StableDiffusion;
+import org.deft4j.nn.Module;
+import org.deft4j.tensor.DType;
+import org.deft4j.weights.Json;
+
+/** One call of {@code convert} or {@code merge}. */
+record Conversion(ModelArgument modelArgument, AdapterArguments arguments, ConvertCommand.OutputOptions output, Console console) {
+  /** What a folder that may be replaced holds: adapters and models. */
+  private static final Set<String> FILES = Set.of("adapter_config.json", "adapter_model.safetensors", "unet", "text_encoder",
+      "text_encoder_2", "vae", "tokenizer", "tokenizer_2", "scheduler", "model_index.json", "feature_extractor", "safety_checker",
+      "knowledge_injection_state.bin", "knowledge_injection_config.json", "para_rank_state.bin", "para_rank_config.json");
+
+  /** Writes what a folder holds. */
+  @FunctionalInterface
+  private interface Writer {
+    void write(Path folder) throws IOException;
+  }
+
+  /** The model in diffusers' layout, with the adapters folded in. */
+  int model() throws IOException {
+    OutputFolder.require(output.out, FILES);
+    try (StableDiffusion model = loaded(modelArgument)) {
+      List<PipelineAdapter> adapters = arguments.attach(model, console::message);
+      try {
+        // Only the merged weights are kept.
+        for (List<AdapterSet> sets : byModel(adapters).values()) {
+          Merge.into(sets.toArray(AdapterSet[]::new)).close();
+        }
+        folder(model::save);
+      } finally {
+        adapters.forEach(PipelineAdapter::close);
+      }
+      return report("model", Map.of("adapters", arguments.labels(), "parts", List.copyOf(model.parts().keySet())));
+    }
+  }
+
+  /** One adapter in another layout: as it is, where the layout can hold it, else as a LoRA. */
+  int adapter() throws IOException {
+    AdapterFormat format = AdapterFormat.named(output.format);
+    try (StableDiffusion model = modelArgument.open()) {
+      List<PipelineAdapter> read = arguments.attach(model, console::message);
+      try {
+        PipelineAdapter adapter = read.getFirst();
+        boolean isLora = adapter.sets().values().stream().allMatch(set -> set.config().method() == Method.LORA);
+        boolean acts = arguments.adapters().getFirst().strength() == 1;
+        if (acts && output.rank == null && (isLora || !format.isLora())) {
+          return written(model, format, adapter);
+        }
+        model.loadWeights(part -> console.message("loading " + part));
+        return folded(model, format, read);
+      } finally {
+        read.forEach(PipelineAdapter::close);
+      }
+    }
+  }
+
+  /** Several adapters as one LoRA. */
+  int fold() throws IOException {
+    try (StableDiffusion model = loaded(modelArgument)) {
+      List<PipelineAdapter> read = arguments.attach(model, console::message);
+      try {
+        return folded(model, AdapterFormat.named(output.format), read);
+      } finally {
+        read.forEach(PipelineAdapter::close);
+      }
+    }
+  }
+
+  /** The difference of two models as a LoRA. */
+  int extract(ModelArgument tuned, List<String> targets) throws IOException {
+    try (StableDiffusion base = loaded(modelArgument); StableDiffusion other = loaded(tuned);
+        AdapterSet difference = AdapterFold.extract(base.unet(), other.unet(), Targets.suffixes(targets), output.rank)) {
+      PipelineAdapter adapter = new PipelineAdapter(Map.of("unet", difference), Map.of(), List.of());
+      return written(base, AdapterFormat.named(output.format), adapter);
+    }
+  }
+
+  private StableDiffusion loaded(ModelArgument argument) {
+    StableDiffusion model = argument.open();
+    model.loadWeights(part -> console.message("loading " + part));
+    return model;
+  }
+
+  private static Map<String, List<AdapterSet>> byModel(List<PipelineAdapter> adapters) {
+    Map<String, List<AdapterSet>> byModel = new LinkedHashMap<>();
+    adapters.forEach(adapter -> adapter.sets().forEach((name, set) -> byModel.computeIfAbsent(name, _ -> new ArrayList<>()).add(set)));
+    return byModel;
+  }
+
+  private int folded(StableDiffusion model, AdapterFormat format, List<PipelineAdapter> adapters) throws IOException {
+    long rank = output.rank == null ? Long.MAX_VALUE : output.rank;
+    Map<String, AdapterSet> sets = new LinkedHashMap<>();
+    byModel(adapters).forEach((name, all) -> sets.put(name, AdapterFold.lora(all, rank)));
+    try (PipelineAdapter lora = new PipelineAdapter(sets, Map.of(), List.of())) {
+      return written(model, format, lora);
+    }
+  }
+
+  private int written(StableDiffusion model, AdapterFormat format, PipelineAdapter adapter) throws IOException {
+    Map<String, Module> models = AdapterArguments.models(model);
+    DType type = DType.valueOf(output.type.toUpperCase(Locale.ROOT));
+    String title = String.valueOf(output.out.toAbsolutePath().normalize().getFileName()).replaceFirst("\\.[A-Za-z]+$", "");
+    if (format.isFolder()) {
+      OutputFolder.require(output.out, FILES);
+      folder(path -> format.write(path, adapter, models, type, title, model.name()));
+    } else {
+      Files.createDirectories(output.out.toAbsolutePath().getParent());
+      format.write(output.out, adapter, models, type, title, model.name());
+    }
+    Map<String, Object> described = new LinkedHashMap<>();
+    described.put("format", format.label());
+    adapter.sets().forEach((name, set) -> described.put(name,
+        Map.of("method", set.config().method().label(), "layers", set.adapters().size(), "rank", set.config().rank())));
+    return report("adapter", described);
+  }
+
+  private void folder(Writer writer) throws IOException {
+    try (OutputFolder folder = OutputFolder.open(output.out)) {
+      writer.write(folder.path());
+      folder.publish();
+    }
+  }
+
+  private int report(String kind, Map<String, Object> more) {
+    Map<String, Object> document = new LinkedHashMap<>();
+    document.put("out", output.out.toString());
+    document.put("kind", kind);
+    document.putAll(more);
+    console.result("wrote the " + kind + " to " + output.out);
+    console.document(Json.format(document));
+    return ExitStatus.OK;
+  }
+}

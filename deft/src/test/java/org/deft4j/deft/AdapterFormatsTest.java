@@ -1,0 +1,237 @@
+package org.deft4j.deft;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.deft4j.diffusion.UNet2DConditionModel;
+import org.deft4j.nn.Module;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Dispatch;
+import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.TorchRandom;
+import org.deft4j.tensor.op.InPlace;
+import org.deft4j.weights.SafetensorsWriter;
+import org.deft4j.weights.TorchFileWriter;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+/** Every layout, written and read again; adapters made into LoRAs; files that do not fit. */
+class AdapterFormatsTest {
+  private static final Targets LAYERS = Targets.suffixes(List.of("to_q", "to_out.0", "conv1", "proj_in", "time_emb_proj"));
+  private static final Targets LINEAR = Targets.suffixes(List.of("to_q", "to_out.0", "time_emb_proj"));
+
+  @TempDir
+  Path temporary;
+
+  private int targets;
+
+  private static Map<String, Module> models(Module unet) {
+    return Map.of("unet", unet);
+  }
+
+  private static AdapterSet drawn(Module unet, AdapterConfig config) {
+    AdapterSet set = AdapterSet.create(unet, config.with(Start.RANDOM), new TorchRandom(4));
+    TorchRandom random = new TorchRandom(5);
+    try (Scope _ = Scope.open()) {
+      set.adapters().values().forEach(adapter -> adapter.trainable().forEach((name, tensor) -> {
+        if (name.equals(LoraAdapter.B) || name.equals(DeftAdapter.R)) {
+          Dispatch.run(new InPlace.CopyInto(), tensor, random.normal(DType.F32, tensor.shape().toArray()).mul(0.1));
+        }
+      }));
+    }
+    return set.setTraining(false);
+  }
+
+  private static Tensor predict(UNet2DConditionModel unet) {
+    TorchRandom random = new TorchRandom(6);
+    return unet.forward(random.normal(DType.F32, 2, 4, 4, 4), Tensor.of(new float[] {3, 11}), random.normal(DType.F32, 2, 5, 6), null);
+  }
+
+  private static void same(AdapterSet expected, AdapterSet actual) {
+    assertEquals(expected.config().method(), actual.config().method());
+    assertEquals(expected.config().decomposition(), actual.config().decomposition());
+    assertEquals(expected.adapters().keySet(), actual.adapters().keySet());
+    expected.adapters().forEach((path, adapter) -> {
+      LayerAdapter other = actual.adapters().get(path);
+      assertEquals(adapter.tensors().keySet(), other.tensors().keySet(), path);
+      adapter.tensors().forEach((name, tensor) -> assertArrayEquals(tensor.toFloats(), other.tensors().get(name).toFloats(), path + name));
+    });
+  }
+
+  /** Written in {@code format}, read again, and written once more: the same tensors, and the same bytes. */
+  private void roundTrip(AdapterFormat format, AdapterConfig config, String name, ReadOptions options) throws IOException {
+    try (Scope _ = Scope.open(); UNet2DConditionModel unet = TinyUnet.create(); AdapterSet set = drawn(unet, config);
+        PipelineAdapter adapter = new PipelineAdapter(Map.of("unet", set), Map.of(), List.of())) {
+      Path first = target(format, "first", name);
+      format.write(first, adapter, models(unet), DType.F32, "title", "base");
+      try (PipelineAdapter read = AdapterFiles.read(first, models(unet), options)) {
+        same(set, read.sets().get("unet"));
+        Path second = target(format, "second", name);
+        format.write(second, read, models(unet), DType.F32, "title", "base");
+        for (String file : format.isFolder() ? list(first) : List.of("")) {
+          assertArrayEquals(Files.readAllBytes(first.resolve(file)), Files.readAllBytes(second.resolve(file)), format + " " + file);
+        }
+      }
+    }
+  }
+
+  private Path target(AdapterFormat format, String folder, String name) throws IOException {
+    Path made = Files.createDirectories(temporary.resolve(folder + format + targets++));
+    return format.isFolder() ? made : made.resolve(name);
+  }
+
+  private static List<String> list(Path folder) throws IOException {
+    try (var files = Files.list(folder)) {
+      return files.map(file -> file.getFileName().toString()).sorted().toList();
+    }
+  }
+
+  @Test
+  void lorasInEveryLayout() throws IOException {
+    AdapterConfig lora = AdapterConfig.lora(3).with(LAYERS);
+    for (AdapterFormat format : List.of(AdapterFormat.DIFFUSERS, AdapterFormat.DIFFUSERS_OLDER, AdapterFormat.KOHYA,
+        AdapterFormat.KOHYA_SGM, AdapterFormat.KOHYA_DIFFUSERS, AdapterFormat.PEFT)) {
+      roundTrip(format, lora, "lora.safetensors", ReadOptions.STRICT);
+    }
+    roundTrip(AdapterFormat.AUTHORS, AdapterConfig.lora(2).with(LINEAR).withAlpha(5.0), "", ReadOptions.STRICT);
+  }
+
+  @Test
+  void everyVariantInPeftsLayout() throws IOException {
+    for (Decomposition decomposition : Decomposition.known()) {
+      for (Method method : List.of(Method.DEFT, Method.PARA, Method.LORA_PARA)) {
+        roundTrip(AdapterFormat.PEFT, AdapterConfig.of(method, 2).with(decomposition).with(LAYERS), "", ReadOptions.STRICT);
+      }
+    }
+    roundTrip(AdapterFormat.PEFT, AdapterConfig.deft(3).with(new SvdDecomposition(Truncation.columns(2))).with(LAYERS)
+        .with(new AdapterExtras(new Dropout(0.25, true), true, 0.5)).withAlpha(1.5), "", ReadOptions.STRICT);
+  }
+
+  @Test
+  void theAuthorsFiles() throws IOException {
+    for (Decomposition decomposition : List.of(new QrDecomposition(), new FrozenQrDecomposition(), new ReluDecomposition())) {
+      roundTrip(AdapterFormat.AUTHORS, AdapterConfig.deft(2).with(decomposition).with(LINEAR)
+          .with(new AdapterExtras(Dropout.NONE, true, 0)), "", ReadOptions.STRICT);
+    }
+    roundTrip(AdapterFormat.AUTHORS, AdapterConfig.deft(2).with(LINEAR), "", new ReadOptions(false, new RelaxedDecomposition()));
+    for (String name : List.of("qr", "tsvd", "lrmf", "eigen", "nmf")) {
+      roundTrip(AdapterFormat.AUTHORS, AdapterConfig.para(2).with(Decomposition.named(name)).with(LINEAR), "", ReadOptions.STRICT);
+    }
+    roundTrip(AdapterFormat.AUTHORS, AdapterConfig.para(2).with(new TsvdDecomposition(Truncation.variance(0.75))).with(LINEAR)
+        .with(new AdapterExtras(Dropout.NONE, false, 0.25)), "", ReadOptions.STRICT);
+    roundTrip(AdapterFormat.AUTHORS_SDXL, AdapterConfig.deft(2).with(LINEAR), "project_replace.pt", ReadOptions.STRICT);
+    roundTrip(AdapterFormat.AUTHORS_SDXL, AdapterConfig.para(2).with(LINEAR), "project_replace.pt", ReadOptions.STRICT);
+  }
+
+  /** Singular vectors whose signs nobody knows are not guessed. */
+  @Test
+  void anSvdWithoutItsCacheIsRefused() throws IOException {
+    try (Scope _ = Scope.open(); UNet2DConditionModel unet = TinyUnet.create()) {
+      String layer = LINEAR.select(unet).keySet().iterator().next();
+      TorchFileWriter.write(temporary.resolve("knowledge_injection_state.bin"), Map.of(layer + ".P", Tensor.zeros(DType.F32, 4, 2)));
+      Files.writeString(temporary.resolve("knowledge_injection_config.json"),
+          "{\"layer_configs\": {\"" + layer + "\": {\"r\": 2, \"decomposition_method\": \"svd\"}}}");
+      InputException error = assertThrows(InputException.class, () -> AdapterFiles.read(temporary, models(unet), ReadOptions.STRICT));
+      assertTrue(error.getMessage().contains("Q_P_cached"), error.getMessage());
+    }
+  }
+
+  @Test
+  void everyMethodAsALora() {
+    for (Method method : Method.values()) {
+      try (Scope _ = Scope.open(); UNet2DConditionModel unet = TinyUnet.create();
+          AdapterSet set = drawn(unet, AdapterConfig.of(method, 2).with(LAYERS)).setStrength(0.8);
+          AdapterSet lora = AdapterFold.lora(List.of(set), Long.MAX_VALUE)) {
+        double[] expected = predict(unet, set);
+        assertArrayEquals(expected, predict(unet, lora), 1e-5, method.label());
+        assertTrue(lora.adapters().values().stream().allMatch(adapter -> adapter.rank() <= (method == Method.LORA_PARA ? 4 : 2)));
+      }
+    }
+  }
+
+  private static double[] predict(UNet2DConditionModel unet, AdapterSet... sets) {
+    for (AdapterSet set : sets) {
+      set.attach();
+    }
+    double[] values = predict(unet).toDoubles();
+    for (AdapterSet set : sets) {
+      set.detach();
+    }
+    return values;
+  }
+
+  @Test
+  void severalAdaptersAsOne() {
+    for (boolean inSequence : new boolean[] {false, true}) {
+      try (Scope _ = Scope.open(); UNet2DConditionModel unet = TinyUnet.create();
+          AdapterSet first = drawn(unet, AdapterConfig.deft(2).with(LAYERS)).setStrength(0.7);
+          AdapterSet second = drawn(unet, AdapterConfig.para(1).with(LINEAR)).setInSequence(inSequence);
+          AdapterSet exact = AdapterFold.lora(List.of(first, second), 3);
+          AdapterSet rough = AdapterFold.lora(List.of(first, second), 1)) {
+        double[] expected = predict(unet, first, second);
+        assertArrayEquals(expected, predict(unet, exact), 1e-5);
+        assertTrue(rough.adapters().values().stream().allMatch(adapter -> adapter.rank() == 1));
+        assertThrows(AssertionError.class, () -> assertArrayEquals(expected, predict(unet, rough), 1e-5));
+      }
+    }
+  }
+
+  @Test
+  void aLoraFromTheDifferenceOfTwoModels() {
+    try (Scope _ = Scope.open(); UNet2DConditionModel base = TinyUnet.create(); UNet2DConditionModel tuned = TinyUnet.create();
+        AdapterSet set = drawn(tuned, AdapterConfig.deft(2).with(LAYERS))) {
+      double[] expected = predict(tuned, set);
+      Merge.into(set).close();
+      try (AdapterSet found = AdapterFold.extract(base, tuned, LAYERS, 2)) {
+        assertArrayEquals(expected, predict(base, found), 1e-4);
+      }
+      try (AdapterSet narrow = AdapterFold.extract(base, tuned, LAYERS, 1)) {
+        assertThrows(AssertionError.class, () -> assertArrayEquals(expected, predict(base, narrow), 1e-4));
+      }
+    }
+  }
+
+  @Test
+  void aDeftIsNoLoraWithoutTheWeights() throws IOException {
+    try (UNet2DConditionModel unet = TinyUnet.create(); PipelineAdapter adapter = new PipelineAdapter(
+        Map.of("unet", drawn(unet, AdapterConfig.deft(2).with(LAYERS))), Map.of(), List.of())) {
+      InputException error = assertThrows(InputException.class, () -> AdapterFormat.KOHYA.write(temporary.resolve("x.safetensors"), adapter,
+          models(unet), DType.F32, "x", "base"));
+      assertTrue(error.getMessage().contains("convert it to a LoRA"), error.getMessage());
+    }
+  }
+
+  @Test
+  void tensorsThatFitNothing() {
+    try (Scope _ = Scope.open(); UNet2DConditionModel unet = TinyUnet.create()) {
+      String layer = LINEAR.select(unet).keySet().iterator().next();
+      long width = Targets.layers(unet).get(layer).weight().shape().size(0);
+      long depth = Targets.layers(unet).get(layer).weight().shape().size(1);
+      Map<String, Tensor> tensors = new LinkedHashMap<>();
+      tensors.put("unet." + layer + ".lora_A.weight", Tensor.zeros(DType.F32, 2, depth));
+      tensors.put("unet." + layer + ".lora_B.weight", Tensor.zeros(DType.F32, width, 2));
+      tensors.put("unet.elsewhere.lora_A.weight", Tensor.zeros(DType.F32, 2, 3));
+      tensors.put("unet.elsewhere.lora_B.weight", Tensor.zeros(DType.F32, 3, 2));
+      Path file = temporary.resolve("some.safetensors");
+      SafetensorsWriter.write(file, tensors, Map.of());
+      InputException error = assertThrows(InputException.class, () -> AdapterFiles.read(file, models(unet), ReadOptions.STRICT));
+      assertTrue(error.getMessage().contains("2 of 4 tensors belong to no layer"), error.getMessage());
+      try (PipelineAdapter partial = AdapterFiles.read(file, models(unet), ReadOptions.STRICT.withPartial(true))) {
+        assertEquals(1, partial.sets().get("unet").adapters().size());
+        assertTrue(partial.notices().getFirst().contains("left out"), partial.notices().toString());
+      }
+      tensors.keySet().removeIf(name -> !name.contains("elsewhere"));
+      SafetensorsWriter.write(file, tensors, Map.of());
+      assertThrows(InputException.class, () -> AdapterFiles.read(file, models(unet), ReadOptions.STRICT.withPartial(true)));
+    }
+  }
+}

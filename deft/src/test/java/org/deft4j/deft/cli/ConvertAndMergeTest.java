@@ -1,0 +1,124 @@
+package org.deft4j.deft.cli;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.deft4j.deft.AdapterFormat;
+import org.deft4j.weights.Json;
+import org.deft4j.weights.JsonObject;
+import org.deft4j.weights.testing.Fixtures;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+/** {@code convert} and {@code merge} on the smallest models: what they write makes the same pictures. */
+class ConvertAndMergeTest {
+  @TempDir
+  Path folder;
+
+  private final String model = Fixtures.folders("sdxl").getFirst().toString();
+  private final Path photos = Path.of(System.getProperty("deft4j.root", "..")).resolve("deft/src/demo/photos");
+
+  private String train(String method, String name, String... more) {
+    String out = folder.resolve(name).toString();
+    run(List.of("train", "--model", model, "--data", photos.toString(), "--prompt", "a toy", "--method", method, "--rank", "2",
+        "--steps", "2", "--size", "32", "--seed", "5", "--lr", "1e-2", "--out", out), more);
+    return out;
+  }
+
+  private static Terminal run(List<String> first, String... more) {
+    Terminal terminal = Terminal.run(java.util.stream.Stream.concat(first.stream(), java.util.Arrays.stream(more)).toArray(String[]::new));
+    assertEquals(0, terminal.status(), terminal.err());
+    return terminal;
+  }
+
+  private byte[] picture(String of, String... adapters) throws IOException {
+    Path out = folder.resolve("picture.png");
+    run(List.of("generate", "--model", of, "--prompt", "a toy", "--steps", "2", "--width", "32", "--height", "32", "--seed", "3", "--out",
+        out.toString()), adapters);
+    return pixels(out);
+  }
+
+  private static byte[] pixels(Path png) {
+    return org.deft4j.diffusion.image.Pictures.read(png).rgb();
+  }
+
+  private static void near(byte[] expected, byte[] actual, int allowed, String what) {
+    assertEquals(expected.length, actual.length);
+    for (int i = 0; i < expected.length; i++) {
+      int difference = Math.abs((expected[i] & 0xff) - (actual[i] & 0xff));
+      assertTrue(difference <= allowed, what + ": a value differs by " + difference);
+    }
+  }
+
+  @Test
+  void everyLayoutMakesTheSamePicture() throws IOException {
+    String deft = train("deft", "deft", "--decomposition", "qr", "--init", "random");
+    byte[] plain = picture(model);
+    byte[] expected = picture(model, "--adapter", deft);
+    assertFalse(java.util.Arrays.equals(plain, expected));
+    for (AdapterFormat format : AdapterFormat.values()) {
+      if (format == AdapterFormat.AUTHORS_SDXL) {
+        continue;
+      }
+      String out = folder.resolve("as-" + format.label() + format.ending()).toString();
+      JsonObject document = Json.parse(run(List.of("convert", "--model", model, "--adapter", deft, "--to", format.label(), "--out", out,
+          "--json")).out(), "convert");
+      assertEquals(format.label(), document.requireString("format"));
+      near(expected, picture(model, "--adapter", out), 1, format.label());
+      assertTrue(run(List.of("inspect", out)).out().contains(format == AdapterFormat.PEFT ? "PEFT" : format == AdapterFormat.AUTHORS
+          ? "DEFT authors" : "LoRA"), format.label());
+    }
+    String sdxl = folder.resolve("project_replace.pt").toString();
+    String relaxed = train("deft", "relaxed");
+    run(List.of("convert", "--model", model, "--adapter", relaxed, "--to", "authors-sdxl", "--out", sdxl));
+    near(picture(model, "--adapter", relaxed), picture(model, "--adapter", sdxl), 1, "authors-sdxl");
+  }
+
+  @Test
+  void aMergedModelNeedsNoAdapter() throws IOException {
+    String deft = train("deft", "deft");
+    String para = train("para", "para");
+    for (String compose : List.of("sum", "sequence")) {
+      byte[] expected = picture(model, "--adapter", deft + ":0.5", "--adapter", para, "--compose", compose);
+      String merged = folder.resolve("merged-" + compose).toString();
+      run(List.of("merge", "--model", model, "--adapter", deft + ":0.5", "--adapter", para, "--compose", compose, "--out", merged));
+      near(expected, picture(merged), 1, "merged by " + compose);
+      String folded = folder.resolve(compose + ".safetensors").toString();
+      run(List.of("merge", "--model", model, "--adapter", deft + ":0.5", "--adapter", para, "--compose", compose, "--to", "kohya", "--out",
+          folded));
+      near(expected, picture(model, "--adapter", folded), 1, "folded by " + compose);
+      String extracted = folder.resolve("extracted-" + compose + ".safetensors").toString();
+      run(List.of("convert", "--model", model, "--tuned", merged, "--rank", "4", "--to", "diffusers", "--out", extracted));
+      near(expected, picture(model, "--adapter", extracted), 1, "extracted after " + compose);
+    }
+  }
+
+  @Test
+  void aModelInAnotherType() throws IOException {
+    String half = folder.resolve("half").toString();
+    run(List.of("convert", "--model", model, "--weights", "bf16", "--out", half));
+    assertArrayEquals(picture(model, "--weights", "bf16"), picture(half));
+    assertTrue(Files.size(Path.of(half, "unet", "diffusion_pytorch_model.safetensors"))
+        < 0.7 * Files.size(Path.of(model, "unet", "diffusion_pytorch_model.safetensors")));
+  }
+
+  @Test
+  void mistakes() {
+    Terminal terminal = Terminal.run("convert", "--model", model, "--adapter", folder.resolve("none").toString(), "--to", "khoya",
+        "--compose", "sums", "--out", folder.resolve("x").toString());
+    assertEquals(2, terminal.status());
+    assertEquals(3, terminal.err().lines().count(), terminal.err());
+    assertTrue(terminal.err().contains("did you mean 'kohya'"), terminal.err());
+    Terminal ending = Terminal.run("merge", "--model", model, "--to", "kohya", "--out", folder.resolve("x").toString());
+    assertEquals(2, ending.status());
+    assertTrue(ending.err().contains("--adapter is missing") && ending.err().contains(".safetensors"), ending.err());
+    Terminal both = Terminal.run("convert", "--model", model, "--tuned", model, "--out", folder.resolve("y").toString());
+    assertTrue(both.err().contains("--rank is missing") && both.err().contains("--to is missing"), both.err());
+  }
+}

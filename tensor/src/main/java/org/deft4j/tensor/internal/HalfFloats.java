@@ -37,23 +37,30 @@ final class HalfFloats {
       }
       return;
     }
-    // Whole vectors, the last one moved back to end with the elements.
-    int last = count - LANES;
     switch (type) {
-      case F32 -> {
-        for (int i = 0; i < last; i += LANES) {
-          Simd.load(from, fromAt + 4L * i).intoArray(to, at + i);
-        }
-        Simd.load(from, fromAt + 4L * last).intoArray(to, at + last);
-      }
+      case F32 -> f32(from, fromAt, count, to, at);
       case F16 -> f16(from, fromAt, count, to, at);
-      default -> {
-        for (int i = 0; i < last; i += LANES) {
-          bf16(from, fromAt + 2L * i).intoArray(to, at + i);
-        }
-        bf16(from, fromAt + 2L * last).intoArray(to, at + last);
-      }
+      default -> bf16(from, fromAt, count, to, at);
     }
+  }
+
+  // Each in a method of its own, or a program that has seen all types gets one compiled for all, which keeps little in registers.
+  // Whole vectors, the last one moved back to end with the elements.
+
+  private static void f32(MemorySegment from, long fromAt, int count, float[] to, int at) {
+    int last = count - LANES;
+    for (int i = 0; i < last; i += LANES) {
+      Simd.load(from, fromAt + 4L * i).intoArray(to, at + i);
+    }
+    Simd.load(from, fromAt + 4L * last).intoArray(to, at + last);
+  }
+
+  private static void bf16(MemorySegment from, long fromAt, int count, float[] to, int at) {
+    int last = count - LANES;
+    for (int i = 0; i < last; i += LANES) {
+      bf16(from, fromAt + 2L * i).intoArray(to, at + i);
+    }
+    bf16(from, fromAt + 2L * last).intoArray(to, at + last);
   }
 
   /** {@code count} floats to elements that lie side by side: F32, or the upper halves of the floats as BF16, unrounded. */

@@ -37,7 +37,7 @@ final class VectorKernels implements Kernels {
       case Norm norm -> VectorNorms.run(norm, in, out);
       case InPlace update -> VectorUpdates.run(update, in);
       case Fused fused -> VectorFused.run(fused, in, out);
-      case Contraction.MatMul product -> VectorProducts.run(product, in, out);
+      case Contraction.MatMul product -> VectorProducts.run(product, in, out) || VectorDoubleProducts.run(in[0], in[1], out[0]);
       case Contraction.Linear product -> VectorProducts.run(product, in, out);
       case Contraction.RankUpdate(var scale) -> VectorRankUpdate.run(scale, in, out);
       case Contraction.Conv2d convolution -> VectorConvolution.run(convolution, in, out);

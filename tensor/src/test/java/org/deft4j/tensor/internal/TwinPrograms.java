@@ -9,7 +9,7 @@ import org.junit.jupiter.api.Test;
 /** A program that runs the tests of the products and copies, for a Java with other flags than this one, and says how wide its vectors are. */
 final class TwinPrograms {
   private static final List<Class<?>> TESTS =
-      List.of(VectorProductsTest.class, VectorConvolutionTest.class, VectorAttentionTest.class, VectorRankUpdateTest.class,
+      List.of(VectorProductsTest.class, VectorConvolutionTest.class, VectorAttentionTest.class, VectorRankUpdateTest.class, VectorDoubleProductsTest.class,
       StridedCopyTest.class);
 
   private TwinPrograms() {}

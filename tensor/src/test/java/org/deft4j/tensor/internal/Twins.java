@@ -32,13 +32,14 @@ final class Twins {
   /** Compares on one and on two threads; outputs have the given shapes. Returns a checksum of the bits. */
   static long same(String what, Op op, Kernel kernel, List<Shape> shapes, Tensor... in) {
     try (Scope _ = Scope.open()) {
-      Tensor[] expected = outputs(shapes);
+      DType type = in[0].dtype() == DType.F64 ? DType.F64 : DType.F32;
+      Tensor[] expected = outputs(type, shapes);
       PLAIN.run(op, in, expected);
       int threads = Threads.count();
       try {
         for (int count = 1; count <= 2; count++) {
           Threads.set(count);
-          Tensor[] actual = outputs(shapes);
+          Tensor[] actual = outputs(type, shapes);
           kernel.run(in, actual);
           for (int i = 0; i < actual.length; i++) {
             compare(what + ", " + count + " threads, output " + i, expected[i], actual[i]);
@@ -53,10 +54,10 @@ final class Twins {
     }
   }
 
-  private static Tensor[] outputs(List<Shape> shapes) {
+  private static Tensor[] outputs(DType type, List<Shape> shapes) {
     Tensor[] out = new Tensor[shapes.size()];
     for (int i = 0; i < out.length; i++) {
-      out[i] = Tensor.empty(Device.CPU, DType.F32, shapes.get(i));
+      out[i] = Tensor.empty(Device.CPU, type, shapes.get(i));
       out[i].memory().fill((byte) 0x7f);
     }
     return out;
@@ -67,9 +68,8 @@ final class Twins {
     MemorySegment a = actual.bytes();
     long at = e.mismatch(a);
     if (at >= 0) {
-      long i = at / 4;
-      fail(what + " " + expected.shape() + ": element " + i + " is " + a.getAtIndex(ValueLayout.JAVA_FLOAT, i)
-          + ", expected " + e.getAtIndex(ValueLayout.JAVA_FLOAT, i));
+      int i = (int) (at / expected.dtype().bytes());
+      fail(what + " " + expected.shape() + ": element " + i + " is " + actual.toDoubles()[i] + ", expected " + expected.toDoubles()[i]);
     }
   }
 

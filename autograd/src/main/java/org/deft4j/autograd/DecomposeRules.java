@@ -10,11 +10,12 @@ import org.deft4j.tensor.op.Decompose;
 
 import static org.deft4j.autograd.Rule.keeping;
 import static org.deft4j.autograd.Saves.input;
+import static org.deft4j.autograd.Saves.output;
 
 /**
  * Matrix decompositions, batched over leading dimensions. All is computed in float64: x is kept and decomposed again, for
  * the outputs were rounded to x's type, and where columns are nearly equal that rounding is amplified by the inverse of
- * the smallest pivot.
+ * the smallest pivot. Of a float64 x the outputs of a QR are kept instead, for they are exact and the decomposition takes long.
  */
 final class DecomposeRules {
   private static final double EPSILON = Math.ulp(1.0);
@@ -22,7 +23,8 @@ final class DecomposeRules {
   private DecomposeRules() {}
 
   static Rule of(Decompose op) {
-    return Rule.of(keeping(input(0), b -> gradient(op, b, b.input(0).cast(DType.F64)).cast(b.gradientType(0))));
+    Saves saves = op instanceof Decompose.Qr ? input(0).and(output(0)).and(output(1)) : input(0);
+    return Rule.of(keeping(saves, b -> gradient(op, b, b.input(0).cast(DType.F64)).cast(b.gradientType(0))));
   }
 
   private static Tensor gradient(Decompose op, Backward b, Tensor x) {
@@ -45,7 +47,7 @@ final class DecomposeRules {
   // ---------------------------------------------------------------------------------------------------------- QR
 
   private static Tensor qr(Backward b, Tensor x) {
-    Tensor[] qr = Dispatch.run(new Decompose.Qr(), x);
+    Tensor[] qr = b.input(0).dtype() == DType.F64 ? new Tensor[] {b.output(0), b.output(1)} : Dispatch.run(new Decompose.Qr(), x);
     Tensor dq = wide(b, 0);
     Tensor dr = wide(b, 1);
     long m = x.size(-2);

@@ -8,6 +8,13 @@ import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Device;
+import org.deft4j.tensor.Dispatch;
+import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Shape;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.InPlace;
 
 /** A file that is open for reading at any byte. What cannot be read is a {@link FormatException} with the file and the byte. */
 final class FileBytes implements AutoCloseable {
@@ -55,6 +62,35 @@ final class FileBytes implements AutoCloseable {
       readFully(from + at, into.asSlice(at, Math.min(CHUNK, into.byteSize() - at)).asByteBuffer(), tensor);
     }
     requireUnchanged(tensor);
+  }
+
+  /** Fills a contiguous tensor of the stored type with the bytes from {@code from} on; one without memory, in a rehearsal, stays as it is. */
+  void read(long from, Tensor into, String tensor) {
+    if (into.device() != Device.META) {
+      read(from, into.bytes(), tensor);
+    }
+  }
+
+  /** Fills a contiguous tensor from elements of another type; never more than a chunk is there in both types. */
+  void readConverted(long from, DType stored, Tensor into, String tensor) {
+    long count = into.elementCount();
+    Tensor flat = into.reshape(count);
+    long most = CHUNK / stored.bytes();
+    for (long start = 0; start < count; start += most) {
+      try (Scope _ = Scope.open()) {
+        Tensor chunk = Tensor.empty(Device.CPU, stored, Shape.of(Math.min(most, count - start)));
+        read(from + start * stored.bytes(), chunk, tensor);
+        convert(chunk, flat.slice(0, start, start + chunk.elementCount()), tensor);
+      }
+    }
+  }
+
+  /** {@code into = stored}, in the type of {@code into}, whose range no value may leave. */
+  void convert(Tensor stored, Tensor into, String tensor) {
+    Dispatch.run(new InPlace.CopyInto(), into, stored);
+    if (into.device() != Device.META) {
+      ValueRange.require(path, tensor, stored.reshape(stored.elementCount()), into);
+    }
   }
 
   private void readFully(long from, ByteBuffer into, String tensor) {

@@ -1,22 +1,13 @@
 package org.deft4j.weights;
 
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.lang.foreign.MemorySegment;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.Map;
 import java.util.Set;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
-import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
-import org.deft4j.tensor.op.InPlace;
 
 /**
  * A safetensors file: eight bytes of header length N (little-endian), N bytes of JSON {@code {name: {dtype, shape,
@@ -25,56 +16,43 @@ import org.deft4j.tensor.op.InPlace;
  * piece by piece, each converted as it is read.
  */
 public final class SafetensorsFile implements WeightSource {
-  /** Bytes that one read asks of the system. */
-  private static final long CHUNK = 8L << 20;
-
-  private final Path path;
-  private final FileChannel channel;
+  private final FileBytes file;
   private final SafetensorsHeader header;
   private final long dataStart;
-  private final FileState opened;
 
-  private SafetensorsFile(Path path, FileChannel channel, SafetensorsHeader header, long dataStart, FileState opened) {
-    this.opened = opened;
-    this.path = path;
-    this.channel = channel;
+  private SafetensorsFile(FileBytes file, SafetensorsHeader header, long dataStart) {
+    this.file = file;
     this.header = header;
     this.dataStart = dataStart;
   }
 
   /** Opens a file and checks its header. */
   public static SafetensorsFile open(Path path) {
-    FileChannel channel = null;
+    FileBytes file = FileBytes.open(path);
     boolean opened = false;
     try {
-      FileState state = FileState.of(path);
-      channel = FileChannel.open(path, StandardOpenOption.READ);
-      long size = channel.size();
-      long length = headerLength(path, channel, size);
-      byte[] json = new byte[(int) length];
-      readFully(path, channel, SafetensorsHeader.PREFIX, ByteBuffer.wrap(json), null);
+      long length = headerLength(file);
+      byte[] json = file.read(SafetensorsHeader.PREFIX, (int) length).array();
       long dataStart = SafetensorsHeader.PREFIX + length;
-      SafetensorsHeader header = SafetensorsHeader.parse(path, json, size - dataStart);
+      SafetensorsHeader header = SafetensorsHeader.parse(path, json, file.size() - dataStart);
       opened = true;
-      return new SafetensorsFile(path, channel, header, dataStart, state);
-    } catch (IOException e) {
-      throw FormatException.unreadable(path, e);
+      return new SafetensorsFile(file, header, dataStart);
     } finally {
       if (!opened) {
-        closeQuietly(channel);
+        file.close();
       }
     }
   }
 
   /** The length of the header, which is checked against the limit and the file before anything of its size is allocated. */
-  private static long headerLength(Path path, FileChannel channel, long size) throws IOException {
+  private static long headerLength(FileBytes file) {
+    Path path = file.path();
+    long size = file.size();
     if (size < SafetensorsHeader.PREFIX) {
       throw FormatException.of(path, "is not a safetensors file: it has " + size + " bytes, at least 8 are needed"
           + Pickles.hint(path, 0));
     }
-    ByteBuffer prefix = ByteBuffer.allocate(SafetensorsHeader.PREFIX).order(ByteOrder.LITTLE_ENDIAN);
-    readFully(path, channel, 0, prefix, null);
-    long length = prefix.getLong(0);
+    long length = file.read(0, SafetensorsHeader.PREFIX).getLong(0);
     if (length < 0 || length > SafetensorsHeader.MAX_BYTES) {
       throw FormatException.at(path, 0, "is not a safetensors file: a header of " + Long.toUnsignedString(length)
           + " bytes, at most " + SafetensorsHeader.MAX_BYTES + " are accepted" + Pickles.hint(path, length), null);
@@ -86,31 +64,9 @@ public final class SafetensorsFile implements WeightSource {
     return length;
   }
 
-  private static void closeQuietly(FileChannel channel) {
-    try {
-      if (channel != null) {
-        channel.close();
-      }
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
-  }
-
-  private static void readFully(Path path, FileChannel channel, long from, ByteBuffer into, String tensor)
-      throws IOException {
-    long at = from;
-    while (into.hasRemaining()) {
-      int count = channel.read(into, at);
-      if (count < 0) {
-        throw FormatException.tensor(path, at, tensor, "the file ends here; it was cut off while it was read");
-      }
-      at += count;
-    }
-  }
-
   @Override
   public String source() {
-    return path.toString();
+    return file.path().toString();
   }
 
   @Override
@@ -127,7 +83,7 @@ public final class SafetensorsFile implements WeightSource {
     TensorEntry entry = header.entries().get(name);
     if (entry == null) {
       String nearest = Text.nearest(name, names());
-      throw FormatException.of(path, "has no tensor " + Text.quote(name)
+      throw FormatException.of(file.path(), "has no tensor " + Text.quote(name)
           + (nearest == null ? "; it is empty" : "; the nearest name is " + Text.quote(nearest)));
     }
     return entry;
@@ -135,7 +91,7 @@ public final class SafetensorsFile implements WeightSource {
 
   @Override
   public DType dtype(String name) {
-    return entry(name).type().dtype().orElseThrow(() -> FormatException.tensor(path, FormatException.NO_OFFSET, name,
+    return entry(name).type().dtype().orElseThrow(() -> FormatException.tensor(file.path(), FormatException.NO_OFFSET, name,
         "its element type " + entry(name).type() + " cannot be computed with; convert the file to F32, F16 or BF16"));
   }
 
@@ -163,55 +119,12 @@ public final class SafetensorsFile implements WeightSource {
     return Scope.run(() -> {
       Tensor tensor = Tensor.empty(Device.CPU, type, shape).named(name);
       if (type == stored) {
-        readInto(name, tensor, begin);
+        file.read(dataStart + begin, tensor, name);
       } else {
-        readConverted(name, stored, tensor, begin);
+        file.readConverted(dataStart + begin, stored, tensor, name);
       }
       return tensor;
     });
-  }
-
-  /** Fills a contiguous tensor of the stored type; one without memory, in a rehearsal, stays as it is. */
-  private void readInto(String name, Tensor tensor, long begin) {
-    if (tensor.device() == Device.META) {
-      return;
-    }
-    try {
-      MemorySegment bytes = tensor.bytes();
-      for (long at = 0; at < bytes.byteSize(); at += CHUNK) {
-        ByteBuffer chunk = bytes.asSlice(at, Math.min(CHUNK, bytes.byteSize() - at)).asByteBuffer();
-        readFully(path, channel, dataStart + begin + at, chunk, name);
-      }
-      requireUnchanged(name);
-    } catch (IOException e) {
-      throw FormatException.unreadable(path, e);
-    }
-  }
-
-  /** Never more than a chunk is there in both types. */
-  private void readConverted(String name, DType stored, Tensor tensor, long begin) {
-    long count = tensor.elementCount();
-    Tensor flat = tensor.reshape(count);
-    long most = CHUNK / stored.bytes();
-    for (long start = 0; start < count; start += most) {
-      try (Scope _ = Scope.open()) {
-        Tensor chunk = Tensor.empty(Device.CPU, stored, Shape.of(Math.min(most, count - start)));
-        readInto(name, chunk, begin + start * stored.bytes());
-        Tensor target = flat.slice(0, start, start + chunk.elementCount());
-        Dispatch.run(new InPlace.CopyInto(), target, chunk);
-        if (target.device() != Device.META) {
-          ValueRange.require(path, name, chunk, target);
-        }
-      }
-    }
-  }
-
-  /** What was read may be old in one part and new in another where the file was written to meanwhile. */
-  private void requireUnchanged(String name) throws IOException {
-    if (opened.wasWrittenTo(path)) {
-      throw FormatException.tensor(path, FormatException.NO_OFFSET, name,
-          "the file was written to while it was read; start again when that is over");
-    }
   }
 
   @Override
@@ -221,6 +134,6 @@ public final class SafetensorsFile implements WeightSource {
 
   @Override
   public void close() {
-    closeQuietly(channel);
+    file.close();
   }
 }

@@ -15,11 +15,9 @@ import java.util.regex.Pattern;
 import java.util.zip.CRC32;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
-import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
-import org.deft4j.tensor.op.InPlace;
 
 /**
  * A file of {@code torch.save(dict)}, as DEFT's authors keep their adapters in: a zip archive of one folder F with
@@ -196,9 +194,9 @@ public final class TorchFile implements WeightSource {
       if (!stored.isContiguous()) {
         readView(name, stored, tensor);
       } else if (type == stored.storage().dtype()) {
-        readInto(name, stored, 0, tensor);
+        file.read(begin(stored), tensor, name);
       } else {
-        readConverted(name, stored, tensor);
+        file.readConverted(begin(stored), stored.storage().dtype(), tensor, name);
       }
       return tensor;
     });
@@ -223,48 +221,23 @@ public final class TorchFile implements WeightSource {
     checked.add(key);
   }
 
-  /** Fills {@code part} with the elements from {@code start} of the tensor's span on; without memory, in a rehearsal, it stays. */
-  private void readInto(String name, TorchTensor stored, long start, Tensor part) {
-    if (part.device() != Device.META) {
-      long at = (stored.offset() + start) * stored.storage().dtype().bytes();
-      file.read(data.get(stored.storage().key()).begin() + at, part.bytes(), name);
-    }
-  }
-
-  /** Never more than a chunk is there in both types. */
-  private void readConverted(String name, TorchTensor stored, Tensor tensor) {
-    DType type = stored.storage().dtype();
-    long count = tensor.elementCount();
-    Tensor flat = tensor.reshape(count);
-    long most = FileBytes.CHUNK / type.bytes();
-    for (long start = 0; start < count; start += most) {
-      try (Scope _ = Scope.open()) {
-        Tensor chunk = Tensor.empty(Device.CPU, type, Shape.of(Math.min(most, count - start)));
-        readInto(name, stored, start, chunk);
-        convert(name, chunk, flat.slice(0, start, start + chunk.elementCount()));
-      }
-    }
+  /** The byte of the first element of the tensor's span. */
+  private long begin(TorchTensor stored) {
+    return data.get(stored.storage().key()).begin() + stored.offset() * stored.storage().dtype().bytes();
   }
 
   private void readView(String name, TorchTensor stored, Tensor tensor) {
     DType type = stored.storage().dtype();
     try (Scope _ = Scope.open()) {
       Tensor span = Tensor.empty(Device.CPU, type, Shape.of(stored.span()));
-      readInto(name, stored, 0, span);
+      file.read(begin(stored), span, name);
       Tensor ordered = type == tensor.dtype() ? tensor : Tensor.empty(Device.CPU, type, stored.shape());
       if (tensor.device() != Device.META) {
         stored.gather(span.bytes(), ordered.bytes());
       }
       if (ordered != tensor) {
-        convert(name, ordered, tensor);
+        file.convert(ordered, tensor, name);
       }
-    }
-  }
-
-  private void convert(String name, Tensor stored, Tensor target) {
-    Dispatch.run(new InPlace.CopyInto(), target, stored);
-    if (target.device() != Device.META) {
-      ValueRange.require(file.path(), name, stored.reshape(stored.elementCount()), target);
     }
   }
 

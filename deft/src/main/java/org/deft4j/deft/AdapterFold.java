@@ -1,7 +1,6 @@
 package org.deft4j.deft;
 
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -47,13 +46,14 @@ public final class AdapterFold {
   private static LayerAdapter lora(String path, List<LayerAdapter> adapters, long rank) {
     AdaptedLayer layer = adapters.getFirst().layer();
     Tensor weight = layer.weight().value();
+    boolean chained = adapters.stream().anyMatch(LayerAdapter::inSequence);
     try (Scope _ = Scope.open()) {
       List<LowRank> deltas = new ArrayList<>();
       Tensor merged = weight;
       for (LayerAdapter adapter : adapters) {
         LowRank delta = adapter.thinDelta(adapter.inSequence() ? merged : weight);
         deltas.add(delta);
-        if (adapters.stream().anyMatch(LayerAdapter::inSequence)) {
+        if (chained) {
           merged = merged.cast(delta.u().dtype()).add(delta.matrix().reshape(weight.shape().toArray()));
         }
       }

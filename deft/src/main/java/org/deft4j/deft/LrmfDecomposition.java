@@ -22,10 +22,9 @@ public record LrmfDecomposition(Truncation truncation) implements Decomposition 
     return new LrmfDecomposition(other);
   }
 
-  /** Singular values near 1: {@code N(0, 1/out)}. */
   @Override
   public Tensor start(RandomSource random, DType type, long out, long rank) {
-    return random.normal(type, out, rank).mul(1 / Math.sqrt((double) out));
+    return Spectrum.nearOne(random, type, out, rank);
   }
 
   @Override

@@ -3,6 +3,7 @@ package org.deft4j.deft;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
+import org.deft4j.tensor.RandomSource;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Decompose;
 
@@ -24,6 +25,11 @@ record Spectrum(Tensor u, Tensor s, long kept) {
       return new Spectrum(u.mul(s.sign().add(1)), s, s.size(0));
     }
     return new Spectrum(u.mul(signs(u)), s, truncation.kept(s.toDoubles()));
+  }
+
+  /** A P whose singular values are near 1: {@code N(0, 1/out)}. */
+  static Tensor nearOne(RandomSource random, DType type, long out, long rank) {
+    return random.normal(type, out, rank).mul(1 / Math.sqrt((double) out));
   }
 
   private static Tensor signs(Tensor u) {

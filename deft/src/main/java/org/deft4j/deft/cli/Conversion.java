@@ -12,7 +12,6 @@ import java.util.Set;
 import org.deft4j.deft.AdapterFold;
 import org.deft4j.deft.AdapterFormat;
 import org.deft4j.deft.AdapterSet;
-import org.deft4j.deft.InputException;
 import org.deft4j.deft.Merge;
 import org.deft4j.deft.Method;
 import org.deft4j.deft.OutputFolder;

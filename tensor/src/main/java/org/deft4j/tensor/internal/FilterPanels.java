@@ -57,7 +57,7 @@ final class FilterPanels implements Panels {
     this.size = size;
     this.taps = taps;
     this.vectors = (LINES * size + LANES - 1) / LANES;
-    // A row of one vector only: with shorter vectors it may have several.
+    // With shorter vectors a row has several, and is picked one by one too.
     boolean turns = vectors <= MOST_VECTORS && LINES <= LANES;
     this.lanes = turns ? lanes() : new int[0];
   }

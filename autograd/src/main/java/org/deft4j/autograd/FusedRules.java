@@ -10,12 +10,19 @@ import static org.deft4j.autograd.Saves.input;
 final class FusedRules {
   private FusedRules() {}
 
-  static Rule of(Fused op) {
+  static Rule of(Fused op, Needs needs) {
+    if (op instanceof Fused.Rotary && (needs.has(1) || needs.has(2))) {
+      throw new UnsupportedOperationException(op.label() + ": not differentiable by cos and sin, which must not depend on "
+          + "a watched tensor. Write the rotation with products and a concatenation to differentiate by them");
+    }
     return switch (op) {
-      // y = a gelu(g): da = dy gelu(g), dg = dy a gelu'(g)
-      case Fused.Geglu() -> Rule.of(keeping(input(0),
-          b -> Dispatch.run(new Fused.GegluGrad(), b.dy(), b.input(0))[0]));
-      case Fused.GegluGrad() -> throw Rule.firstOrderOnly(op);
+      // y = a f(g): da = dy f(g), dg = dy a f'(g)
+      case Fused.Gated gated -> Rule.of(keeping(input(0),
+          b -> Dispatch.run(new Fused.GatedGrad(gated), b.dy(), b.input(0))[0]));
+      // a rotation's transpose is the rotation back
+      case Fused.Rotary(var inverse) -> Rule.of(keeping(input(1).and(input(2)),
+          b -> Dispatch.run(new Fused.Rotary(!inverse), b.dy(), b.input(1), b.input(2))[0]));
+      case Fused.GatedGrad _ -> throw Rule.firstOrderOnly(op);
       case Fused.ActivationGrad _ -> throw Rule.firstOrderOnly(op);
       case Fused.SoftmaxGrad _ -> throw Rule.firstOrderOnly(op);
     };

@@ -33,7 +33,7 @@ final class Rules {
       case Contraction contraction -> ContractionRules.of(contraction);
       case Norm norm -> NormRules.of(norm, needs);
       case Spatial spatial -> SpatialRules.of(spatial);
-      case Fused fused -> FusedRules.of(fused);
+      case Fused fused -> FusedRules.of(fused, needs);
       case Decompose decompose -> DecomposeRules.of(decompose);
       case InPlace inPlace -> throw new UnsupportedOperationException(inPlace.label()
           + ": not recorded: it works in place, and a tape refuses it where it matters before asking for its rule");

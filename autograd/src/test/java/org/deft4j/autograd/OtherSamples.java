@@ -66,7 +66,7 @@ final class OtherSamples {
         sample(new Spatial.UpsampleBilinearGrad(2, 2), picture),
         sample(new Spatial.AvgPool2dGrad(window, true, 4, 4), half),
         sample(new Spatial.MaxPool2dGrad(4, 4), half, index(new long[] {0, 2, 8, 10, 0, 2, 8, 10}, 1, 2, 2, 2)),
-        sample(new Fused.GegluGrad(), any(2, 2), any(2, 4)),
+        sample(new Fused.GatedGrad(Fused.Gated.SWIGLU), any(2, 2), any(2, 4)),
         sample(new Fused.ActivationGrad(new Unary.Silu()), any(3), any(3)),
         sample(new Fused.SoftmaxGrad(0), any(3), any(3)));
   }

@@ -2,6 +2,7 @@ package org.deft4j.autograd;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.LongStream;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Shape;
@@ -27,6 +28,7 @@ final class ShapingSamples {
     made.sums();
     made.extremes();
     made.softmaxes();
+    made.fused();
     made.views();
     made.layouts();
     made.taking();
@@ -77,9 +79,30 @@ final class ShapingSamples {
       }
     }
     add(new Reduction.LogSumExp(0, false), "a size of 1", any(1, 2));
-    add(new Fused.Geglu(), "a vector", any(4));
-    add(new Fused.Geglu(), "rows", any(2, 3, 4));
-    add(new Fused.Geglu(), "transposed", any(2, 6).transposed());
+  }
+
+  private void fused() {
+    for (Fused.Gated gated : List.of(Fused.Gated.GEGLU, Fused.Gated.SWIGLU)) {
+      add(gated, "a vector", any(4));
+      add(gated, "rows", any(2, 3, 4));
+      add(gated, "transposed", any(2, 6).transposed());
+    }
+    for (boolean inverse : new boolean[] {false, true}) {
+      rotary(inverse, "a vector", Shape.of(2), any(4));
+      rotary(inverse, "heads that share their angles", Shape.of(3, 2), any(2, 2, 3, 4));
+      rotary(inverse, "heads split from rows", Shape.of(2, 1, 3, 2), any(2, 3, 2, 4).then(x -> x.transpose(1, 2)));
+      rotary(inverse, "one angle for all, strided", Shape.of(1, 2), any(4, 3).transposed());
+    }
+  }
+
+  /** cos and sin are constants, here of angles 1, 2, ... */
+  private void rotary(boolean inverse, String what, Shape angles, Input x) {
+    Op op = new Fused.Rotary(inverse);
+    double[] values = LongStream.rangeClosed(1, angles.elementCount()).asDoubleStream().toArray();
+    samples.add(Sample.of(op.getClass(), op + ", " + what, in -> {
+      Tensor angle = Tensor.of(values, angles.toArray());
+      return Dispatch.run(op, in[0], angle.cos(), angle.sin())[0];
+    }, x));
   }
 
   private void views() {

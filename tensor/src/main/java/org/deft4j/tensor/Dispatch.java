@@ -6,6 +6,7 @@ import org.deft4j.tensor.internal.CpuKernels;
 import org.deft4j.tensor.internal.Kernels;
 import org.deft4j.tensor.op.Binary;
 import org.deft4j.tensor.op.Contraction;
+import org.deft4j.tensor.op.Fused;
 import org.deft4j.tensor.op.InPlace;
 import org.deft4j.tensor.op.Indexing;
 import org.deft4j.tensor.op.Layout;
@@ -134,6 +135,7 @@ public final class Dispatch {
       case Contraction.Attention ignored -> true;
       case Contraction.AttentionGrad ignored -> true;
       case Indexing.Where ignored -> true;
+      case Fused.Rotary ignored -> true;
       case InPlace.CopyInto ignored -> true;
       case InPlace.Fill ignored -> true;
       case InPlace.AddScaledInto ignored -> true;

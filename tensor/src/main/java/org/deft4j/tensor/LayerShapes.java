@@ -172,17 +172,28 @@ final class LayerShapes {
 
   static List<Spec> fused(Fused op, Tensor[] in) {
     return List.of(switch (op) {
-      case Fused.Geglu() -> {
+      case Fused.Gated _ -> {
         Tensor x = input(op, in, 0, 1, 1);
         halves(op, x);
         yield new Spec(x.dtype(), x.shape().with(-1, x.size(-1) / 2));
       }
-      case Fused.GegluGrad() -> {
+      case Fused.GatedGrad _ -> {
         arity(op, in, 2, 2);
         Tensor x = computable(op, "x", in[1]);
         sameType(op, in);
         halves(op, x);
         sameShape(op, "dy", x.shape().with(-1, x.size(-1) / 2), in[0]);
+        yield like(x);
+      }
+      case Fused.Rotary _ -> {
+        Tensor x = input(op, in, 0, 3, 3);
+        halves(op, x);
+        Shape half = x.shape().with(-1, x.size(-1) / 2);
+        Tensor cos = in[1];
+        if (cos.rank() < 1 || cos.size(-1) != half.size(-1) || !cos.shape().broadcastsTo(half)) {
+          throw wrong(op, "cos", "[..., " + half.size(-1) + "], which broadcasts to " + half, cos);
+        }
+        sameShape(op, "sin", cos.shape(), in[2]);
         yield like(x);
       }
       case Fused.ActivationGrad ignored -> like(input(op, in, 1, 2, 2));

@@ -856,7 +856,20 @@ public final class Tensor implements AutoCloseable {
 
   /** The first half times the GELU of the second, of the last dimension. */
   public Tensor geglu() {
-    return run(new Fused.Geglu());
+    return run(Fused.Gated.GEGLU);
+  }
+
+  /** The SiLU of the first half times the second, of the last dimension. */
+  public Tensor swiglu() {
+    return run(Fused.Gated.SWIGLU);
+  }
+
+  /**
+   * Rotary position embedding of the last dimension in halves, {@code [a cos - b sin, b cos + a sin]}; cos and sin {@code [..., S, d/2]} broadcast
+   * to this {@code [..., S, d]}, and have no gradient.
+   */
+  public Tensor rotary(Tensor cos, Tensor sin) {
+    return run(new Fused.Rotary(false), cos, sin);
   }
 
   /** Nearest-neighbour resampling of [N,C,H,W]. */

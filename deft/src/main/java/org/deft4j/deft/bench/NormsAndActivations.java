@@ -47,9 +47,19 @@ final class NormsAndActivations {
       // The sum goes on as the residual, so it is written too.
       return Job.memory(3 * Job.bytes(y), () -> x[0].add(y).layerNorm(1, EPS, x[1], x[2]), x);
     });
-    Shape wide = Shape.of(1, 1024, 3072);
-    rows.op("rms norm", wide, new Norm.RmsNorm(EPS), in -> new Tensor[] {in.draw(wide.toArray()), in.draw(wide.size(-1))});
+    Norm norm = new Norm.RmsNorm(EPS);
+    for (Shape shape : List.of(Shape.of(640, 3072), Shape.of(1, 1024, 3072), Shape.of(4096, 3072))) {
+      rows.op("rms norm", shape, norm, in -> new Tensor[] {in.draw(shape.toArray()), in.draw(shape.size(-1))});
+      rows.op("rms norm grad", shape, new Norm.RmsNormGrad(true), in -> rmsGradient(in, shape, norm));
+      rows.op("rms norm grad, weight frozen", shape, new Norm.RmsNormGrad(false), in -> rmsGradient(in, shape, norm));
+    }
     return rows;
+  }
+
+  private static Tensor[] rmsGradient(Inputs in, Shape shape, Norm norm) {
+    Tensor x = in.draw(shape.toArray());
+    Tensor w = in.draw(shape.size(-1));
+    return new Tensor[] {in.draw(shape.toArray()), x, Dispatch.run(norm, x, w)[1], w};
   }
 
   /** x, weight and bias. */
@@ -71,20 +81,27 @@ final class NormsAndActivations {
       rows.op(name, PICTURE, function, in -> new Tensor[] {in.draw(PICTURE.toArray())});
       rows.op(name + " grad", PICTURE, new Fused.ActivationGrad(function), in -> pair(in, PICTURE));
     }
-    rows.op("geglu", GATED, new Fused.Geglu(), in -> new Tensor[] {in.draw(GATED.toArray())});
-    rows.op("geglu grad", GATED, new Fused.GegluGrad(),
-        in -> new Tensor[] {in.draw(GATED.with(2, GATED.size(2) / 2).toArray()), in.draw(GATED.toArray())});
+    gated(rows, "geglu", Fused.Gated.GEGLU, GATED);
     rows.row("bias + geglu", GATED, in -> {
       Tensor x = in.draw(GATED.toArray());
       Tensor b = in.draw(GATED.size(2));
       return Job.memory(Job.bytes(x) / 2, () -> x.add(b).geglu(), x, b);
     });
+    for (Shape shape : List.of(Shape.of(640, 16384), Shape.of(4096, 16384))) {
+      gated(rows, "swiglu", Fused.Gated.SWIGLU, shape);
+    }
     for (Shape shape : List.of(Shape.of(2, 8, 1024, 77), Shape.of(8, 1024, 1024))) {
       int last = shape.rank() - 1;
       rows.op("softmax", shape, new Reduction.Softmax(last), in -> new Tensor[] {in.draw(shape.toArray())});
       rows.op("softmax grad", shape, new Fused.SoftmaxGrad(last), in -> pair(in, shape));
     }
     return rows;
+  }
+
+  private static void gated(MemoryRows rows, String name, Fused.Gated op, Shape shape) {
+    rows.op(name, shape, op, in -> new Tensor[] {in.draw(shape.toArray())});
+    rows.op(name + " grad", shape, new Fused.GatedGrad(op),
+        in -> new Tensor[] {in.draw(shape.with(-1, shape.size(-1) / 2).toArray()), in.draw(shape.toArray())});
   }
 
   private static Tensor[] pair(Inputs in, Shape shape) {

@@ -6,6 +6,7 @@ import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Binary;
+import org.deft4j.tensor.op.Fused;
 import org.deft4j.tensor.op.InPlace;
 import org.deft4j.tensor.op.Layout;
 import org.deft4j.tensor.op.Spatial;
@@ -67,6 +68,14 @@ final class SumsAndMoves {
     rows.op("upsample nearest", coarse, new Spatial.UpsampleNearest(64, 64), in -> new Tensor[] {in.draw(coarse.toArray())});
     rows.op("upsample nearest grad", PICTURE, new Spatial.UpsampleNearestGrad(32, 32),
         in -> new Tensor[] {in.draw(PICTURE.toArray())});
+    Shape heads = Shape.of(1, 32, 4200, 96);
+    rows.op("rotary", heads, new Fused.Rotary(false), in -> {
+      // Queries as they lie in a projection to queries, keys and values.
+      Tensor queries = in.draw(1, 4200, 3, 32, 96).select(2, 0).transpose(1, 2);
+      return new Tensor[] {queries, in.draw(1, 1, 4200, 48), in.draw(1, 1, 4200, 48)};
+    });
+    rows.op("rotary grad", heads, new Fused.Rotary(true),
+        in -> new Tensor[] {in.draw(heads.toArray()), in.draw(1, 1, 4200, 48), in.draw(1, 1, 4200, 48)});
     for (DType type : List.of(DType.BF16, DType.F16)) {
       rows.op("cast to " + type, TOKENS, new Layout.Cast(type), in -> new Tensor[] {in.draw(TOKENS.toArray())});
       rows.op("cast from " + type, TOKENS, new Layout.Cast(DType.F32), in -> new Tensor[] {in.draw(type, TOKENS.toArray())});

@@ -34,7 +34,8 @@ record TorchOps(LibTorch torch) {
       case Binary binary -> binary(binary, in);
       case Reduction reduction -> reduction(reduction, in[0]);
       case Layout layout -> layout(layout, in);
-      case Fused.Geglu() -> () -> geglu(in[0]);
+      case Fused.Gated gated when gated.equals(Fused.Gated.GEGLU) -> () -> geglu(in[0]);
+      case Fused.Gated gated when gated.equals(Fused.Gated.SWIGLU) -> () -> swiglu(in[0]);
       case Fused.ActivationGrad(var function) when function instanceof Unary.Silu ->
         () -> torch.dispatch("aten::silu_backward", "", in[0], in[1]);
       case Spatial.UpsampleNearest(var height, var width) ->
@@ -175,6 +176,13 @@ record TorchOps(LibTorch torch) {
   private static PtNDArray geglu(PtNDArray x) {
     try (NDList halves = x.split(2, x.getShape().dimension() - 1); PtNDArray gate = JniUtils.gelu((PtNDArray) halves.get(1))) {
       return (PtNDArray) halves.get(0).mul(gate);
+    }
+  }
+
+  private PtNDArray swiglu(PtNDArray x) {
+    try (NDList halves = x.split(2, x.getShape().dimension() - 1);
+        PtNDArray gate = torch.dispatch("aten::silu", "", halves.get(0))) {
+      return (PtNDArray) gate.mul(halves.get(1));
     }
   }
 }

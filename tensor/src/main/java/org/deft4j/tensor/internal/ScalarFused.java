@@ -13,14 +13,15 @@ final class ScalarFused {
   static void run(Fused op, Tensor[] in, Tensor[] out) {
     boolean f32 = in[0].dtype() == DType.F32;
     switch (op) {
-      case Fused.Geglu() -> {
+      case Fused.Gated gated -> {
         long width = out[0].size(-1);
-        forRows(out[0].elementCount(), width, f32 ? geglu(width, in, out) : gegluF64(width, in, out));
+        forRows(out[0].elementCount(), width, f32 ? gated(gated, width, in, out) : gatedF64(gated, width, in, out));
       }
-      case Fused.GegluGrad() -> {
+      case Fused.GatedGrad(var gated) -> {
         long width = in[0].size(-1);
-        forRows(in[0].elementCount(), width, f32 ? gegluGrad(width, in, out) : gegluGradF64(width, in, out));
+        forRows(in[0].elementCount(), width, f32 ? gatedGrad(gated, width, in, out) : gatedGradF64(gated, width, in, out));
       }
+      case Fused.Rotary(var inverse) -> ScalarRotary.run(inverse, in, out[0]);
       case Fused.ActivationGrad(var function) ->
           Parallel.forRange(out[0].elementCount(), ScalarElementwise.GRAIN,
               f32 ? activationGrad(function, in, out) : activationGradF64(function, in, out));
@@ -38,31 +39,36 @@ final class ScalarFused {
 
   // ----------------------------------------------------------------------------------------------------- float32
 
-  private static Parallel.Range geglu(long width, Tensor[] in, Tensor[] out) {
+  private static Parallel.Range gated(Fused.Gated op, long width, Tensor[] in, Tensor[] out) {
+    FloatFunction f = FloatFunctions.of(op.activation());
     Floats x = Floats.of(in[0]);
     Floats y = Floats.of(out[0]);
     return (from, to) -> {
       for (long row = from; row < to; row++) {
+        long value = 2 * row * width + op.value(width);
+        long gate = 2 * row * width + op.gate(width);
         for (long i = 0; i < width; i++) {
-          long value = 2 * row * width + i;
-          y.set(row * width + i, x.get(value) * FloatFunctions.gelu(x.get(value + width)));
+          y.set(row * width + i, x.get(value + i) * f.apply(x.get(gate + i)));
         }
       }
     };
   }
 
-  private static Parallel.Range gegluGrad(long width, Tensor[] in, Tensor[] out) {
+  private static Parallel.Range gatedGrad(Fused.Gated op, long width, Tensor[] in, Tensor[] out) {
+    FloatFunction f = FloatFunctions.of(op.activation());
+    FloatFunction slope = FloatFunctions.derivative(op.activation());
     Floats dy = Floats.of(in[0]);
     Floats x = Floats.of(in[1]);
     Floats dx = Floats.of(out[0]);
     return (from, to) -> {
       for (long row = from; row < to; row++) {
+        long value = 2 * row * width + op.value(width);
+        long gate = 2 * row * width + op.gate(width);
         for (long i = 0; i < width; i++) {
-          long value = 2 * row * width + i;
           float d = dy.get(row * width + i);
-          float gate = x.get(value + width);
-          dx.set(value, d * FloatFunctions.gelu(gate));
-          dx.set(value + width, (d * x.get(value)) * FloatFunctions.geluSlope(gate));
+          float g = x.get(gate + i);
+          dx.set(value + i, d * f.apply(g));
+          dx.set(gate + i, d * x.get(value + i) * slope.apply(g));
         }
       }
     };
@@ -99,31 +105,36 @@ final class ScalarFused {
 
   // ----------------------------------------------------------------------------------------------------- float64
 
-  private static Parallel.Range gegluF64(long width, Tensor[] in, Tensor[] out) {
+  private static Parallel.Range gatedF64(Fused.Gated op, long width, Tensor[] in, Tensor[] out) {
+    DoubleUnaryOperator f = DoubleFunctions.of(op.activation());
     Doubles x = Doubles.of(in[0]);
     Doubles y = Doubles.of(out[0]);
     return (from, to) -> {
       for (long row = from; row < to; row++) {
+        long value = 2 * row * width + op.value(width);
+        long gate = 2 * row * width + op.gate(width);
         for (long i = 0; i < width; i++) {
-          long value = 2 * row * width + i;
-          y.set(row * width + i, x.get(value) * DoubleFunctions.gelu(x.get(value + width)));
+          y.set(row * width + i, x.get(value + i) * f.applyAsDouble(x.get(gate + i)));
         }
       }
     };
   }
 
-  private static Parallel.Range gegluGradF64(long width, Tensor[] in, Tensor[] out) {
+  private static Parallel.Range gatedGradF64(Fused.Gated op, long width, Tensor[] in, Tensor[] out) {
+    DoubleUnaryOperator f = DoubleFunctions.of(op.activation());
+    DoubleUnaryOperator slope = DoubleFunctions.derivative(op.activation());
     Doubles dy = Doubles.of(in[0]);
     Doubles x = Doubles.of(in[1]);
     Doubles dx = Doubles.of(out[0]);
     return (from, to) -> {
       for (long row = from; row < to; row++) {
+        long value = 2 * row * width + op.value(width);
+        long gate = 2 * row * width + op.gate(width);
         for (long i = 0; i < width; i++) {
-          long value = 2 * row * width + i;
           double d = dy.get(row * width + i);
-          double gate = x.get(value + width);
-          dx.set(value, d * DoubleFunctions.gelu(gate));
-          dx.set(value + width, d * x.get(value) * DoubleFunctions.geluSlope(gate));
+          double g = x.get(gate + i);
+          dx.set(value + i, d * f.applyAsDouble(g));
+          dx.set(gate + i, d * x.get(value + i) * slope.applyAsDouble(g));
         }
       }
     };

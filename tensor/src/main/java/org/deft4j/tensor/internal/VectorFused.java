@@ -4,10 +4,12 @@ import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.Binary;
 import org.deft4j.tensor.op.Fused;
 import org.deft4j.tensor.op.Unary;
 
 import static jdk.incubator.vector.FloatVector.fromMemorySegment;
+import static jdk.incubator.vector.VectorOperators.FMA;
 import static org.deft4j.tensor.internal.FloatFunctions.INV_SQRT_2;
 import static org.deft4j.tensor.internal.FloatFunctions.INV_SQRT_2PI;
 import static org.deft4j.tensor.internal.Simd.FLOATS;
@@ -15,6 +17,10 @@ import static org.deft4j.tensor.internal.Simd.ORDER;
 
 /** {@link Fused} in float32: whole vectors by loops, the rest one by one. */
 final class VectorFused {
+  private static final Binary MUL = new Binary.Mul();
+  /** Elements between two loops over them. */
+  private static final long PIECE = 2048;
+
   private VectorFused() {}
 
   /** Computes {@code op}, or returns false. */
@@ -23,9 +29,9 @@ final class VectorFused {
       return false;
     }
     return switch (op) {
-      case Fused.Geglu() -> geglu(out[0].size(-1), Floats.of(in[0]), Floats.of(out[0]), out[0].elementCount());
-      case Fused.GegluGrad() -> gegluGrad(in[0].size(-1), Floats.of(in[0]), Floats.of(in[1]), Floats.of(out[0]),
-          in[0].elementCount());
+      case Fused.Gated gated -> gated(gated, in, out);
+      case Fused.GatedGrad(var gated) -> gatedGrad(gated, in, out);
+      case Fused.Rotary(var inverse) -> VectorRotary.run(inverse, in, out[0]);
       case Fused.ActivationGrad(var function) -> activationGrad(FloatFunctions.plain(function), in, out);
       case Fused.SoftmaxGrad(var dim) -> softmaxGrad(Slab.of(out[0].shape(), dim), in, out);
     };
@@ -53,55 +59,94 @@ final class VectorFused {
     return true;
   }
 
-  // ------------------------------------------------------------------------------------------------------- GEGLU
+  // ------------------------------------------------------------------------------------------------------- gates
 
   private static long grain(long width) {
     return Math.max(1, VectorElementwise.GRAIN / width);
   }
 
-  private static boolean geglu(long width, Floats x, Floats y, long count) {
-    int vectors = Math.toIntExact(width / Simd.LANES);
-    Parallel.forRange(count / width, grain(width), (from, to) -> {
-      for (long row = from; row < to; row++) {
-        long value = 2 * row * width;
-        geglu(x, value, value + width, y, row * width, vectors);
-        for (long i = (long) vectors * Simd.LANES; i < width; i++) {
-          y.set(row * width + i, x.get(value + i) * FloatFunctions.gelu(x.get(value + width + i)));
-        }
-      }
-    });
-    return true;
-  }
-
-  private static void geglu(Floats x, long value, long gate, Floats y, long out, int vectors) {
-    long atValue = x.byteAt(value);
-    long atGate = x.byteAt(gate);
-    long atY = y.byteAt(out);
-    for (int i = 0; i < vectors; i++) {
-      MemorySegment memory = y.memory();
-      long step = (long) i * Simd.BYTES;
-      FloatVector v = fromMemorySegment(FLOATS, x.memory(), atValue + step, ORDER);
-      FloatVector g = fromMemorySegment(FLOATS, x.memory(), atGate + step, ORDER);
-      v.mul(VectorFunctions.gelu(g)).intoMemorySegment(memory, atY + step, ORDER);
+  /** The activation of the gate, and then times the value, a piece at a time that stays in the cache in between. */
+  private static boolean gated(Fused.Gated op, Tensor[] in, Tensor[] out) {
+    Unary activation = FloatFunctions.plain(op.activation());
+    if (!UnaryLoops.has(activation)) {
+      return false;
     }
-  }
-
-  private static boolean gegluGrad(long width, Floats dy, Floats x, Floats dx, long count) {
-    int vectors = Math.toIntExact(width / Simd.LANES);
-    Parallel.forRange(count / width, grain(2 * width), (from, to) -> {
+    FloatFunction f = FloatFunctions.of(activation);
+    Floats x = Floats.of(in[0]);
+    Floats y = Floats.of(out[0]);
+    long width = out[0].size(-1);
+    long whole = width - width % Simd.LANES;
+    Parallel.forRange(out[0].elementCount() / width, grain(width), (from, to) -> {
       for (long row = from; row < to; row++) {
-        long value = 2 * row * width;
-        erfs(x, dx, value + width, vectors);
-        gegluGrad(dy, row * width, x, dx, value, value + width, vectors);
-        for (long i = (long) vectors * Simd.LANES; i < width; i++) {
-          float d = dy.get(row * width + i);
-          float gate = x.get(value + width + i);
-          dx.set(value + i, d * FloatFunctions.gelu(gate));
-          dx.set(value + width + i, (d * x.get(value + i)) * FloatFunctions.geluSlope(gate));
+        long value = 2 * row * width + op.value(width);
+        long gate = 2 * row * width + op.gate(width);
+        for (long i = 0; i < whole; i += PIECE) {
+          gated(activation, x, value + i, gate + i, y, row * width + i, (int) (Math.min(PIECE, whole - i) / Simd.LANES));
+        }
+        for (long i = whole; i < width; i++) {
+          y.set(row * width + i, x.get(value + i) * f.apply(x.get(gate + i)));
         }
       }
     });
     return true;
+  }
+
+  private static void gated(Unary activation, Floats x, long value, long gate, Floats y, long out, int vectors) {
+    long atY = y.byteAt(out);
+    UnaryLoops.run(activation, new Span(x.memory(), x.byteAt(gate), Simd.BYTES, x.memory(), x.byteAt(gate), Simd.BYTES,
+        y.memory(), atY, vectors));
+    BinaryLoops.run(MUL, new Span(x.memory(), x.byteAt(value), Simd.BYTES, y.memory(), atY, Simd.BYTES, y.memory(), atY, vectors));
+  }
+
+  private static boolean gatedGrad(Fused.Gated op, Tensor[] in, Tensor[] out) {
+    Floats dy = Floats.of(in[0]);
+    Floats x = Floats.of(in[1]);
+    Floats dx = Floats.of(out[0]);
+    long width = in[0].size(-1);
+    long value = op.value(width);
+    long gate = op.gate(width);
+    int vectors = Math.toIntExact(width / Simd.LANES);
+    // A body for each function, not a choice within one: see Outlined.
+    Parallel.Range body = switch (op.activation()) {
+      case Unary.Gelu() -> (from, to) -> {
+        for (long row = from; row < to; row++) {
+          long start = 2 * row * width;
+          erfs(x, dx, start + gate, vectors);
+          geluGrad(dy, row * width, x, dx, start + value, start + gate, vectors);
+          rest(op, dy, x, dx, row, width);
+        }
+      };
+      case Unary.Silu() -> (from, to) -> {
+        for (long row = from; row < to; row++) {
+          long start = 2 * row * width;
+          siluGrad(dy, row * width, x, dx, start + value, start + gate, vectors);
+          rest(op, dy, x, dx, row, width);
+        }
+      };
+      default -> null;
+    };
+    if (body == null) {
+      return false;
+    }
+    Parallel.forRange(in[0].elementCount() / width, grain(2 * width), body);
+    return true;
+  }
+
+  /** What whole vectors leave of a row. */
+  private static void rest(Fused.Gated op, Floats dy, Floats x, Floats dx, long row, long width) {
+    if (width % Simd.LANES == 0) {
+      return;
+    }
+    FloatFunction f = FloatFunctions.of(op.activation());
+    FloatFunction slope = FloatFunctions.derivative(op.activation());
+    long value = 2 * row * width + op.value(width);
+    long gate = 2 * row * width + op.gate(width);
+    for (long i = width - width % Simd.LANES; i < width; i++) {
+      float d = dy.get(row * width + i);
+      float g = x.get(gate + i);
+      dx.set(value + i, d * f.apply(g));
+      dx.set(gate + i, d * x.get(value + i) * slope.apply(g));
+    }
   }
 
   /** {@code y = erf(x / sqrt 2)}. */
@@ -117,7 +162,7 @@ final class VectorFused {
   }
 
   /** Where dx holds the gate's erf before (in a loop of its own: see {@link MathVector}), it holds its gradient after. */
-  private static void gegluGrad(Floats dy, long out, Floats x, Floats dx, long value, long gate, int vectors) {
+  private static void geluGrad(Floats dy, long out, Floats x, Floats dx, long value, long gate, int vectors) {
     long atDy = dy.byteAt(out);
     long atValue = x.byteAt(value);
     long atGate = x.byteAt(gate);
@@ -134,6 +179,25 @@ final class VectorFused {
       FloatVector slope = g.fma(density, erf.fma(0.5f, 0.5f));
       FloatVector half = g.mul(0.5f);
       d.mul(half.fma(erf, half)).intoMemorySegment(memory, toValue + step, ORDER);
+      d.mul(v).mul(slope).intoMemorySegment(memory, toGate + step, ORDER);
+    }
+  }
+
+  private static void siluGrad(Floats dy, long out, Floats x, Floats dx, long value, long gate, int vectors) {
+    long atDy = dy.byteAt(out);
+    long atValue = x.byteAt(value);
+    long atGate = x.byteAt(gate);
+    long toValue = dx.byteAt(value);
+    long toGate = dx.byteAt(gate);
+    for (int i = 0; i < vectors; i++) {
+      MemorySegment memory = dx.memory();
+      long step = (long) i * Simd.BYTES;
+      FloatVector g = fromMemorySegment(FLOATS, x.memory(), atGate + step, ORDER);
+      FloatVector s = MathVector.sigmoid(g);
+      FloatVector slope = s.mul(g.lanewise(FMA, s.neg().add(1f), 1f));
+      FloatVector d = fromMemorySegment(FLOATS, dy.memory(), atDy + step, ORDER);
+      FloatVector v = fromMemorySegment(FLOATS, x.memory(), atValue + step, ORDER);
+      d.mul(g.mul(s)).intoMemorySegment(memory, toValue + step, ORDER);
       d.mul(v).mul(slope).intoMemorySegment(memory, toGate + step, ORDER);
     }
   }

@@ -52,8 +52,14 @@ class FloatDoubleTest {
     for (Binary op : KernelSamples.binaries()) {
       samples.add(new KernelSamples.Sample(op, positive, y.abs().add(0.1)));
     }
-    samples.add(new KernelSamples.Sample(new Fused.Geglu(), KernelSamples.normal(10, 64)));
-    samples.add(new KernelSamples.Sample(new Fused.GegluGrad(), KernelSamples.normal(10, 32), KernelSamples.normal(10, 64)));
+    for (Fused.Gated gated : List.of(Fused.Gated.GEGLU, Fused.Gated.SWIGLU)) {
+      samples.add(new KernelSamples.Sample(gated, KernelSamples.normal(40, 64)));
+      samples.add(new KernelSamples.Sample(new Fused.GatedGrad(gated), KernelSamples.normal(40, 32), KernelSamples.normal(40, 64)));
+    }
+    for (boolean inverse : new boolean[] {false, true}) {
+      samples.add(new KernelSamples.Sample(new Fused.Rotary(inverse), KernelSamples.normal(3, 40, 64),
+          KernelSamples.normal(40, 32), KernelSamples.normal(40, 32)));
+    }
     int checked = 0;
     for (KernelSamples.Sample sample : samples) {
       try (Scope _ = Scope.open()) {

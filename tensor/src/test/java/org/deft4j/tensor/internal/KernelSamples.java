@@ -42,6 +42,7 @@ final class KernelSamples {
     broadcasts(samples);
     reductions(samples);
     norms(samples);
+    rotations(samples);
     rowsAndUpdates(samples);
     return samples;
   }
@@ -156,10 +157,38 @@ final class KernelSamples {
     samples.add(new Sample(new Norm.LayerNorm(2, 1e-5), normal(10, 9, 13), normal(9, 13), normal(9, 13)));
   }
 
+  private static void rotations(List<Sample> samples) {
+    for (long half : new long[] {1, 7, 16, 19, 48}) {
+      Tensor cos = special(2, 1, 35, half);
+      Tensor sin = special(2, 1, 35, half);
+      rotation(samples, special(2, 5, 35, 2 * half), cos, sin);
+      rotation(samples, special(2, 35, 3, 5, 2 * half).select(2, 1).transpose(1, 2), cos, sin);
+      rotation(samples, special(2, 35, 5, 2 * half), cos.transpose(1, 2), sin.transpose(1, 2));
+      rotation(samples, special(50, 2 * half), special(1, half), special(1, half));
+      rotation(samples, special(50, 1, 2 * half), special(half), special(half));
+    }
+    rotation(samples, special(1024 * 2), special(1024), special(1024));
+    rotation(samples, special(0, 3, 32), special(3, 16), special(3, 16));
+    rotation(samples, special(40, 64).t(), special(64, 20), special(20, 64).t());
+    rotation(samples, special(64, 40), special(64, 40).slice(1, 0, 40, 2), special(64, 40).slice(1, 1, 40, 2));
+  }
+
+  private static void rotation(List<Sample> samples, Tensor x, Tensor cos, Tensor sin) {
+    samples.add(new Sample(new Fused.Rotary(false), x, cos, sin));
+    samples.add(new Sample(new Fused.Rotary(true), x, cos, sin));
+  }
+
   private static void rowsAndUpdates(List<Sample> samples) {
-    for (long width : new long[] {1, 15, 16, 17, 40, 67, 321}) {
-      samples.add(new Sample(new Fused.Geglu(), special(40, 2 * width)));
-      samples.add(new Sample(new Fused.GegluGrad(), special(40, width), special(40, 2 * width)));
+    for (long width : new long[] {1, 15, 16, 17, 40, 67, 321, 4113}) {
+      for (Fused.Gated gated : List.of(Fused.Gated.GEGLU, Fused.Gated.SWIGLU)) {
+        samples.add(new Sample(gated, special(40, 2 * width)));
+        samples.add(new Sample(new Fused.GatedGrad(gated), special(40, width), special(40, 2 * width)));
+      }
+    }
+    for (Unary activation : unaries()) {
+      Fused.Gated gated = new Fused.Gated(activation, true);
+      samples.add(new Sample(gated, special(30, 2 * 67)));
+      samples.add(new Sample(new Fused.GatedGrad(gated), special(30, 67), special(30, 2 * 67)));
     }
     for (long n : SIZES) {
       Tensor p = normal(n);

@@ -55,9 +55,9 @@ class VectorBitsTest {
     }
   }
 
-  /** What works in place gets inputs of its own; a Binary gets views as they are, the others row-major copies. */
+  /** What works in place gets inputs of its own; a Binary and a Rotary get views as they are, the others row-major copies. */
   private static Tensor[] copies(KernelSamples.Sample sample) {
-    boolean asIs = sample.op() instanceof Binary;
+    boolean asIs = sample.op() instanceof Binary || sample.op() instanceof Fused.Rotary;
     boolean changed = sample.op() instanceof InPlace;
     return Arrays.stream(sample.inputs()).map(t -> asIs ? t : changed ? KernelHash.copy(t) : t.contiguous()).toArray(Tensor[]::new);
   }

@@ -25,6 +25,7 @@ import static org.deft4j.tensor.internal.Buffer.START;
  */
 final class AttentionBackward {
   private static final int LANES = Simd.LANES;
+  private static final int QUERIES = ScalarAttention.QUERIES;
   /** Strips in a block. */
   private static final int STRIPS = BLOCK / WIDTH;
   /** Floats of packed keys and values and their gradients of one task: half of a second-level cache. */
@@ -171,6 +172,9 @@ final class AttentionBackward {
       // A causal query sees no later key: blocks of queries that lie before all of these keys are left out.
       for (int block = task.causal ? Math.min(first, queryBlocks) : 0; block < queryBlocks; block++) {
         packQueries(block);
+        if (!waits) {
+          Arrays.fill(querySums(), querySumsAt(block), querySumsAt(block) + STRIPS * sumFloats, 0f);
+        }
         while (waits && progress.get(index - 1) <= block) {
           Thread.onSpinWait();
         }
@@ -263,33 +267,48 @@ final class AttentionBackward {
       return Math.min(BLOCK, length - block * BLOCK);
     }
 
-    /** A block of queries with a block of keys. */
+    /** A block of queries with a block of keys: the queries that see it, run by run. */
     private void multiply(int block, int keyBlock) {
       int count = count(block, task.queries);
-      int keyCount = count(keyBlock, task.keys);
-      for (int lane = 0; lane < keyCount; lane += WIDTH) {
-        int lanes = Math.min(WIDTH, keyCount - lane);
-        strip(block, count, keyBlock * BLOCK + lane, lanes);
-        for (int i = 0; i < count; i += WIDTH) {
-          Transpose.lines(ds.floats, START + i * WIDTH, WIDTH, Math.min(WIDTH, count - i), HeadRows.pitch(lanes), turned.floats,
-              START + i * BLOCK + lane * WIDTH, WIDTH);
+      for (int from = 0; from < count; from += QUERIES) {
+        int to = from;
+        while (to < count && task.sees(head, block * BLOCK + to, keyBlock * BLOCK)) {
+          to = Math.min(count, to + QUERIES);
         }
-      }
-      for (int i = 0; i < count; i += WIDTH) {
-        AttentionTask.multiply(columnCut, keyColumns.floats, columnsAt(keyBlock), keyCount, turned.floats, START + i * BLOCK, querySums(),
-            querySumsAt(block) + i / WIDTH * sumFloats, keyBlock == 0);
+        if (to > from) {
+          multiply(block, from, to, keyBlock);
+          from = to;
+        }
       }
     }
 
-    /** p and ds of a block of queries with the strip of keys from {@code key} on, and what they add to dk and dv. */
-    private void strip(int block, int count, int key, int lanes) {
+    /** The queries {@code from .. to} of a block with a block of keys. */
+    private void multiply(int block, int from, int to, int keyBlock) {
+      int keyCount = count(keyBlock, task.keys);
+      for (int lane = 0; lane < keyCount; lane += WIDTH) {
+        int lanes = Math.min(WIDTH, keyCount - lane);
+        strip(block, from, to, keyBlock * BLOCK + lane, lanes);
+        for (int i = from; i < to; i += WIDTH) {
+          Transpose.lines(ds.floats, START + i * WIDTH, WIDTH, Math.min(WIDTH, to - i), HeadRows.pitch(lanes), turned.floats,
+              START + i * BLOCK + lane * WIDTH, WIDTH);
+        }
+      }
+      for (int i = from; i < to; i += WIDTH) {
+        AttentionTask.multiply(columnCut, keyColumns.floats, columnsAt(keyBlock), keyCount, turned.floats, START + i * BLOCK, querySums(),
+            querySumsAt(block) + i / WIDTH * sumFloats, false);
+      }
+    }
+
+    /** p and ds of these queries of a block with the strip of keys from {@code key} on, and what they add to dk and dv. */
+    private void strip(int block, int from, int to, int key, int lanes) {
+      int count = count(block, task.queries);
       Cut rows = Cut.rows(count);
       int strip = key / WIDTH - first * STRIPS;
       int at = START + strip * width * WIDTH;
-      AttentionTask.multiply(rows, query.floats, START, width, keys.floats, at, p.floats, START, true);
-      task.mask(head, p.floats, block * BLOCK, count, key, lanes, true, ds.floats, room.floats);
-      AttentionTask.multiply(rows, upstream.floats, START, width, values.floats, at, ds.floats, START, true);
-      for (int i = 0; i < count; i++) {
+      AttentionTask.multiplyRows(rows, from, to, query.floats, START, width, keys.floats, at, p.floats, START);
+      task.mask(head, p.floats, block * BLOCK, count, key, lanes, ds.floats, room.floats);
+      AttentionTask.multiplyRows(rows, from, to, upstream.floats, START, width, values.floats, at, ds.floats, START);
+      for (int i = from; i < to; i++) {
         FloatVector shift = MathVector.splat(shifts[i]);
         FloatVector delta = MathVector.splat(deltas[i]);
         for (int lane = 0; lane < WIDTH; lane += LANES) {
@@ -297,8 +316,8 @@ final class AttentionBackward {
         }
       }
       int sums = START + strip * sumFloats;
-      AttentionTask.multiply(columnCut, queryColumns.floats, START, count, ds.floats, START, keySums.floats, sums, false);
-      AttentionTask.multiply(columnCut, upstreamColumns.floats, START, count, p.floats, START, valueSums.floats, sums, false);
+      AttentionTask.addProduct(columnCut, from, to, queryColumns.floats, START, count, ds.floats, START, keySums.floats, sums);
+      AttentionTask.addProduct(columnCut, from, to, upstreamColumns.floats, START, count, p.floats, START, valueSums.floats, sums);
     }
 
     /** dq of a block of queries, which all keys have been added to. */
@@ -306,9 +325,6 @@ final class AttentionBackward {
       float[] sums = querySums();
       for (int i = 0; i < count(block, task.queries); i += WIDTH) {
         int at = querySumsAt(block) + i / WIDTH * sumFloats;
-        if (task.keys == 0) {
-          Arrays.fill(sums, at, at + width * WIDTH, 0f);
-        }
         AttentionTask.multiplyAll(sums, at, width * WIDTH, task.scale);
         int query = block * BLOCK + i;
         task.store(sums, at, dq, head, query, Math.min(WIDTH, task.queries - query), room.floats);

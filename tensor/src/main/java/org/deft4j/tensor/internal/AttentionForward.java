@@ -39,6 +39,8 @@ final class AttentionForward implements AutoCloseable {
   private final Buffer output;
   /** m and l of each strip, one after the other. */
   private final Buffer state;
+  /** Whether a strip has seen a block of keys. */
+  private final boolean[] started;
   /** The maxima with the block of keys at hand, and its sums. */
   private final float[] next = new float[2 * WIDTH];
   /** The block of keys that is packed, by its first key. */
@@ -63,6 +65,7 @@ final class AttentionForward implements AutoCloseable {
     this.room = Buffer.of(START + (long) Math.max(BLOCK, read * WIDTH) * Math.max(pitch, WIDTH) + LANES);
     this.output = Buffer.of(START + (long) together * strip);
     this.state = Buffer.of(START + 2L * together * WIDTH);
+    this.started = new boolean[together];
   }
 
   @Override
@@ -77,9 +80,9 @@ final class AttentionForward implements AutoCloseable {
       int last = Math.min(end, s + together);
       start(s, last, HeadRows.of(q, head));
       for (int from = 0; from == 0 || visits(last - 1, from); from += BLOCK) {
-        packKeys(from, HeadRows.of(k, head), HeadRows.of(v, head));
         for (int i = s; i < last; i++) {
-          if (visits(i, from)) {
+          if (visits(i, from) && task.sees(head, i * WIDTH, from)) {
+            packKeys(from, HeadRows.of(k, head), HeadRows.of(v, head));
             block(i, i - s, from);
           }
           // A strip is stored as soon as it is done with, so that memory takes one while the next is computed.
@@ -108,9 +111,7 @@ final class AttentionForward implements AutoCloseable {
       Arrays.fill(state.floats, at, at + WIDTH, Float.NEGATIVE_INFINITY);
       Arrays.fill(state.floats, at + WIDTH, at + 2 * WIDTH, 0f);
     }
-    if (task.keys == 0) {
-      Arrays.fill(output.floats, 0f);
-    }
+    Arrays.fill(started, false);
   }
 
   private void packKeys(int from, HeadRows keys, HeadRows values) {
@@ -152,15 +153,16 @@ final class AttentionForward implements AutoCloseable {
     float[] p = scores.floats;
     int count = keys(from);
     AttentionTask.multiply(Cut.rows(count), key.floats, START, width, query.floats, queryAt(index), p, START, true);
-    task.mask(head, p, from, count, s * WIDTH, lanes(s), false, work.floats, room.floats);
+    task.mask(head, p, from, count, s * WIDTH, lanes(s), work.floats, room.floats);
     int at = stateAt(index);
     for (int lane = 0; lane < WIDTH; lane += LANES) {
       maxima(p, START + lane, count, state.floats, at + lane, next, lane);
       exponentials(p, START + lane, count, next, lane);
     }
     // The first block finds nothing to rescale.
-    update(state.floats, at, next, output.floats, outputAt(index), from == 0 ? 0 : width);
-    AttentionTask.multiply(valueRows, value.floats, START, count, p, START, output.floats, outputAt(index), from == 0);
+    update(state.floats, at, next, output.floats, outputAt(index), started[index] ? width : 0);
+    AttentionTask.multiply(valueRows, value.floats, START, count, p, START, output.floats, outputAt(index), !started[index]);
+    started[index] = true;
   }
 
   /**
@@ -227,6 +229,9 @@ final class AttentionForward implements AutoCloseable {
 
   /** {@code o = o (1 / l)}, {@code lse = m + log l}; a row that saw nothing is 0 and minus infinity. */
   private void finish(int s, int index, Tensor o, Tensor lse) {
+    if (!started[index]) {
+      Arrays.fill(output.floats, outputAt(index), outputAt(index) + width * WIDTH, 0f);
+    }
     for (int lane = 0; lane < WIDTH; lane += LANES) {
       divide(output.floats, outputAt(index) + lane, width, state.floats, stateAt(index) + lane);
     }

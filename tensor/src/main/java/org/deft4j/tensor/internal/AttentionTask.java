@@ -1,7 +1,6 @@
 package org.deft4j.tensor.internal;
 
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import org.deft4j.tensor.DType;
@@ -43,18 +42,26 @@ final class AttentionTask {
   final int queries;
   final int keys;
   final int width;
+  private final boolean lanesAreKeys;
+  /** A mask of numbers to add, or null. */
   private final Tensor mask;
   private final long[] maskSteps;
+  /** A mask of BOOL, or null. */
+  private final AttentionMask allowed;
 
-  AttentionTask(double scale, boolean causal, Tensor q, Tensor k, Tensor mask) {
+  /** With {@code mask}, or null; queries lie along the lanes of scores unless {@code lanesAreKeys}. */
+  AttentionTask(double scale, boolean causal, Tensor q, Tensor k, Tensor mask, boolean lanesAreKeys) {
     this.scale = (float) scale;
     this.causal = causal;
     this.heads = q.size(1);
     this.queries = Math.toIntExact(q.size(2));
     this.keys = Math.toIntExact(k.size(2));
     this.width = Math.toIntExact(q.size(3));
-    this.mask = mask;
+    this.lanesAreKeys = lanesAreKeys;
+    boolean allows = mask != null && mask.dtype() == DType.BOOL;
+    this.mask = allows ? null : mask;
     this.maskSteps = mask == null ? null : StridedCopy.stretched(mask, 4);
+    this.allowed = allows ? new AttentionMask(mask, maskSteps, q.size(0), heads, queries, keys, lanesAreKeys) : null;
   }
 
   /** Works on strips {@code first .. end} of a head. */
@@ -112,6 +119,24 @@ final class AttentionTask {
     }
   }
 
+  /** {@code c = a b} for the panels that hold the rows {@code from .. to}, if not for some rows beside them. */
+  static void multiplyRows(Cut cut, int from, int to, float[] a, int aAt, int depth, float[] b, int bAt, float[] c, int cAt) {
+    for (long panel = 0; panel < cut.count() && cut.start(panel) < to; panel++) {
+      if (cut.start(panel) + cut.room(panel) > from) {
+        RegisterTile.run(cut.room(panel), a, aAt + (int) cut.before(panel) * depth, b, bAt, depth, c,
+            cAt + (int) cut.start(panel) * WIDTH, true);
+      }
+    }
+  }
+
+  /** {@code c += a b} with the columns {@code from .. to} of a and those rows of b, of {@code depth}. */
+  static void addProduct(Cut cut, int from, int to, float[] a, int aAt, int depth, float[] b, int bAt, float[] c, int cAt) {
+    for (long panel = 0; panel < cut.count(); panel++) {
+      RegisterTile.run(cut.room(panel), a, aAt + (int) cut.before(panel) * depth + from * cut.pitch(panel), b, bAt + from * WIDTH,
+          to - from, c, cAt + (int) cut.start(panel) * WIDTH, false);
+    }
+  }
+
   /** Floats of a strip of the rows of {@code cut}; the last tile may be taller than what is left of them. */
   static int stripFloats(Cut cut) {
     return (int) (cut.lines() + RegisterTile.WIDE) * WIDTH;
@@ -128,24 +153,28 @@ final class AttentionTask {
     }
   }
 
+  /** Whether the group of this query visits the block of this key, as far as the mask goes. */
+  boolean sees(long head, int query, int key) {
+    return allowed == null || !allowed.hides(head, query, key);
+  }
+
   /**
-   * Applies the mask and causality to scores: row i of {@code scores}, which start at {@code START}, is key (or query, if
-   * {@code lanesAreKeys}) {@code row + i}, its lanes are the queries (or keys) from {@code lane} on.
+   * Applies the mask and causality to scores: row i of {@code scores}, which start at {@code START}, is key (or query, if lanes are keys)
+   * {@code row + i}, its lanes are the queries (or keys) from {@code lane} on.
    *
    * @param work memory for rows x WIDTH floats
    */
-  void mask(long head, float[] scores, int row, int rows, int lane, int lanes, boolean lanesAreKeys, float[] work, float[] room) {
+  void mask(long head, float[] scores, int row, int rows, int lane, int lanes, float[] work, float[] room) {
+    if (allowed != null) {
+      allowed.apply(head, scores, row, rows, lane);
+    }
     if (mask != null) {
       long rowStep = lanesAreKeys ? maskSteps[2] : maskSteps[3];
       long laneStep = lanesAreKeys ? maskSteps[3] : maskSteps[2];
       long start = mask.offset() + head / heads * maskSteps[0] + head % heads * maskSteps[1] + row * rowStep + lane * laneStep;
-      if (mask.dtype() == DType.BOOL) {
-        allow(start, rowStep, laneStep, scores, rows, lanes);
-      } else {
-        MatrixPanels.of(mask.memory(), mask.dtype(), start, lanes, laneStep, rowStep).pack(0, lanes, 0, rows, work, START, WIDTH, room);
-        for (int i = START; i < START + rows * WIDTH; i += Simd.LANES) {
-          FloatVector.fromArray(Simd.FLOATS, scores, i).add(FloatVector.fromArray(Simd.FLOATS, work, i)).intoArray(scores, i);
-        }
+      MatrixPanels.of(mask.memory(), mask.dtype(), start, lanes, laneStep, rowStep).pack(0, lanes, 0, rows, work, START, WIDTH, room);
+      for (int i = START; i < START + rows * WIDTH; i += Simd.LANES) {
+        FloatVector.fromArray(Simd.FLOATS, scores, i).add(FloatVector.fromArray(Simd.FLOATS, work, i)).intoArray(scores, i);
       }
     }
     // Key s is hidden from query t if s > t.
@@ -154,17 +183,6 @@ final class AttentionTask {
         int from = START + i * WIDTH + (lanesAreKeys ? Math.clamp((long) row + i - lane + 1, 0, WIDTH) : 0);
         int to = START + i * WIDTH + (lanesAreKeys ? WIDTH : Math.clamp((long) row + i - lane, 0, WIDTH));
         Arrays.fill(scores, from, Math.max(from, to), Float.NEGATIVE_INFINITY);
-      }
-    }
-  }
-
-  private void allow(long start, long rowStep, long laneStep, float[] scores, int rows, int lanes) {
-    MemorySegment memory = mask.memory();
-    for (int i = 0; i < rows; i++) {
-      for (int j = 0; j < lanes; j++) {
-        if (memory.get(ValueLayout.JAVA_BYTE, start + i * rowStep + j * laneStep) == 0) {
-          scores[START + i * WIDTH + j] = Float.NEGATIVE_INFINITY;
-        }
       }
     }
   }

@@ -8,11 +8,13 @@ import org.deft4j.tensor.op.Contraction;
 /**
  * Attention row by row with the online softmax (Milakov and Gimelshein 2018; Dao et al. 2022, algorithm 1): keys come in blocks
  * of 96, a running maximum m and sum l are kept, and what was summed under an older maximum is rescaled. A causal query does not
- * visit the blocks after its own.
+ * visit the blocks after its own. Nor do 32 queries visit a block that a mask of BOOL hides from all of them.
  */
 final class ScalarAttention {
   /** Keys per block; part of the definition of the result's bits. */
   static final int BLOCK = 96;
+  /** Queries that leave out a block of keys together; part of the definition of the result's bits. */
+  static final int QUERIES = 32;
 
   private final Real real;
   private final double scale;
@@ -92,9 +94,25 @@ final class ScalarAttention {
     return real.expOrZero(real.add(score, shift == Double.NEGATIVE_INFINITY ? 0 : -shift));
   }
 
-  /** Whether query t visits the block of key s. */
-  private boolean visits(long t, int s) {
-    return !causal || s / BLOCK <= t / BLOCK;
+  /** Which blocks of keys query t visits. */
+  private boolean[] visited(long b, long h, long t) {
+    boolean[] visited = new boolean[Math.ceilDiv(keys, BLOCK)];
+    for (int block = 0; block < visited.length; block++) {
+      visited[block] = (!causal || block <= t / BLOCK) && (!maskAllows || allowsSome(b, h, t / QUERIES * QUERIES, block * BLOCK));
+    }
+    return visited;
+  }
+
+  /** Whether the mask lets any query of the group that starts at t see any key of the block that starts at s. */
+  private boolean allowsSome(long b, long h, long t, int s) {
+    for (long i = t; i < Math.min(rows, t + QUERIES); i++) {
+      for (int j = s; j < Math.min(keys, s + BLOCK); j++) {
+        if (mask.get(b * sm[0] + h * sm[1] + i * sm[2] + j * sm[3]) != 0) {
+          return true;
+        }
+      }
+    }
+    return false;
   }
 
   private void row(long row, Access o, Access lse) {
@@ -105,7 +123,11 @@ final class ScalarAttention {
     double l = 0;
     double[] acc = new double[width];
     double[] p = new double[BLOCK];
-    for (int start = 0; start < keys && visits(t, start); start += BLOCK) {
+    boolean[] visited = visited(b, h, t);
+    for (int start = 0; start < keys; start += BLOCK) {
+      if (!visited[start / BLOCK]) {
+        continue;
+      }
       int n = Math.min(BLOCK, keys - start);
       double blockMax = m;
       for (int j = 0; j < n; j++) {
@@ -163,7 +185,11 @@ final class ScalarAttention {
         delta = real.fma(dO.get(t, d), o.get(t, d), delta);
       }
       double[] dqRow = new double[width];
-      for (int s = 0; s < keys && visits(t, s); s++) {
+      boolean[] visited = visited(b, h, t);
+      for (int s = 0; s < keys; s++) {
+        if (!visited[s / BLOCK]) {
+          continue;
+        }
         double p = exp(score(b, h, t, s), lse.get(t, 0));
         double dp = 0;
         for (int d = 0; d < width; d++) {

@@ -1,6 +1,7 @@
 package org.deft4j.tensor.internal;
 
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Contraction;
 
@@ -13,12 +14,14 @@ final class VectorAttention {
     if (out[0].dtype() != DType.F32) {
       return false;
     }
-    switch (op) {
-      case Contraction.Attention(var scale, var causal) -> forward(
-          new AttentionTask(scale, causal, in[0], in[1], in.length == 4 ? in[3] : null), in, out);
-      case Contraction.AttentionGrad(var scale, var causal) -> backward(
-          new AttentionTask(scale, causal, in[1], in[2], in.length == 7 ? in[6] : null), in, out);
-      default -> throw new IllegalArgumentException(op.label());
+    try (Scope _ = Scope.open()) {
+      switch (op) {
+        case Contraction.Attention(var scale, var causal) -> forward(
+            new AttentionTask(scale, causal, in[0], in[1], in.length == 4 ? in[3] : null, false), in, out);
+        case Contraction.AttentionGrad(var scale, var causal) -> backward(
+            new AttentionTask(scale, causal, in[1], in[2], in.length == 7 ? in[6] : null, true), in, out);
+        default -> throw new IllegalArgumentException(op.label());
+      }
     }
     return true;
   }

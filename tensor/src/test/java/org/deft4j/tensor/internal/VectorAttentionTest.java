@@ -1,7 +1,9 @@
 package org.deft4j.tensor.internal;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.function.BiPredicate;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Scope;
@@ -9,6 +11,8 @@ import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Contraction;
 import org.junit.jupiter.api.Test;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** The vector form of attention and its gradients gives the bits of the plain one. */
 class VectorAttentionTest {
@@ -105,6 +109,74 @@ class VectorAttentionTest {
       both(false, q, k, v, Twins.random(random, 2, 2, 40, 110));
       both(false, q, k, v, Twins.random(random, 110, 40).t());
       both(true, q, k, v, Twins.random(random, 2, 1, 1, 110));
+    }
+  }
+
+  /** A mask of this shape as a picture of {@code rule}. */
+  private static Tensor allowed(int queries, int keys, BiPredicate<Integer, Integer> rule) {
+    float[] values = new float[queries * keys];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = rule.test(i / keys, i % keys) ? 1 : 0;
+    }
+    return Tensor.of(values, queries, keys).cast(DType.BOOL);
+  }
+
+  /** Tiles of 32 queries by 96 keys that are wholly hidden, wholly seen, or neither, in every order. */
+  @Test
+  void maskedTiles() {
+    try (Scope _ = Scope.open()) {
+      for (int trial = 0; trial < 24; trial++) {
+        int queries = 1 + random.nextInt(230);
+        int keys = 1 + random.nextInt(330);
+        Tensor q = Twins.random(random, 1, 2, queries, 10);
+        Tensor k = Twins.random(random, 1, 2, keys, 10);
+        int[] kinds = random.ints(8 * 4, 0, 3).toArray();
+        Tensor mask = allowed(queries, keys, (t, s) -> {
+          int kind = kinds[t / 32 * 4 + s / 96];
+          return kind == 2 ? random.nextBoolean() : kind == 1;
+        });
+        both(trial % 3 == 0, q, k, k, mask);
+        both(trial % 3 == 0, q, k, k, mask.t().contiguous().t());
+      }
+    }
+  }
+
+  /** Text that sees itself, causally, after padding; and noise that sees all but padding: the mask of OmniGen, of two examples. */
+  @Test
+  void textAndNoise() {
+    try (Scope _ = Scope.open()) {
+      int length = 230;
+      int text = 70;
+      Tensor[] masks = new Tensor[2];
+      for (int i = 0; i < 2; i++) {
+        int padding = 33 * i;
+        masks[i] = allowed(length, length, (t, s) -> s >= padding && (t >= text || (s <= t && t >= padding))).unsqueeze(0).unsqueeze(0);
+      }
+      Tensor mask = Tensor.concat(0, masks);
+      Tensor q = Twins.random(random, 2, length, 3, 20).transpose(1, 2);
+      Tensor v = Twins.random(random, 2, length, 3, 20).transpose(1, 2);
+      both(false, q, v, q, mask);
+      both(false, q, v, q, mask.transpose(2, 3).contiguous().transpose(2, 3));
+      both(false, q, v, q, mask.slice(2, 30, 31));
+      both(false, q, v, q, mask.slice(3, 80, 81));
+      both(false, q.slice(2, 1, 150), v.slice(2, 7, 130), q.slice(2, 7, 130), mask.slice(2, 1, 150).slice(3, 7, 130));
+    }
+  }
+
+  /** What a group of queries does not visit it knows nothing of; within a tile it visits, 0 times infinity is NaN for plain and vector form. */
+  @Test
+  void hiddenInfinities() {
+    try (Scope _ = Scope.open()) {
+      Tensor q = Twins.random(random, 1, 1, 64, 8);
+      float[] values = Twins.random(random, 1, 1, 300, 8).toFloats();
+      Arrays.fill(values, 96 * 8, 192 * 8, Float.POSITIVE_INFINITY);
+      Tensor v = Tensor.of(values, 1, 1, 300, 8);
+      Tensor mask = allowed(64, 300, (t, s) -> s < 96 || s >= 192);
+      Tensor o = q.attention(Twins.random(random, 1, 1, 300, 8), v, mask, 1);
+      for (float value : o.toFloats()) {
+        assertTrue(Float.isFinite(value));
+      }
+      both(false, q, Twins.random(random, 1, 1, 300, 8), v, mask);
     }
   }
 

@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.SequencedMap;
 import java.util.function.Consumer;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.DType;
@@ -24,7 +25,7 @@ import org.deft4j.weights.Weights;
  *
  * <p>Letters: N prompts, S tokens, D width of the encoded text, P width of its pooled form.
  */
-public final class StableDiffusion implements AutoCloseable {
+public final class StableDiffusion implements DiffusionModel {
   private static final List<String> PIPELINES = List.of("StableDiffusionPipeline", "StableDiffusionXLPipeline");
 
   private final String model;
@@ -90,13 +91,7 @@ public final class StableDiffusion implements AutoCloseable {
     }
   }
 
-  /**
-   * Loads the weights of every part, each tensor converted as it is read, so that nothing is held twice; {@code reading} is
-   * told of each part before it is read.
-   *
-   * @throws FormatException if they do not fit the configuration (every difference is listed), or a weight is beyond the
-   *     range of the type asked for
-   */
+  @Override
   public void loadWeights(Consumer<String> reading) {
     try (ModelSource source = ModelSource.open(model)) {
       parts().forEach((part, module) -> {
@@ -119,7 +114,7 @@ public final class StableDiffusion implements AutoCloseable {
     return source.folder(part).map(ClipTokenizer::load).orElseGet(() -> ClipTokenizer.published(source.config(part)));
   }
 
-  /** The parts that have weights, by the names of their folders. */
+  @Override
   public Map<String, Module> parts() {
     Map<String, Module> parts = new LinkedHashMap<>();
     parts.put("text_encoder", textEncoder);
@@ -131,18 +126,28 @@ public final class StableDiffusion implements AutoCloseable {
     return parts;
   }
 
-  /**
-   * Writes the model, whose weights are loaded, to {@code folder}, which exists, in diffusers' layout: the weights as they are
-   * held now, all else as
-   * it came.
-   */
+  @Override
+  public SequencedMap<String, Module> adaptable() {
+    SequencedMap<String, Module> adaptable = new LinkedHashMap<>(parts());
+    adaptable.remove("vae");
+    adaptable.putFirst("unet", unet);
+    return adaptable;
+  }
+
+  @Override
+  public List<String> attentionProjections() {
+    return List.of("to_q", "to_k", "to_v", "to_out.0");
+  }
+
+  /** In diffusers' layout. */
+  @Override
   public void save(Path folder) throws IOException {
     try (ModelSource source = ModelSource.open(model)) {
       DiffusersFolderWriter.write(source, parts(), folder);
     }
   }
 
-  /** The folder's or file's name, without its path and ending. */
+  @Override
   public String name() {
     return name;
   }
@@ -157,7 +162,7 @@ public final class StableDiffusion implements AutoCloseable {
     return unet;
   }
 
-  /** The autoencoder. */
+  @Override
   public AutoencoderKL vae() {
     return vae;
   }
@@ -187,7 +192,13 @@ public final class StableDiffusion implements AutoCloseable {
     return isXl ? 5 : 7.5;
   }
 
-  /** The side of the square pictures the model was made for. */
+  /** Of one pixel of the latent. */
+  @Override
+  public int grain() {
+    return vae.config().downscale();
+  }
+
+  @Override
   public int defaultSize() {
     return unet.config().sampleSize() * vae.config().downscale();
   }
@@ -257,11 +268,5 @@ public final class StableDiffusion implements AutoCloseable {
   public void releaseVae() {
     vae.close();
     MemoryPool.cpu().trim();
-  }
-
-  /** Lets go of all weights. */
-  @Override
-  public void close() {
-    parts().values().forEach(Module::close);
   }
 }

@@ -25,7 +25,7 @@ import org.deft4j.tensor.Tensor;
  * }
  * }</pre>
  */
-public final class AdapterSet implements AutoCloseable {
+public final class AdapterSet implements Trainable, AutoCloseable {
   private final Module model;
   private final AdapterConfig config;
   private final Map<String, LayerAdapter> adapters;
@@ -55,7 +55,8 @@ public final class AdapterSet implements AutoCloseable {
       throw e;
     }
     AdapterSet set = new AdapterSet(model, config, adapters, Map.of());
-    return config.extras().dropout().probability() > 0 ? set.setDropoutSeed(random.between(0, Long.MAX_VALUE)) : set;
+    set.startPass(random);
+    return set;
   }
 
   /** The model it belongs to. */
@@ -78,7 +79,13 @@ public final class AdapterSet implements AutoCloseable {
     return peftFields;
   }
 
+  @Override
+  public String word() {
+    return "matrices";
+  }
+
   /** Every trainable matrix, layer by layer. */
+  @Override
   public List<Tensor> trainable() {
     return adapters.values().stream().map(LayerAdapter::trainable).map(Map::values).flatMap(Collection::stream).toList();
   }
@@ -92,6 +99,7 @@ public final class AdapterSet implements AutoCloseable {
    * The trainable matrices for an optimizer. P of DEFT learns at {@code projectionFactor} times the rate of R (0.1 in the
    * paper's code); its gate, PaRa's P, and LoRA's A and B, learn at the full rate.
    */
+  @Override
   public List<ParameterGroup> groups(double projectionFactor, double weightDecay) {
     if (config.method() != Method.DEFT) {
       return List.of(new ParameterGroup(config.method().label(), trainable(), 1, weightDecay));
@@ -165,7 +173,16 @@ public final class AdapterSet implements AutoCloseable {
     return this;
   }
 
+  /** Gives dropout, if there is any, its seed. */
+  @Override
+  public void startPass(RandomSource random) {
+    if (config.extras().dropout().probability() > 0) {
+      setDropoutSeed(random.between(0, Long.MAX_VALUE));
+    }
+  }
+
   /** Whether the matrices may change between forward passes; see {@link LayerAdapter}. */
+  @Override
   public AdapterSet setTraining(boolean training) {
     adapters.values().forEach(adapter -> adapter.setTraining(training));
     return this;

@@ -34,8 +34,8 @@ class ReadmeExamplesTest {
     try (StableDiffusion model = StableDiffusion.load(path);
         TrainingSet set = TrainingSet.encode(model, PictureFolder.read(photos, "a photo of sks toy", 32), done -> {});
         AdapterSet adapter = AdapterSet.create(model.unet(), AdapterConfig.deft(4), new TorchRandom(0)).attach()) {
-      Trainer trainer = new Trainer(model.unet(), model.scheduler(), set.examples(), adapter, TrainingOptions.steps(2),
-          new TorchRandom(1));
+      Trainer trainer = new Trainer(new NoisePrediction(model.unet(), model.scheduler(), set.examples()), adapter,
+          TrainingOptions.steps(2), new TorchRandom(1));
       trainer.run(step -> System.out.println(step.number() + ": " + step.loss()), () -> false);
       PeftFolder.write(out, adapter, model.name());
     }

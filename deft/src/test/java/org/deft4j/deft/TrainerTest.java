@@ -29,7 +29,7 @@ class TrainerTest {
     long[] allocations = new long[1];
     try (UNet2DConditionModel unet = TinyUnet.create(); AdapterSet set = AdapterSet.create(unet, config, random)) {
       set.attach();
-      new Trainer(unet, TinyUnet.scheduler(), examples, set, options, random).run(step -> {
+      new Trainer(new NoisePrediction(unet, TinyUnet.scheduler(), examples), set, options, random).run(step -> {
         steps.add(step);
         if (step.number() == 20) {
           allocations[0] = MemoryPool.cpu().systemAllocations();
@@ -113,7 +113,7 @@ class TrainerTest {
     List<Long> steps = new ArrayList<>();
     try (UNet2DConditionModel unet = TinyUnet.create(); AdapterSet set = AdapterSet.create(unet, AdapterConfig.lora(2), random)) {
       set.attach();
-      long done = new Trainer(unet, TinyUnet.scheduler(), examples, set, options(50, 1, 1, false), random)
+      long done = new Trainer(new NoisePrediction(unet, TinyUnet.scheduler(), examples), set, options(50, 1, 1, false), random)
           .run(step -> steps.add(step.number()), () -> steps.size() == 3);
       assertEquals(3, done);
       assertEquals(List.of(1L, 2L, 3L), steps);
@@ -145,7 +145,8 @@ class TrainerTest {
         first.layer().detach(first);
         first.layer().attach((x, y0) -> y0.zerosLike());
       }
-      Trainer trainer = new Trainer(unet, TinyUnet.scheduler(), examples, set, TrainingOptions.steps(3), random);
+      Trainer trainer = new Trainer(new NoisePrediction(unet, TinyUnet.scheduler(), examples), set, TrainingOptions.steps(3),
+          random);
       E error = assertThrows(type, () -> trainer.run(step -> {}, () -> false));
       if (!complete) {
         LayerAdapter first = set.adapters().values().iterator().next();

@@ -15,6 +15,8 @@ import org.deft4j.deft.AdapterSet;
 import org.deft4j.deft.InputException;
 import org.deft4j.deft.LossLog;
 import org.deft4j.deft.Method;
+import org.deft4j.deft.NoisePrediction;
+import org.deft4j.deft.Objective;
 import org.deft4j.deft.OutputFolder;
 import org.deft4j.deft.PeftFolder;
 import org.deft4j.deft.PictureFolder;
@@ -242,7 +244,8 @@ final class TrainingRun {
         model.releaseVae();
         course.starts(adapter);
         activity.begin(Phase.TRAINING, 1, chosen.steps());
-        long done = new Trainer(model.unet(), model.scheduler(), examples.examples(), adapter.attach(), chosen, random)
+        Objective objective = new NoisePrediction(model.unet(), model.scheduler(), examples.examples());
+        long done = new Trainer(objective, adapter.attach(), chosen, random)
             .run(step -> {
               course.step(step);
               if (step.number() < chosen.steps()) {

@@ -1,0 +1,60 @@
+package org.deft4j.deft;
+
+import java.util.List;
+import java.util.function.Function;
+import java.util.function.Supplier;
+import org.deft4j.diffusion.Scheduler;
+import org.deft4j.diffusion.UNet2DConditionModel;
+import org.deft4j.nn.Losses;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.RandomSource;
+import org.deft4j.tensor.Tensor;
+
+/**
+ * The loss of Stable Diffusion (diffusers' DreamBooth scripts; DEFT's runs follow them): a latent is drawn from the picture's
+ * distribution, noised at a timestep drawn uniformly, and the mean squared error of the UNet's prediction to the noise, or to
+ * the velocity where the scheduler says so, is the loss.
+ */
+public final class NoisePrediction implements Objective {
+  private final UNet2DConditionModel unet;
+  private final Scheduler scheduler;
+  private final BatchOrder<TrainingExample> order;
+
+  /** The loss of {@code unet} over {@code examples}, which stay the caller's. */
+  public NoisePrediction(UNet2DConditionModel unet, Scheduler scheduler, List<TrainingExample> examples) {
+    this.unet = unet;
+    this.scheduler = scheduler;
+    this.order = new BatchOrder<>(examples);
+  }
+
+  @Override
+  public Supplier<Tensor> draw(int batch, RandomSource random) {
+    List<TrainingExample> examples = order.next(batch, random);
+    Tensor mean = stack(examples, TrainingExample::mean);
+    Tensor x0 = mean.add(stack(examples, TrainingExample::deviation).mul(random.normal(DType.F32, sizes(mean))));
+    Tensor noise = random.normal(DType.F32, sizes(mean));
+    long[] timesteps = random.integers(0, scheduler.config().betas().steps(), batch).toLongs();
+    return () -> loss(examples, x0, noise, timesteps);
+  }
+
+  private Tensor loss(List<TrainingExample> examples, Tensor x0, Tensor noise, long[] timesteps) {
+    UNet2DConditionModel.Added added = examples.getFirst().pooled() == null ? null
+        : new UNet2DConditionModel.Added(stack(examples, TrainingExample::pooled), stack(examples, TrainingExample::timeIds));
+    Tensor prediction = unet.forward(scheduler.addNoise(x0, noise, timesteps), Tensor.of(timesteps).cast(DType.F32),
+        stack(examples, TrainingExample::context), added);
+    return Losses.mse(prediction, scheduler.target(x0, noise, timesteps));
+  }
+
+  @Override
+  public void setGradientCheckpointing(boolean on) {
+    unet.setGradientCheckpointing(on);
+  }
+
+  private static Tensor stack(List<TrainingExample> examples, Function<TrainingExample, Tensor> part) {
+    return examples.size() == 1 ? part.apply(examples.getFirst()) : Tensor.concat(0, examples.stream().map(part).toList());
+  }
+
+  private static long[] sizes(Tensor like) {
+    return like.shape().toArray();
+  }
+}

@@ -1,0 +1,18 @@
+package org.deft4j.deft;
+
+import java.util.function.Supplier;
+import org.deft4j.tensor.RandomSource;
+import org.deft4j.tensor.Tensor;
+
+/** What training minimises: a loss over examples, for one kind of model. */
+public interface Objective {
+  /**
+   * Draws what one forward pass is about: the next {@code batch} examples, their noise, their times.
+   *
+   * @return computes the pass's loss [], once, under the tape that is open then; it draws nothing more
+   */
+  Supplier<Tensor> draw(int batch, RandomSource random);
+
+  /** Whether the model recomputes blocks on the way back instead of keeping what is in them. */
+  void setGradientCheckpointing(boolean on);
+}

@@ -1,0 +1,24 @@
+package org.deft4j.deft;
+
+import java.util.List;
+import org.deft4j.nn.ParameterGroup;
+import org.deft4j.tensor.RandomSource;
+import org.deft4j.tensor.Tensor;
+
+/** What is trained: an adapter, or a whole model. */
+public interface Trainable {
+  /** What its tensors are called in messages: matrices, parameters. */
+  String word();
+
+  /** Every tensor that is trained, F32 or F64, in a fixed order. */
+  List<Tensor> trainable();
+
+  /** The same for an optimizer; DEFT's P learns at {@code projectionFactor} times the rate of all else. */
+  List<ParameterGroup> groups(double projectionFactor, double weightDecay);
+
+  /** Whether the tensors may change between forward passes. */
+  Trainable setTraining(boolean training);
+
+  /** A forward pass of a training begins, for which dropout, if there is any, draws from {@code random} what it drops. */
+  void startPass(RandomSource random);
+}

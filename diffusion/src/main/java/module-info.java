@@ -9,4 +9,5 @@ module org.deft4j.diffusion {
 
   exports org.deft4j.diffusion;
   exports org.deft4j.diffusion.image;
+  exports org.deft4j.diffusion.omnigen;
 }

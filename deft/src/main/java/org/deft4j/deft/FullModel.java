@@ -17,7 +17,7 @@ public final class FullModel implements Trainable {
    * @throws InputException if some are held in 16 bits: the change of a step is mostly too small for them
    */
   public FullModel(Module model) {
-    List<Parameter> all = List.copyOf(model.parameters().values());
+    List<Parameter> all = model.parameters().values().stream().filter(parameter -> !parameter.isBuffer()).toList();
     List<Parameter> narrow = all.stream().filter(parameter -> !parameter.value().dtype().isComputable()).toList();
     if (!narrow.isEmpty()) {
       throw new InputException("full fine-tuning needs float32 weights: " + narrow.size() + " of " + all.size()

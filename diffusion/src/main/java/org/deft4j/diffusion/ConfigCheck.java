@@ -7,23 +7,24 @@ import org.deft4j.weights.FormatException;
 import org.deft4j.weights.JsonObject;
 
 /** Collects what a model's configuration asks for and we do not have, so that all of it is said at once. */
-final class ConfigCheck {
+public final class ConfigCheck {
   private final JsonObject json;
   private final List<String> problems = new ArrayList<>();
 
-  ConfigCheck(JsonObject json) {
+  /** Checks {@code json}. */
+  public ConfigCheck(JsonObject json) {
     this.json = json;
   }
 
   /** Where the key is given, its value must be this one. */
-  void is(String key, Object value) {
+  public void is(String key, Object value) {
     if (json.keys().contains(key)) {
       that(same(json.get(key), value), key + ": " + json.get(key) + " is not supported; " + value + " is");
     }
   }
 
   /** Where the key is given, its value must be this one or null. */
-  void isOrNull(String key, Object value) {
+  public void isOrNull(String key, Object value) {
     if (json.has(key)) {
       is(key, value);
     }
@@ -37,25 +38,25 @@ final class ConfigCheck {
   }
 
   /** The key must be absent, null or false. */
-  void isNull(String key) {
+  public void isNull(String key) {
     Object found = json.get(key);
     that(found == null || Boolean.FALSE.equals(found), key + ": " + found + " is not supported; null is");
   }
 
   /** {@code problem} is one unless {@code condition} holds. */
-  void that(boolean condition, String problem) {
+  public void that(boolean condition, String problem) {
     if (!condition) {
       problems.add(problem);
     }
   }
 
   /** Where a number is wanted, it must be a multiple of {@code divisor}, which {@code by} names. */
-  void isMultiple(String key, int number, String by, int divisor) {
+  public void isMultiple(String key, int number, String by, int divisor) {
     that(divisor > 0 && number % divisor == 0, key + ": " + number + " is not a multiple of " + divisor + ", the " + by);
   }
 
   /** Refuses all that was found, in one sentence. */
-  void throwIfAny() {
+  public void throwIfAny() {
     if (!problems.isEmpty()) {
       throw new FormatException(json.source() + ": " + String.join("; ", problems));
     }

@@ -41,7 +41,15 @@ public abstract class Module implements AutoCloseable {
 
   /** Declares a parameter; it has no value until one is {@link Parameter#set set}. */
   protected Parameter parameter(String parameterName, long... shape) {
-    Parameter parameter = new Parameter(this, parameterName, Shape.of(shape));
+    return declare(new Parameter(this, parameterName, Shape.of(shape), false), parameterName);
+  }
+
+  /** Declares a tensor that belongs to the model's file but is no parameter: training leaves it as it is (torch's buffers). */
+  protected Parameter buffer(String bufferName, long... shape) {
+    return declare(new Parameter(this, bufferName, Shape.of(shape), true), bufferName);
+  }
+
+  private Parameter declare(Parameter parameter, String parameterName) {
     if (own.putIfAbsent(parameterName, parameter) != null) {
       throw new IllegalStateException("module " + path() + " already has a parameter " + parameterName);
     }
@@ -71,7 +79,7 @@ public abstract class Module implements AutoCloseable {
     return prefix.isEmpty() ? rest : prefix + "." + rest;
   }
 
-  /** All parameters of this module and its parts by their full names below it, in the order of declaration. */
+  /** All parameters and buffers of this module and its parts by their full names below it, in the order of declaration. */
   public Map<String, Parameter> parameters() {
     Map<String, Parameter> all = new LinkedHashMap<>();
     collectParameters("", all);
@@ -97,9 +105,9 @@ public abstract class Module implements AutoCloseable {
     });
   }
 
-  /** The number of elements of all parameters. */
+  /** The number of elements of all parameters; buffers do not count. */
   public long parameterCount() {
-    return parameters().values().stream().mapToLong(parameter -> parameter.shape().elementCount()).sum();
+    return parameters().values().stream().filter(parameter -> !parameter.isBuffer()).mapToLong(parameter -> parameter.shape().elementCount()).sum();
   }
 
   /** Has {@code listener} told of every output of this module and its parts, until what is returned is closed. */

@@ -12,12 +12,14 @@ public final class Parameter implements AutoCloseable {
   private final Module owner;
   private final String name;
   private final Shape shape;
+  private final boolean isBuffer;
   private Tensor value;
 
-  Parameter(Module owner, String name, Shape shape) {
+  Parameter(Module owner, String name, Shape shape, boolean isBuffer) {
     this.owner = owner;
     this.name = name;
     this.shape = shape;
+    this.isBuffer = isBuffer;
   }
 
   /** The full name, from the root of the model. */
@@ -28,6 +30,11 @@ public final class Parameter implements AutoCloseable {
   /** The shape every value must have. */
   public Shape shape() {
     return shape;
+  }
+
+  /** Whether it is a buffer, which is never trained. */
+  public boolean isBuffer() {
+    return isBuffer;
   }
 
   /** Whether there is a value. */

@@ -111,7 +111,11 @@ public final class DiffusersFolder implements ModelSource {
 
   @Override
   public WeightSource weights(String component) {
-    Path part = requirePart(component);
+    return weightsIn(requirePart(component));
+  }
+
+  /** The weights in a part's folder, whole or in shards. */
+  static WeightSource weightsIn(Path part) {
     List<String> tried = new ArrayList<>();
     for (String variant : VARIANTS) {
       for (String stem : STEMS) {

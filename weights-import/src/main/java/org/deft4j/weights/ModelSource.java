@@ -30,8 +30,8 @@ public interface ModelSource extends AutoCloseable {
   void close();
 
   /**
-   * Opens what a user names as a model: a folder in the diffusers layout, a single-file checkpoint, or {@code org/name} in
-   * the Hugging Face cache.
+   * Opens what a user names as a model: a folder in the layout of diffusers or OmniGen, a single-file checkpoint, or {@code org/name}
+   * in the Hugging Face cache.
    */
   static ModelSource open(String model) {
     Path path;
@@ -41,7 +41,7 @@ public interface ModelSource extends AutoCloseable {
       throw new FormatException(Text.quote(model) + ": is not the name of a file, a folder or a model", e);
     }
     if (Files.isDirectory(path)) {
-      return DiffusersFolder.open(path);
+      return ofFolder(path);
     }
     if (Files.exists(path)) {
       return SingleFile.open(path);
@@ -50,9 +50,13 @@ public interface ModelSource extends AutoCloseable {
       throw Pickles.refuse(path);
     }
     if (HuggingFaceCache.isRepository(model)) {
-      return DiffusersFolder.open(HuggingFaceCache.find(model, System.getenv()));
+      return ofFolder(HuggingFaceCache.find(model, System.getenv()));
     }
-    throw new FormatException(model + ": there is no such file or folder; a model is a folder in the diffusers layout, a "
-        + ".safetensors file, or org/name in the Hugging Face cache");
+    throw new FormatException(model + ": there is no such file or folder; a model is a folder in the diffusers layout or "
+        + "OmniGen's, a .safetensors file, or org/name in the Hugging Face cache");
+  }
+
+  private static ModelSource ofFolder(Path folder) {
+    return OmniGenFolder.is(folder) ? OmniGenFolder.open(folder) : DiffusersFolder.open(folder);
   }
 }

@@ -27,7 +27,8 @@ public final class Fixtures {
       "tokenizer", List.of("cases.json", "tokenizer_config.json", "tokenizer_2_config.json"),
       "adapters", List.of("fixture.json", "deft", "lora"),
       "deft_layer", List.of("deft_layer.safetensors"),
-      "manifests", List.of("configs", "unet.json", "vae.json"));
+      "manifests", List.of("configs", "unet.json", "vae.json"),
+      "omnigen", List.of("cases.json", "processor.safetensors", "tokenizer.json"));
   private static final int DEPTH = 3;
 
   private Fixtures() {}

@@ -30,20 +30,6 @@ final class ClipText {
     }
   }
 
-  /** Halves of surrogate pairs, which no UTF-8 can hold, become U+FFFD. */
-  static String wellFormed(String text) {
-    StringBuilder result = null;
-    for (int i = 0; i < text.length();) {
-      int codePoint = text.codePointAt(i);
-      if (codePoint >= Character.MIN_SURROGATE && codePoint <= Character.MAX_SURROGATE) {
-        result = result == null ? new StringBuilder(text) : result;
-        result.setCharAt(i, '\ufffd');
-      }
-      i += Character.charCount(codePoint);
-    }
-    return result == null ? text : result.toString();
-  }
-
   /** Normal form C; a run of more than {@link #LONGEST_RUN_OF_MARKS} combining marks is composed in parts. */
   private static String compose(String text) {
     if (text.chars().allMatch(c -> c < FIRST_MARK)) {

@@ -16,6 +16,8 @@ import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
+import org.deft4j.diffusion.text.Unicode;
+import org.deft4j.diffusion.text.Vocabulary;
 import org.deft4j.weights.FormatException;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
@@ -31,7 +33,7 @@ import org.deft4j.weights.JsonObject;
 public final class ClipTokenizer {
   private static final int DEFAULT_LENGTH = 77;
 
-  private final String[] tokens;
+  private final Vocabulary vocabulary;
   private final BytePairs pairs;
   private final Map<String, Integer> special = new HashMap<>();
   private final Pattern specialPattern;
@@ -41,14 +43,14 @@ public final class ClipTokenizer {
   private final int length;
 
   /** The files' paths are for errors. */
-  private ClipTokenizer(Path folder, Map<String, Integer> vocabulary, List<String> merges, JsonObject settings) {
+  private ClipTokenizer(Path folder, JsonObject ids, List<String> merges, JsonObject settings) {
     Path vocab = folder.resolve("vocab.json");
-    tokens = byId(vocab, vocabulary);
-    start = special(vocab, vocabulary, token(settings, "bos_token", "<|startoftext|>"));
+    vocabulary = new Vocabulary(vocab, Vocabulary.read(ids));
+    start = special(vocab, token(settings, "bos_token", "<|startoftext|>"));
     String endToken = token(settings, "eos_token", "<|endoftext|>");
-    end = special(vocab, vocabulary, endToken);
-    padding = idOf(vocab, vocabulary, token(settings, "pad_token", endToken));
-    int unknown = idOf(vocab, vocabulary, token(settings, "unk_token", endToken));
+    end = special(vocab, endToken);
+    padding = idOf(vocab, token(settings, "pad_token", endToken));
+    int unknown = idOf(vocab, token(settings, "unk_token", endToken));
     length = length(settings);
     specialPattern = Pattern.compile(String.join("|", special.keySet().stream().map(Pattern::quote).toList()));
     pairs = new BytePairs(folder.resolve("merges.txt"), merges, vocabulary, unknown);
@@ -62,7 +64,7 @@ public final class ClipTokenizer {
    */
   public static ClipTokenizer load(Path folder) {
     Path settings = folder.resolve("tokenizer_config.json");
-    return new ClipTokenizer(folder, vocabulary(Json.read(folder.resolve("vocab.json"))), lines(folder.resolve("merges.txt")),
+    return new ClipTokenizer(folder, Json.read(folder.resolve("vocab.json")), lines(folder.resolve("merges.txt")),
         Files.exists(settings) ? Json.read(settings) : Json.parse("{}", settings.toString()));
   }
 
@@ -71,7 +73,7 @@ public final class ClipTokenizer {
    * vocabulary (openai/CLIP, MIT licence) with these settings, those of {@code tokenizer_config.json}.
    */
   public static ClipTokenizer published(JsonObject settings) {
-    return new ClipTokenizer(Path.of("clip"), vocabulary(Json.parse(resource("vocab.json"), "vocab.json")),
+    return new ClipTokenizer(Path.of("clip"), Json.parse(resource("vocab.json"), "vocab.json"),
         resource("merges.txt").lines().toList(), settings);
   }
 
@@ -87,7 +89,7 @@ public final class ClipTokenizer {
   /** The ids of {@code text}, without start, end and padding. */
   public int[] encode(String text) {
     IntStream.Builder ids = IntStream.builder();
-    String clean = ClipText.wellFormed(text);
+    String clean = Unicode.wellFormed(text);
     Matcher matcher = specialPattern.matcher(clean);
     int from = 0;
     while (matcher.find()) {
@@ -144,10 +146,7 @@ public final class ClipTokenizer {
 
   /** The token of an id, as in the vocabulary. */
   public String token(int id) {
-    if (id < 0 || id >= tokens.length || tokens[id] == null) {
-      throw new IllegalArgumentException("token id " + id + " is not in the vocabulary of " + tokens.length);
-    }
-    return tokens[id];
+    return vocabulary.token(id);
   }
 
   /** The start token's id. */
@@ -172,7 +171,7 @@ public final class ClipTokenizer {
 
   /** One more than the largest id. */
   public int vocabularySize() {
-    return tokens.length;
+    return vocabulary.size();
   }
 
   // ----------------------------------------------------------------------------------------------------- loading
@@ -185,40 +184,14 @@ public final class ClipTokenizer {
     }
   }
 
-  private static Map<String, Integer> vocabulary(JsonObject json) {
-    Map<String, Integer> result = HashMap.newHashMap(json.keys().size());
-    for (String token : json.keys()) {
-      result.put(token, json.requireInteger(token));
-    }
-    return result;
-  }
-
-  private static String[] byId(Path file, Map<String, Integer> vocabulary) {
-    // Ids may have gaps, but not wild ones: the table is as long as the largest.
-    int limit = 2 * vocabulary.size() + 1024;
-    String[] result = new String[vocabulary.values().stream().mapToInt(id -> id).max().orElse(-1) < limit
-        ? vocabulary.values().stream().mapToInt(id -> id + 1).max().orElse(0) : 0];
-    vocabulary.forEach((token, id) -> {
-      if (id < 0 || id >= limit) {
-        throw new FormatException(file + ": token '" + token + "' has id " + id + "; ids from 0 to " + (limit - 1)
-            + " are expected among " + vocabulary.size() + " tokens");
-      }
-      if (result[id] != null) {
-        throw new FormatException(file + ": tokens '" + result[id] + "' and '" + token + "' share id " + id);
-      }
-      result[id] = token;
-    });
-    return result;
-  }
-
-  private int special(Path file, Map<String, Integer> vocabulary, String token) {
-    int id = idOf(file, vocabulary, token);
+  private int special(Path file, String token) {
+    int id = idOf(file, token);
     special.put(token, id);
     return id;
   }
 
-  private static int idOf(Path file, Map<String, Integer> vocabulary, String token) {
-    Integer id = vocabulary.get(token);
+  private int idOf(Path file, String token) {
+    Integer id = vocabulary.id(token);
     if (id == null) {
       throw new FormatException(file + ": the token '" + token + "', which tokenizer_config.json or CLIP's rules name, is "
           + "missing");

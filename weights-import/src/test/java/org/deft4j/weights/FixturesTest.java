@@ -20,7 +20,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 class FixturesTest {
   @Test
   void everyKindIsFound() {
-    for (String kind : List.of("ops", "rng", "schedulers", "images", "tokenizer", "adapters", "manifests")) {
+    for (String kind : List.of("ops", "rng", "schedulers", "images", "tokenizer", "llama_tokenizer", "omnigen", "adapters", "manifests")) {
       assertFalse(Fixtures.folders(kind).isEmpty(), kind);
     }
     assertFalse(Fixtures.models().isEmpty());

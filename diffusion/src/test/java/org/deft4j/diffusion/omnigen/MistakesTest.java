@@ -32,12 +32,12 @@ class MistakesTest {
   /** How a mistake shows. */
   private interface Mistake {
     /** The largest error it leads to. */
-    double error(OmniGenFixture fixture);
+    double error(OmniGenModelFixture fixture);
   }
 
   @TestFactory
   Stream<DynamicTest> eachIsSeen() {
-    return OmniGenFixture.all().stream().flatMap(fixture -> mistakes(fixture).entrySet().stream().map(mistake ->
+    return OmniGenModelFixture.all().stream().flatMap(fixture -> mistakes(fixture).entrySet().stream().map(mistake ->
         DynamicTest.dynamicTest(fixture + ": " + mistake.getKey(), () -> {
           double error = mistake.getValue().error(fixture);
           assertTrue(error > WRONG, mistake.getKey() + " moves the output by " + error + " only");
@@ -46,13 +46,13 @@ class MistakesTest {
 
   @TestFactory
   Stream<DynamicTest> withoutOneAllIsRight() {
-    return OmniGenFixture.all().stream().map(fixture -> DynamicTest.dynamicTest(fixture.toString(), () -> {
+    return OmniGenModelFixture.all().stream().map(fixture -> DynamicTest.dynamicTest(fixture.toString(), () -> {
       double error = error(fixture, fixture.config(), Map.of(), UnaryOperator.identity(), 1);
       assertTrue(error < RIGHT, "error " + error);
     }));
   }
 
-  private static Map<String, Mistake> mistakes(OmniGenFixture fixture) {
+  private static Map<String, Mistake> mistakes(OmniGenModelFixture fixture) {
     OmniGenConfig right = fixture.config();
     int side = right.tableSide();
     int hidden = right.hidden();
@@ -92,7 +92,7 @@ class MistakesTest {
 
   // ---------------------------------------------------------------------------------------------------- wrong weights
 
-  private static double weights(OmniGenFixture fixture, Map<String, UnaryOperator<Tensor>> changes) {
+  private static double weights(OmniGenModelFixture fixture, Map<String, UnaryOperator<Tensor>> changes) {
     return error(fixture, fixture.config(), changes, UnaryOperator.identity(), 1);
   }
 
@@ -104,7 +104,7 @@ class MistakesTest {
     return changes;
   }
 
-  private static Tensor stored(OmniGenFixture fixture, String name) {
+  private static Tensor stored(OmniGenModelFixture fixture, String name) {
     try (WeightSource source = SafetensorsFile.open(fixture.folder().resolve("model.safetensors"))) {
       return source.load(name);
     }
@@ -132,7 +132,7 @@ class MistakesTest {
 
   // ---------------------------------------------------------------------------------------------- wrong configurations
 
-  private static double configured(OmniGenFixture fixture, LongRope rope) {
+  private static double configured(OmniGenModelFixture fixture, LongRope rope) {
     OmniGenConfig c = fixture.config();
     OmniGenConfig wrong = new OmniGenConfig(c.hidden(), c.layers(), c.heads(), c.keyValueHeads(), c.intermediate(), c.vocabulary(),
         c.eps(), rope, c.patch(), c.latents(), c.tableSide(), c.padToken());
@@ -195,8 +195,8 @@ class MistakesTest {
     }
   }
 
-  private static double masked(OmniGenFixture fixture, Change change) {
-    OmniGenFixture.Condition[] seen = new OmniGenFixture.Condition[1];
+  private static double masked(OmniGenModelFixture fixture, Change change) {
+    OmniGenModelFixture.Condition[] seen = new OmniGenModelFixture.Condition[1];
     try (Scope _ = Scope.open()) {
       seen[0] = fixture.condition(CASE, fixture.golden(CASE));
       return error(fixture, fixture.config(), Map.of(), mask -> {
@@ -210,12 +210,12 @@ class MistakesTest {
 
   // ------------------------------------------------------------------------------------------------------------ error
 
-  private static double error(OmniGenFixture fixture, OmniGenConfig config, Map<String, UnaryOperator<Tensor>> changes,
+  private static double error(OmniGenModelFixture fixture, OmniGenConfig config, Map<String, UnaryOperator<Tensor>> changes,
       UnaryOperator<Tensor> mask, double timeFactor) {
     try (Scope _ = Scope.open(); OmniGenTransformer model = fixture.transformer(config, null, changes)) {
       Map<String, Tensor> golden = fixture.golden(CASE);
-      OmniGenFixture.Condition condition = fixture.condition(CASE, golden);
-      List<Tensor> noisy = new ArrayList<>(OmniGenFixture.list(golden, "x"));
+      OmniGenModelFixture.Condition condition = fixture.condition(CASE, golden);
+      List<Tensor> noisy = new ArrayList<>(OmniGenModelFixture.list(golden, "x"));
       Tensor seen = mask.apply(condition.input().mask(noisy.stream().mapToLong(model::tokens).toArray()));
       Tensor output = Tensor.concat(0,
           model.forward(condition.input(), condition.pictures(), noisy, golden.get("t").mul(timeFactor), null, seen));

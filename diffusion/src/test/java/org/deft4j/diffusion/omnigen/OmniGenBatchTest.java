@@ -21,8 +21,8 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 class OmniGenBatchTest {
   private static final double LIMIT = 5e-5;
 
-  static List<OmniGenFixture> fixtures() {
-    return OmniGenFixture.all();
+  static List<OmniGenModelFixture> fixtures() {
+    return OmniGenModelFixture.all();
   }
 
   /** Three rows: none, one and three pictures (one of them shown twice), three output sizes. */
@@ -72,7 +72,7 @@ class OmniGenBatchTest {
 
   @ParameterizedTest
   @MethodSource("fixtures")
-  void rowsDoNotSeeEachOther(OmniGenFixture fixture) {
+  void rowsDoNotSeeEachOther(OmniGenModelFixture fixture) {
     try (Scope _ = Scope.open(); OmniGenTransformer model = fixture.transformer(null)) {
       Batch batch = Batch.of(model.config());
       List<Tensor> together = batch.run(model);
@@ -85,7 +85,7 @@ class OmniGenBatchTest {
   /** A model of two heads of keys and values is one of all heads in which neighbours have the same weights. */
   @ParameterizedTest
   @MethodSource("fixtures")
-  void groupedHeadsAreSharedHeads(OmniGenFixture fixture) {
+  void groupedHeadsAreSharedHeads(OmniGenModelFixture fixture) {
     OmniGenConfig c = fixture.config();
     int groups = c.keyValueHeads() / 2;
     OmniGenConfig grouped = new OmniGenConfig(c.hidden(), c.layers(), c.heads(), groups, c.intermediate(), c.vocabulary(), c.eps(),

@@ -25,13 +25,13 @@ class OmniGenGoldenTest {
   private static final double FORWARD = 5e-5;
   private static final List<String> FORWARDS = List.of("forward_text", "forward_images", "forward_long");
 
-  static List<OmniGenFixture> fixtures() {
-    return OmniGenFixture.all();
+  static List<OmniGenModelFixture> fixtures() {
+    return OmniGenModelFixture.all();
   }
 
   @ParameterizedTest
   @MethodSource("fixtures")
-  void positionTable(OmniGenFixture fixture) {
+  void positionTable(OmniGenModelFixture fixture) {
     try (Scope _ = Scope.open(); OmniGenTransformer model = fixture.transformer(null)) {
       Pattern crop = Pattern.compile("pos_crop\\.(\\d+)x(\\d+)");
       int compared = 0;
@@ -50,7 +50,7 @@ class OmniGenGoldenTest {
 
   @ParameterizedTest
   @MethodSource("fixtures")
-  void rotaryAngles(OmniGenFixture fixture) {
+  void rotaryAngles(OmniGenModelFixture fixture) {
     try (Scope _ = Scope.open()) {
       Map<String, Tensor> golden = fixture.golden("parts");
       LongRope rope = fixture.config().rope();
@@ -72,7 +72,7 @@ class OmniGenGoldenTest {
 
   @ParameterizedTest
   @MethodSource("fixtures")
-  void embeddersAndPatches(OmniGenFixture fixture) {
+  void embeddersAndPatches(OmniGenModelFixture fixture) {
     try (Scope _ = Scope.open(); OmniGenTransformer model = fixture.transformer(null)) {
       Map<String, Tensor> golden = fixture.golden("parts");
       Map<String, Module> modules = model.modules();
@@ -97,7 +97,7 @@ class OmniGenGoldenTest {
 
   @ParameterizedTest
   @MethodSource("fixtures")
-  void forward(OmniGenFixture fixture) {
+  void forward(OmniGenModelFixture fixture) {
     try (Scope _ = Scope.open(); OmniGenTransformer model = fixture.transformer(null)) {
       for (String name : FORWARDS) {
         Map<String, Tensor> golden = fixture.golden(name);
@@ -126,7 +126,7 @@ class OmniGenGoldenTest {
    */
   @ParameterizedTest
   @MethodSource("fixtures")
-  void forwardInFloat64(OmniGenFixture fixture) {
+  void forwardInFloat64(OmniGenModelFixture fixture) {
     OmniGenConfig right = fixture.config();
     OmniGenConfig wrong = new OmniGenConfig(right.hidden(), right.layers(), right.heads(), right.keyValueHeads(), right.intermediate(),
         right.vocabulary(), right.eps() / 10, right.rope(), right.patch(), right.latents(), right.tableSide(), right.padToken());
@@ -140,7 +140,7 @@ class OmniGenGoldenTest {
     }
   }
 
-  private static double errorInFloat64(OmniGenFixture fixture, OmniGenConfig config, String name) {
+  private static double errorInFloat64(OmniGenModelFixture fixture, OmniGenConfig config, String name) {
     Map<String, UnaryOperator<Tensor>> toDouble = new HashMap<>();
     new OmniGenTransformer(config).parameters().keySet().forEach(key -> toDouble.put(key, w -> w.cast(DType.F64)));
     try (Scope _ = Scope.open(); OmniGenTransformer model = fixture.transformer(config, null, toDouble)) {
@@ -154,7 +154,7 @@ class OmniGenGoldenTest {
   /** Weights in 16 bits change what the model computes by their rounding, and by no more than a mistake would. */
   @ParameterizedTest
   @MethodSource("fixtures")
-  void forwardWithWeightsIn16Bits(OmniGenFixture fixture) {
+  void forwardWithWeightsIn16Bits(OmniGenModelFixture fixture) {
     for (Map.Entry<DType, Double> type : Map.of(DType.BF16, 0.08, DType.F16, 0.01).entrySet()) {
       try (Scope _ = Scope.open(); OmniGenTransformer model = fixture.transformer(type.getKey())) {
         Map<String, Tensor> golden = fixture.golden("forward_images");
@@ -164,11 +164,11 @@ class OmniGenGoldenTest {
     }
   }
 
-  private static Tensor run(OmniGenFixture fixture, OmniGenTransformer model, String name, Map<String, Tensor> golden, DType type) {
-    OmniGenFixture.Condition condition = fixture.condition(name, golden);
+  private static Tensor run(OmniGenModelFixture fixture, OmniGenTransformer model, String name, Map<String, Tensor> golden, DType type) {
+    OmniGenModelFixture.Condition condition = fixture.condition(name, golden);
     List<List<Tensor>> pictures =
         condition.pictures().stream().map(row -> row.stream().map(latent -> latent.cast(type)).toList()).toList();
-    List<Tensor> noisy = OmniGenFixture.list(golden, "x").stream().map(x -> x.cast(type)).toList();
+    List<Tensor> noisy = OmniGenModelFixture.list(golden, "x").stream().map(x -> x.cast(type)).toList();
     return Tensor.concat(0, model.forward(condition.input(), pictures, noisy, golden.get("t").cast(type), null));
   }
 }

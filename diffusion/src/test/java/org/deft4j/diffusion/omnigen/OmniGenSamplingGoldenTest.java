@@ -22,13 +22,13 @@ class OmniGenSamplingGoldenTest {
   /** Below it exchanged branches or a turned sign would not be seen. */
   private static final double WRONG = 0.05;
 
-  static List<OmniGenFixture> fixtures() {
-    return OmniGenFixture.all();
+  static List<OmniGenModelFixture> fixtures() {
+    return OmniGenModelFixture.all();
   }
 
   /** A recorded run. */
-  private record Run(OmniGenFixture fixture, String name, Map<String, Tensor> golden, List<List<Row>> branches) {
-    static Run of(OmniGenFixture fixture, String name) {
+  private record Run(OmniGenModelFixture fixture, String name, Map<String, Tensor> golden, List<List<Row>> branches) {
+    static Run of(OmniGenModelFixture fixture, String name) {
       Map<String, Tensor> golden = fixture.golden(name);
       List<Row> rows = fixture.rows(name + ".combined", golden);
       int count = Math.toIntExact(golden.get("z0").size(0));
@@ -62,7 +62,7 @@ class OmniGenSamplingGoldenTest {
 
   @ParameterizedTest
   @MethodSource("fixtures")
-  void times(OmniGenFixture fixture) {
+  void times(OmniGenModelFixture fixture) {
     try (Scope _ = Scope.open()) {
       fixture.golden("parts").forEach((name, expected) -> {
         if (name.startsWith("sigma.")) {
@@ -77,7 +77,7 @@ class OmniGenSamplingGoldenTest {
 
   @ParameterizedTest
   @MethodSource("fixtures")
-  void latents(OmniGenFixture fixture) {
+  void latents(OmniGenModelFixture fixture) {
     try (OmniGenTransformer model = fixture.transformer(null)) {
       for (String name : CASES) {
         try (Scope _ = Scope.open()) {
@@ -100,7 +100,7 @@ class OmniGenSamplingGoldenTest {
 
   @ParameterizedTest
   @MethodSource("fixtures")
-  void guidedVelocity(OmniGenFixture fixture) {
+  void guidedVelocity(OmniGenModelFixture fixture) {
     try (OmniGenTransformer model = fixture.transformer(null); Scope _ = Scope.open()) {
       Run run = Run.of(fixture, "sample_edit");
       int steps = run.steps().getFirst();
@@ -116,7 +116,7 @@ class OmniGenSamplingGoldenTest {
   /** What the transformer's golden data does not show: the order of the branches, and the velocity's sign. */
   @ParameterizedTest
   @MethodSource("fixtures")
-  void mistakesAreSeen(OmniGenFixture fixture) {
+  void mistakesAreSeen(OmniGenModelFixture fixture) {
     try (OmniGenTransformer model = fixture.transformer(null); Scope _ = Scope.open()) {
       Run run = Run.of(fixture, "sample_edit");
       int steps = run.steps().getFirst();

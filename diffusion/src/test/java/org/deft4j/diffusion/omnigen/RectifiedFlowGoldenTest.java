@@ -26,15 +26,15 @@ class RectifiedFlowGoldenTest {
   private static final double NORM = 1e-5;
   private static final List<String> CASES = List.of("train", "train_flat");
 
-  static List<OmniGenFixture> fixtures() {
-    return OmniGenFixture.all();
+  static List<OmniGenModelFixture> fixtures() {
+    return OmniGenModelFixture.all();
   }
 
   /** A recorded batch. */
-  private record Batch(OmniGenFixture.Condition condition, List<Tensor> x1, List<Tensor> x0, Tensor t, List<Tensor> xt) {
-    static Batch of(OmniGenFixture fixture, String name, Map<String, Tensor> golden) {
-      List<Tensor> x1 = OmniGenFixture.list(golden, "x1");
-      List<Tensor> x0 = OmniGenFixture.list(golden, "x0");
+  private record Batch(OmniGenModelFixture.Condition condition, List<Tensor> x1, List<Tensor> x0, Tensor t, List<Tensor> xt) {
+    static Batch of(OmniGenModelFixture fixture, String name, Map<String, Tensor> golden) {
+      List<Tensor> x1 = OmniGenModelFixture.list(golden, "x1");
+      List<Tensor> x0 = OmniGenModelFixture.list(golden, "x0");
       Tensor t = golden.get("t");
       List<Tensor> xt = new ArrayList<>();
       for (int i = 0; i < x1.size(); i++) {
@@ -50,13 +50,13 @@ class RectifiedFlowGoldenTest {
 
   @ParameterizedTest
   @MethodSource("fixtures")
-  void lossesAndGradients(OmniGenFixture fixture) {
+  void lossesAndGradients(OmniGenModelFixture fixture) {
     JsonObject recorded = Json.read(fixture.folder().resolve("tolerances.json"));
     for (String name : CASES) {
       try (Scope _ = Scope.open(); OmniGenTransformer model = fixture.transformer(null)) {
         Map<String, Tensor> golden = fixture.golden(name);
         Batch batch = Batch.of(fixture, name, golden);
-        List<Tensor> expected = OmniGenFixture.list(golden, "xt");
+        List<Tensor> expected = OmniGenModelFixture.list(golden, "xt");
         List<Parameter> parameters = model.parameters().values().stream().filter(p -> !p.isBuffer()).toList();
         List<Tensor> watched = new ArrayList<>(parameters.stream().map(Parameter::value).toList());
         watched.addAll(batch.xt());
@@ -67,7 +67,7 @@ class RectifiedFlowGoldenTest {
           Fixtures.closeTo(name + " loss", loss.reshape(1), golden.get("loss.mean"), LOSS);
           for (int i = 0; i < predictions.size(); i++) {
             Fixtures.closeTo(name + " xt " + i, batch.xt().get(i), expected.get(i), 1e-6);
-            Fixtures.closeTo(name + " output " + i, predictions.get(i), OmniGenFixture.list(golden, "output").get(i), 5e-5);
+            Fixtures.closeTo(name + " output " + i, predictions.get(i), OmniGenModelFixture.list(golden, "output").get(i), 5e-5);
             Tensor own = RectifiedFlow.loss(predictions.subList(i, i + 1), batch.x1().subList(i, i + 1), batch.x0().subList(i, i + 1));
             Fixtures.closeTo(name + " loss of sample " + i, own.reshape(1), golden.get("loss.per_sample").slice(0, i, i + 1L), LOSS);
           }
@@ -125,7 +125,7 @@ class RectifiedFlowGoldenTest {
 
   @ParameterizedTest
   @MethodSource("fixtures")
-  void checkpointingHasTheSameBits(OmniGenFixture fixture) {
+  void checkpointingHasTheSameBits(OmniGenModelFixture fixture) {
     for (String name : CASES) {
       try (Scope _ = Scope.open(); OmniGenTransformer model = fixture.transformer(null)) {
         Batch batch = Batch.of(fixture, name, fixture.golden(name));

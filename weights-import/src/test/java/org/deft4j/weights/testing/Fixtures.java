@@ -25,6 +25,8 @@ public final class Fixtures {
       "schedulers", List.of("tables.json", "steps.json", "steps.safetensors"),
       "images", List.of("cases.json", "decoded.safetensors"),
       "tokenizer", List.of("cases.json", "tokenizer_config.json", "tokenizer_2_config.json"),
+      "llama_tokenizer", List.of("expected.json", "tokenizer.json"),
+      "omnigen", List.of("cases.json", "processor.safetensors", "preprocess.safetensors", "tokenizer.json"),
       "adapters", List.of("fixture.json", "deft", "lora"),
       "deft_layer", List.of("deft_layer.safetensors"),
       "manifests", List.of("configs", "unet.json", "vae.json"),

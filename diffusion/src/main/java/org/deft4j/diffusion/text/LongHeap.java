@@ -1,4 +1,4 @@
-package org.deft4j.diffusion;
+package org.deft4j.diffusion.text;
 
 import java.util.Arrays;
 

@@ -26,11 +26,10 @@ public final class Fixtures {
       "images", List.of("cases.json", "decoded.safetensors"),
       "tokenizer", List.of("cases.json", "tokenizer_config.json", "tokenizer_2_config.json"),
       "llama_tokenizer", List.of("expected.json", "tokenizer.json"),
-      "omnigen", List.of("cases.json", "processor.safetensors", "preprocess.safetensors", "tokenizer.json"),
+      "omnigen", List.of("cases.json", "processor.safetensors", "tokenizer.json"),
       "adapters", List.of("fixture.json", "deft", "lora"),
       "deft_layer", List.of("deft_layer.safetensors"),
-      "manifests", List.of("configs", "unet.json", "vae.json"),
-      "omnigen", List.of("cases.json", "processor.safetensors", "tokenizer.json"));
+      "manifests", List.of("configs", "unet.json", "vae.json"));
   private static final int DEPTH = 3;
 
   private Fixtures() {}

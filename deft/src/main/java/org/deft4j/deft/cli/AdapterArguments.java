@@ -1,15 +1,12 @@
 package org.deft4j.deft.cli;
 
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.function.Consumer;
 import org.deft4j.deft.AdapterFiles;
 import org.deft4j.deft.PipelineAdapter;
 import org.deft4j.deft.ReadOptions;
-import org.deft4j.diffusion.StableDiffusion;
-import org.deft4j.nn.Module;
+import org.deft4j.diffusion.DiffusionModel;
 
 /**
  * The adapters on the command line, and how they act together.
@@ -21,27 +18,15 @@ record AdapterArguments(List<AdapterArgument> adapters, boolean inSequence, Read
   /** The values of {@code --compose}. */
   static final List<String> COMPOSITIONS = List.of("sum", "sequence");
 
-  /** The models of a pipeline that adapters may belong to, the UNet first. */
-  static Map<String, Module> models(StableDiffusion model) {
-    Map<String, Module> models = new LinkedHashMap<>();
-    models.put("unet", model.unet());
-    model.parts().forEach((name, part) -> {
-      if (name.startsWith("text_encoder")) {
-        models.put(name, part);
-      }
-    });
-    return models;
-  }
-
   /**
    * Reads them all for {@code model}, whose weights are loaded, and attaches them in order; {@code notice} is told what there
    * is to say.
    */
-  List<PipelineAdapter> attach(StableDiffusion model, Consumer<String> notice) {
+  List<PipelineAdapter> attach(DiffusionModel model, Consumer<String> notice) {
     List<PipelineAdapter> attached = new ArrayList<>();
     try {
       for (AdapterArgument argument : adapters) {
-        PipelineAdapter adapter = AdapterFiles.read(argument.path(), models(model), options);
+        PipelineAdapter adapter = AdapterFiles.read(argument.path(), model.adaptable(), options);
         attached.add(adapter);
         adapter.notices().forEach(notice);
         adapter.setStrength(argument.strength()).setInSequence(inSequence && attached.size() > 1).attach();

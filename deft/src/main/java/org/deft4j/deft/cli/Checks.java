@@ -1,8 +1,8 @@
 package org.deft4j.deft.cli;
 
 import java.util.List;
+import org.deft4j.diffusion.DiffusionModel;
 import org.deft4j.weights.FormatException;
-import org.deft4j.weights.ModelSource;
 
 /** Checks that several commands make. */
 final class Checks {
@@ -18,7 +18,7 @@ final class Checks {
       return;
     }
     try {
-      ModelSource.open(model).close();
+      DiffusionModel.require(model);
     } catch (FormatException e) {
       problems.add("--model: " + e.getMessage());
     }
@@ -30,6 +30,17 @@ final class Checks {
       int below = Math.max(GRAIN, pixels / GRAIN * GRAIN);
       problems.add(option + " " + pixels + ": a positive multiple of " + GRAIN + " is needed, such as " + below
           + (pixels > GRAIN ? " or " + (below + GRAIN) : ""));
+    }
+  }
+
+  /**
+   * An option that a kind of model has no use for is not given; {@code value} is null, or an empty list, where it is not.
+   *
+   * @param kind {@code a Stable Diffusion model}
+   */
+  static void takesNo(List<String> problems, String kind, String option, Object value) {
+    if (value != null && !List.of().equals(value)) {
+      problems.add(kind + " takes no " + option);
     }
   }
 

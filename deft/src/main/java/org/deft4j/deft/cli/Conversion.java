@@ -17,7 +17,7 @@ import org.deft4j.deft.Method;
 import org.deft4j.deft.OutputFolder;
 import org.deft4j.deft.PipelineAdapter;
 import org.deft4j.deft.Targets;
-import org.deft4j.diffusion.StableDiffusion;
+import org.deft4j.diffusion.DiffusionModel;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.DType;
 import org.deft4j.weights.Json;
@@ -38,7 +38,7 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
   /** The model in diffusers' layout, with the adapters folded in. */
   int model() throws IOException {
     OutputFolder.require(output.out, FILES);
-    try (StableDiffusion model = loaded(modelArgument)) {
+    try (DiffusionModel model = loaded(modelArgument)) {
       List<PipelineAdapter> adapters = arguments.attach(model, console::message);
       try {
         // Only the merged weights are kept.
@@ -56,7 +56,7 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
   /** One adapter in another layout: as it is, where the layout can hold it, else as a LoRA. */
   int adapter() throws IOException {
     AdapterFormat format = AdapterFormat.named(output.format);
-    try (StableDiffusion model = modelArgument.open()) {
+    try (DiffusionModel model = modelArgument.open()) {
       List<PipelineAdapter> read = arguments.attach(model, console::message);
       try {
         PipelineAdapter adapter = read.getFirst();
@@ -75,7 +75,7 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
 
   /** Several adapters as one LoRA. */
   int fold() throws IOException {
-    try (StableDiffusion model = loaded(modelArgument)) {
+    try (DiffusionModel model = loaded(modelArgument)) {
       List<PipelineAdapter> read = arguments.attach(model, console::message);
       try {
         return folded(model, AdapterFormat.named(output.format), read);
@@ -85,17 +85,19 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
     }
   }
 
-  /** The difference of two models as a LoRA. */
+  /** The difference of two models as a LoRA on {@code targets}; null: on the attention projections. */
   int extract(ModelArgument tuned, List<String> targets) throws IOException {
-    try (StableDiffusion base = loaded(modelArgument); StableDiffusion other = loaded(tuned);
-        AdapterSet difference = AdapterFold.extract(base.unet(), other.unet(), Targets.suffixes(targets), output.rank)) {
-      PipelineAdapter adapter = new PipelineAdapter(Map.of("unet", difference), Map.of(), List.of());
+    try (DiffusionModel base = loaded(modelArgument); DiffusionModel other = loaded(tuned);
+        AdapterSet difference = AdapterFold.extract(base.denoiser(), other.denoiser(),
+            Targets.suffixes(targets == null ? base.attentionProjections() : targets), output.rank)) {
+      String part = base.adaptable().firstEntry().getKey();
+      PipelineAdapter adapter = new PipelineAdapter(Map.of(part, difference), Map.of(), List.of());
       return written(base, AdapterFormat.named(output.format), adapter);
     }
   }
 
-  private StableDiffusion loaded(ModelArgument argument) {
-    StableDiffusion model = argument.open();
+  private DiffusionModel loaded(ModelArgument argument) {
+    DiffusionModel model = argument.open();
     model.loadWeights(part -> console.message("loading " + part));
     return model;
   }
@@ -106,7 +108,7 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
     return byModel;
   }
 
-  private int folded(StableDiffusion model, AdapterFormat format, List<PipelineAdapter> adapters) throws IOException {
+  private int folded(DiffusionModel model, AdapterFormat format, List<PipelineAdapter> adapters) throws IOException {
     long rank = output.rank == null ? Long.MAX_VALUE : output.rank;
     Map<String, AdapterSet> sets = new LinkedHashMap<>();
     byModel(adapters).forEach((name, all) -> sets.put(name, AdapterFold.lora(all, rank)));
@@ -115,8 +117,8 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
     }
   }
 
-  private int written(StableDiffusion model, AdapterFormat format, PipelineAdapter adapter) throws IOException {
-    Map<String, Module> models = AdapterArguments.models(model);
+  private int written(DiffusionModel model, AdapterFormat format, PipelineAdapter adapter) throws IOException {
+    Map<String, Module> models = model.adaptable();
     DType type = DType.valueOf(output.type.toUpperCase(Locale.ROOT));
     String title = String.valueOf(output.out.toAbsolutePath().normalize().getFileName()).replaceFirst("\\.[A-Za-z]+$", "");
     if (format.isFolder()) {

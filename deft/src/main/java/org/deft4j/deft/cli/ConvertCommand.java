@@ -34,7 +34,7 @@ final class ConvertCommand extends Subcommand {
 
   @Option(names = "--targets", split = ",", paramLabel = "SUFFIX",
       description = "With --tuned: the layers to extract, by the ends of their names; default: the attention projections.")
-  List<String> targets = List.of("to_q", "to_k", "to_v", "to_out.0");
+  List<String> targets;
 
   @Override
   void check(List<String> problems) {

@@ -59,7 +59,8 @@ final class Demo {
     for (Method method : METHODS) {
       quiet.message(method.label() + ": training");
       Path adapter = folder.resolve(method.label());
-      TrainingRun run = new TrainingRun(model, shipped.resolve("photos"), CAPTION, SIZE, AdapterConfig.of(method, RANK),
+      TrainingRequest request = new TrainingRequest(shipped.resolve("photos"), CAPTION, SIZE, null);
+      TrainingRun run = new TrainingRun(model, request, AdapterConfig.of(method, RANK),
           TrainingOptions.steps(steps).withLearningRate(LEARNING_RATE), seed, adapter);
       if (run.run(quiet, activity, interruption) != ExitStatus.OK) {
         return false;
@@ -76,8 +77,8 @@ final class Demo {
   private void generate(Console console, Activity activity, ModelArgument model, List<AdapterArgument> adapters, String name)
       throws IOException {
     AdapterArguments arguments = new AdapterArguments(adapters, false, ReadOptions.STRICT);
-    new Generation(model, arguments, PROMPT, null, null, SAMPLING_STEPS, null, SIZE, SIZE, seed, 1, folder.resolve(name))
-        .run(console, activity);
+    PictureRequest request = new PictureRequest(PROMPT, null, null, SAMPLING_STEPS, null, SIZE, SIZE);
+    new Generation(model, arguments, request, seed, 1, folder.resolve(name)).run(console, activity);
   }
 
   private static String report(Map<Method, JsonObject> runs) {

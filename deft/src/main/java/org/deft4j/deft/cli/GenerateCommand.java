@@ -37,8 +37,8 @@ final class GenerateCommand extends Subcommand {
       completionCandidates = SchedulerNames.class)
   String scheduler;
 
-  @Option(names = "--steps", paramLabel = "N", description = "Steps; default ${DEFAULT-VALUE}.")
-  int steps = 30;
+  @Option(names = "--steps", paramLabel = "N", description = "Steps; default 30.")
+  Integer steps;
 
   @Option(names = "--guidance", paramLabel = "G",
       description = "How closely to follow the prompt; 1 or less: without the negative half. Default: the model's usual.")
@@ -72,7 +72,9 @@ final class GenerateCommand extends Subcommand {
     if (prompt == null) {
       problems.add("--prompt is missing: what the picture should show");
     }
-    Checks.atLeast(problems, "--steps", steps, 1);
+    if (steps != null) {
+      Checks.atLeast(problems, "--steps", steps, 1);
+    }
     Checks.atLeast(problems, "--count", count, 1);
     if (width != null) {
       Checks.size(problems, "--width", width);
@@ -105,9 +107,8 @@ final class GenerateCommand extends Subcommand {
     long first = CommonOptions.seed(seed, console);
     Activity activity = new Activity();
     Interruption.install(console, activity);
-    Generation generation = new Generation(ModelArgument.of(model, weights),
-        adapters.arguments(), prompt, negative, scheduler, steps, guidance, width, height,
-        first, count, out);
+    PictureRequest request = new PictureRequest(prompt, negative, scheduler, steps, guidance, width, height);
+    Generation generation = new Generation(ModelArgument.of(model, weights), adapters.arguments(), request, first, count, out);
     return dryRun ? generation.plan(console, activity) : generation.run(console, activity);
   }
 }

@@ -7,7 +7,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.function.Supplier;
-import org.deft4j.diffusion.StableDiffusion;
+import org.deft4j.diffusion.DiffusionModel;
 import org.deft4j.tensor.MemoryException;
 import org.deft4j.tensor.MemoryPool;
 
@@ -21,7 +21,7 @@ import org.deft4j.tensor.MemoryPool;
  */
 record MemoryCheck(MemoryPlan plan, long java, long budget, long machine) {
   /** Another way to run: the option that asks for it, and what it would be. */
-  record Remedy(String option, StableDiffusion model, MemoryPlan.Run run) {}
+  record Remedy(String option, DiffusionModel model, MemoryPlan.Run run) {}
 
   /** Against this process and this machine. */
   static MemoryCheck of(MemoryPlan plan) {

@@ -7,7 +7,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import org.deft4j.diffusion.StableDiffusion;
+import org.deft4j.diffusion.DiffusionModel;
 import org.deft4j.nn.Module;
 import org.deft4j.nn.Parameter;
 import org.deft4j.tensor.MemoryPool;
@@ -55,7 +55,7 @@ final class MemoryPlan {
   }
 
   /** Rehearses {@code run} on {@code model}, which has no weights before and after. */
-  static MemoryPlan of(StableDiffusion model, Run run) throws IOException {
+  static MemoryPlan of(DiffusionModel model, Run run) throws IOException {
     try (Rehearsal rehearsal = Rehearsal.open()) {
       Recorder recorder = new Recorder(rehearsal.pool(), model);
       run.with(new Activity(recorder));
@@ -69,12 +69,12 @@ final class MemoryPlan {
     private final List<Stage> stages = new ArrayList<>();
     private final Map<String, Map<String, Long>> types = new LinkedHashMap<>();
     private final MemoryPool pool;
-    private final StableDiffusion model;
+    private final DiffusionModel model;
     private Phase phase = Phase.STARTING;
     private Map<String, Long> weights = Map.of();
     private long before;
 
-    Recorder(MemoryPool pool, StableDiffusion model) {
+    Recorder(MemoryPool pool, DiffusionModel model) {
       this.pool = pool;
       this.model = model;
     }

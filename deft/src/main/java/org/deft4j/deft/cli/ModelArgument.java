@@ -2,7 +2,7 @@ package org.deft4j.deft.cli;
 
 import java.util.Locale;
 import java.util.Optional;
-import org.deft4j.diffusion.StableDiffusion;
+import org.deft4j.diffusion.DiffusionModel;
 import org.deft4j.tensor.DType;
 
 /**
@@ -21,12 +21,12 @@ record ModelArgument(String name, DType weights) {
   static final String HALF = "--weights bf16";
 
   /** Where nothing was said about types: the model with 16 bits for each weight, without its weights. */
-  Optional<StableDiffusion> inHalf() {
-    return weights == null ? Optional.of(StableDiffusion.open(name, DType.BF16)) : Optional.empty();
+  Optional<DiffusionModel> inHalf() {
+    return weights == null ? Optional.of(DiffusionModel.open(name, DType.BF16)) : Optional.empty();
   }
 
   /** Opens it, without its weights. */
-  StableDiffusion open() {
-    return StableDiffusion.open(name, weights);
+  DiffusionModel open() {
+    return DiffusionModel.open(name, weights);
   }
 }

@@ -2,16 +2,20 @@ package org.deft4j.deft.cli;
 
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
+import java.util.stream.Collectors;
 import org.deft4j.weights.Json;
 
 /**
  * How a picture was made, for its text chunks: {@code parameters} as AUTOMATIC1111's program writes it, which many others
  * read, and {@code deft4j}, a JSON object for programs. Models and adapters go by name; no path is in it.
+ *
+ * @param negative null where nothing was said
+ * @param words what {@code parameters} says beside the texts, model and adapters, under that program's names
+ * @param settings what {@code deft4j} says beside model and adapters
  */
-record PictureText(String prompt, String negative, long seed, int steps, String scheduler, double guidance, int width,
-    int height, String model, List<String> adapters) {
+record PictureText(String prompt, String negative, Map<String, Object> words, Map<String, Object> settings, String model,
+    List<String> adapters) {
 
   /** The chunks by keyword. */
   Map<String, String> chunks() {
@@ -22,23 +26,15 @@ record PictureText(String prompt, String negative, long seed, int steps, String 
   }
 
   private String parameters() {
-    String text = prompt + (negative == null ? "" : "\nNegative prompt: " + negative) + String.format(Locale.ROOT,
-        "%nSteps: %d, Sampler: %s, CFG scale: %s, Seed: %d, Size: %dx%d, Model: %s", steps, scheduler, guidance, seed, width,
-        height, model).replace(System.lineSeparator(), "\n");
+    String text = prompt + (negative == null ? "" : "\nNegative prompt: " + negative) + "\n"
+        + words.entrySet().stream().map(word -> word.getKey() + ": " + word.getValue()).collect(Collectors.joining(", "))
+        + ", Model: " + model;
     return adapters.isEmpty() ? text : text + ", Adapters: \"" + String.join(", ", adapters) + "\"";
   }
 
   /** The same as fields. */
   Map<String, Object> fields() {
-    Map<String, Object> fields = new LinkedHashMap<>();
-    fields.put("prompt", prompt);
-    fields.put("negative", negative);
-    fields.put("seed", seed);
-    fields.put("steps", steps);
-    fields.put("scheduler", scheduler);
-    fields.put("guidance", guidance);
-    fields.put("width", width);
-    fields.put("height", height);
+    Map<String, Object> fields = new LinkedHashMap<>(settings);
     fields.put("model", model);
     fields.put("adapters", adapters);
     return fields;

@@ -6,7 +6,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Collectors;
-import org.deft4j.diffusion.StableDiffusion;
+import org.deft4j.diffusion.DiffusionModel;
 import org.deft4j.tensor.MemoryPool;
 import org.deft4j.weights.Json;
 
@@ -15,7 +15,7 @@ final class PlanReport {
   private PlanReport() {}
 
   /** Prints it; {@code run} are the settings, in the order to be shown. Returns the exit status. */
-  static int print(Console console, StableDiffusion model, Map<String, Object> run, MemoryCheck check) {
+  static int print(Console console, DiffusionModel model, Map<String, Object> run, MemoryCheck check) {
     List<Map<String, Object>> parts = parts(model, check.plan());
     Map<String, Object> document = new LinkedHashMap<>();
     document.put("model", model.name());
@@ -47,7 +47,7 @@ final class PlanReport {
     return check.fits() ? ExitStatus.OK : ExitStatus.MEMORY;
   }
 
-  private static List<Map<String, Object>> parts(StableDiffusion model, MemoryPlan plan) {
+  private static List<Map<String, Object>> parts(DiffusionModel model, MemoryPlan plan) {
     List<Map<String, Object>> parts = new ArrayList<>();
     model.parts().forEach((name, module) -> {
       Map<String, Long> types = plan.types().get(name);

@@ -11,7 +11,6 @@ import org.deft4j.deft.InputException;
 import org.deft4j.deft.Method;
 import org.deft4j.deft.OutputFolder;
 import org.deft4j.deft.Start;
-import org.deft4j.deft.Targets;
 import org.deft4j.deft.TrainingOptions;
 import org.deft4j.deft.Truncation;
 import picocli.CommandLine.Command;
@@ -83,8 +82,8 @@ final class TrainCommand extends Subcommand {
   boolean rankStabilized;
 
   @Option(names = "--targets", split = ",", paramLabel = "SUFFIX",
-      description = "The layers to adapt, by the ends of their names; default ${DEFAULT-VALUE}.")
-  List<String> targets = List.of("to_q", "to_k", "to_v", "to_out.0");
+      description = "The layers to adapt, by the ends of their names; default [to_q, to_k, to_v, to_out.0].")
+  List<String> targets;
 
   @Option(names = "--steps", paramLabel = "N", description = "Optimizer steps; default ${DEFAULT-VALUE}.")
   long steps = 500;
@@ -157,7 +156,7 @@ final class TrainCommand extends Subcommand {
 
   private AdapterConfig adapterConfig() {
     Method family = Method.named(method);
-    AdapterConfig base = AdapterConfig.of(family, rank).with(Targets.suffixes(targets)).with(Start.named(init)).with(extras())
+    AdapterConfig base = AdapterConfig.of(family, rank).with(Start.named(init)).with(extras())
         .withAlpha(rankStabilized && alpha != null ? (Double) (alpha * Math.sqrt(rank)) : alpha);
     Decomposition chosen = decomposition == null ? base.decomposition() : Decomposition.named(decomposition);
     return chosen == null ? base : base.with(variance == null ? chosen : chosen.truncated(Truncation.variance(variance)));
@@ -179,8 +178,8 @@ final class TrainCommand extends Subcommand {
   @Override
   int run(Console console) throws Exception {
     long start = CommonOptions.seed(seed, console);
-    TrainingRun run = new TrainingRun(ModelArgument.of(model, weights), data, prompt, size, adapterConfig(), options(), start,
-        out);
+    TrainingRun run = new TrainingRun(ModelArgument.of(model, weights), new TrainingRequest(data, prompt, size, targets),
+        adapterConfig(), options(), start, out);
     Activity activity = new Activity();
     Interruption interruption = Interruption.install(console, activity);
     return dryRun ? run.plan(console, activity) : run.run(console, activity, interruption);

@@ -12,20 +12,15 @@ import java.util.Set;
 import java.util.function.BooleanSupplier;
 import org.deft4j.deft.AdapterConfig;
 import org.deft4j.deft.AdapterSet;
-import org.deft4j.deft.InputException;
 import org.deft4j.deft.LossLog;
 import org.deft4j.deft.Method;
-import org.deft4j.deft.NoisePrediction;
-import org.deft4j.deft.Objective;
 import org.deft4j.deft.OutputFolder;
 import org.deft4j.deft.PeftFolder;
-import org.deft4j.deft.PictureFolder;
+import org.deft4j.deft.Targets;
 import org.deft4j.deft.Trainer;
 import org.deft4j.deft.TrainingOptions;
-import org.deft4j.deft.TrainingPicture;
-import org.deft4j.deft.TrainingSet;
 import org.deft4j.deft.cli.MemoryCheck.Remedy;
-import org.deft4j.diffusion.StableDiffusion;
+import org.deft4j.diffusion.DiffusionModel;
 import org.deft4j.tensor.TorchRandom;
 import org.deft4j.weights.Json;
 
@@ -45,21 +40,18 @@ final class TrainingRun {
   static final Set<String> FILES = Set.of(PeftFolder.CONFIG, PeftFolder.WEIGHTS, RUN, TABLE, PLOT);
 
   private final ModelArgument modelArgument;
-  private final Path data;
-  private final String prompt;
-  private final Integer size;
+  private final TrainingRequest request;
   private final AdapterConfig config;
   private final TrainingOptions options;
   private final long seed;
   private final Path out;
   private final LossLog log = new LossLog();
 
-  TrainingRun(ModelArgument modelArgument, Path data, String prompt, Integer size, AdapterConfig config,
-      TrainingOptions options, long seed, Path out) {
+  /** {@code config} goes for the layers that {@code request} or the model names. */
+  TrainingRun(ModelArgument modelArgument, TrainingRequest request, AdapterConfig config, TrainingOptions options, long seed,
+      Path out) {
     this.modelArgument = modelArgument;
-    this.data = data;
-    this.prompt = prompt;
-    this.size = size;
+    this.request = request;
     this.config = config;
     this.options = options;
     this.seed = seed;
@@ -69,26 +61,26 @@ final class TrainingRun {
   /** Trains and writes; returns the exit status. */
   int run(Console console, Activity activity, Interruption interruption) throws IOException {
     long started = System.nanoTime();
-    try (StableDiffusion model = modelArgument.open()) {
-      List<TrainingPicture> pictures = pictures(model);
+    try (DiffusionModel model = modelArgument.open()) {
+      TrainingJob job = TrainingJob.of(model, request);
       activity.begin(Phase.ESTIMATING, "");
-      MemoryCheck check = check(model, pictures, new Counts());
-      check.require(() -> remedies(model, pictures));
+      MemoryCheck check = check(job, new Counts());
+      check.require(() -> remedies(job));
       activity.begin(Phase.LOADING, "");
       console.message(check.announcement());
       long[] done = new long[1];
-      activity.named(() -> work(model, pictures, options, activity, new Course() {
+      activity.named(() -> work(job, options, activity, new Course() {
         private long since = System.nanoTime();
 
         @Override
         public void encoded(int count) {
-          console.progress("encoding pictures", count, pictures.size(), "", since(since));
+          console.progress("encoding pictures", count, job.pictures(), "", since(since));
         }
 
         @Override
         public void starts(AdapterSet adapter) {
-          console.message(String.format(Locale.ROOT, "training %,d parameters in %d layers on %d pictures of %d x %d",
-              adapter.parameterCount(), adapter.adapters().size(), pictures.size(), side(pictures), side(pictures)));
+          console.message(String.format(Locale.ROOT, "training %,d parameters in %d layers on %s",
+              adapter.parameterCount(), adapter.adapters().size(), job.data()));
           since = System.nanoTime();
           interruption.setSaves(true);
         }
@@ -110,7 +102,7 @@ final class TrainingRun {
           done[0] = steps;
           activity.begin(Phase.WRITING, out.toString());
           try (OutputFolder folder = OutputFolder.open(out)) {
-            write(console, folder, model, adapter, pictures);
+            write(console, folder, job, adapter);
             folder.publish();
           }
           interruption.setSaves(false);
@@ -124,31 +116,14 @@ final class TrainingRun {
   /** Prints what {@link #run} would do, and what memory it would take; returns the exit status. */
   int plan(Console console, Activity activity) throws IOException {
     activity.begin(Phase.ESTIMATING, "");
-    try (StableDiffusion model = modelArgument.open()) {
-      List<TrainingPicture> pictures = pictures(model);
+    try (DiffusionModel model = modelArgument.open()) {
+      TrainingJob job = TrainingJob.of(model, request);
       Counts counts = new Counts();
-      MemoryCheck check = check(model, pictures, counts);
-      Map<String, Object> run = settings(counts.layers, counts.parameters, pictures);
-      run.put("captions", pictures.stream().map(TrainingPicture::caption).distinct().count());
+      MemoryCheck check = check(job, counts);
+      Map<String, Object> run = settings(counts.layers, counts.parameters, job);
+      run.putAll(job.counts());
       run.put("checkpointing", options.checkpointing());
       return PlanReport.print(console, model, run, check);
-    }
-  }
-
-  private List<TrainingPicture> pictures(StableDiffusion model) {
-    int side = size == null ? model.defaultSize() : size;
-    requireSize(model, side);
-    return PictureFolder.read(data, prompt, side);
-  }
-
-  private static int side(List<TrainingPicture> pictures) {
-    return pictures.getFirst().framed().picture().width();
-  }
-
-  private static void requireSize(StableDiffusion model, int side) {
-    int grain = model.vae().config().downscale();
-    if (side % grain != 0) {
-      throw new InputException("--size " + side + ": a multiple of " + grain + " is needed for this model");
     }
   }
 
@@ -174,34 +149,33 @@ final class TrainingRun {
     }
   }
 
-  private MemoryCheck check(StableDiffusion model, List<TrainingPicture> pictures, Counts counts) throws IOException {
-    return MemoryCheck.of(MemoryPlan.of(model, rehearsal(model, pictures, options, counts)));
+  private MemoryCheck check(TrainingJob job, Counts counts) throws IOException {
+    return MemoryCheck.of(MemoryPlan.of(job.model(), rehearsal(job, options, counts)));
   }
 
   /** The run with few steps, which are not written. */
-  private MemoryPlan.Run rehearsal(StableDiffusion model, List<TrainingPicture> pictures, TrainingOptions chosen,
-      Counts counts) {
+  private MemoryPlan.Run rehearsal(TrainingJob job, TrainingOptions chosen, Counts counts) {
     TrainingOptions few = new TrainingOptions(Math.min(REHEARSED_STEPS, chosen.steps()), chosen.learningRate(),
         chosen.projectionFactor(), chosen.weightDecay(), chosen.clip(), chosen.schedule(), 0, chosen.batch(),
         Math.min(REHEARSED_STEPS, chosen.accumulate()), chosen.checkpointing());
-    return activity -> work(model, pictures, few, activity, counts);
+    return activity -> work(job, few, activity, counts);
   }
 
-  private List<Remedy> remedies(StableDiffusion model, List<TrainingPicture> pictures) {
+  private List<Remedy> remedies(TrainingJob job) {
     List<Remedy> remedies = new ArrayList<>();
     if (!options.checkpointing()) {
-      remedies.add(new Remedy("--checkpointing", model, rehearsal(model, pictures, with(options.batch(), true), new Counts())));
+      remedies.add(remedy("--checkpointing", job, with(options.batch(), true)));
     }
     if (options.batch() > 1) {
-      remedies.add(new Remedy("--batch 1", model, rehearsal(model, pictures, with(1, options.checkpointing()), new Counts())));
+      remedies.add(remedy("--batch 1", job, with(1, options.checkpointing())));
     }
-    int grain = model.vae().config().downscale();
-    int smaller = Math.max(grain, side(pictures) / 2 / grain * grain);
-    List<TrainingPicture> small = pictures.stream().map(picture -> picture.resized(smaller)).toList();
-    remedies.add(new Remedy("--size " + smaller, model, rehearsal(model, small, options, new Counts())));
-    modelArgument.inHalf().ifPresent(half -> remedies.add(new Remedy(ModelArgument.HALF, half,
-        rehearsal(half, pictures, options, new Counts()))));
+    job.lighter().forEach((option, lighter) -> remedies.add(remedy(option, lighter, options)));
+    modelArgument.inHalf().ifPresent(half -> remedies.add(remedy(ModelArgument.HALF, TrainingJob.of(half, request), options)));
     return remedies;
+  }
+
+  private Remedy remedy(String option, TrainingJob job, TrainingOptions chosen) {
+    return new Remedy(option, job.model(), rehearsal(job, chosen, new Counts()));
   }
 
   private TrainingOptions with(int batch, boolean checkpointing) {
@@ -233,25 +207,23 @@ final class TrainingRun {
   }
 
   /** Loads, encodes and trains; the model has no weights before and after. */
-  private void work(StableDiffusion model, List<TrainingPicture> pictures, TrainingOptions chosen, Activity activity,
-      Course course) throws IOException {
+  private void work(TrainingJob job, TrainingOptions chosen, Activity activity, Course course) throws IOException {
+    DiffusionModel model = job.model();
+    AdapterConfig adapted = config.with(Targets.suffixes(request.targetsFor(model)));
     TorchRandom random = new TorchRandom(seed);
     try {
       model.loadWeights(part -> activity.begin(Phase.LOADING, part));
       activity.begin(Phase.ADAPTING, "");
-      try (AdapterSet adapter = AdapterSet.create(model.unet(), config, random);
-          TrainingSet examples = encode(model, pictures, activity, course)) {
-        model.releaseVae();
+      try (AdapterSet adapter = AdapterSet.create(model.denoiser(), adapted, random);
+          TrainingJob.Prepared data = prepare(job, activity, course)) {
         course.starts(adapter);
         activity.begin(Phase.TRAINING, 1, chosen.steps());
-        Objective objective = new NoisePrediction(model.unet(), model.scheduler(), examples.examples());
-        long done = new Trainer(objective, adapter.attach(), chosen, random)
-            .run(step -> {
-              course.step(step);
-              if (step.number() < chosen.steps()) {
-                activity.begin(Phase.TRAINING, step.number() + 1, chosen.steps());
-              }
-            }, course);
+        long done = new Trainer(data.objective(), adapter.attach(), chosen, random).run(step -> {
+          course.step(step);
+          if (step.number() < chosen.steps()) {
+            activity.begin(Phase.TRAINING, step.number() + 1, chosen.steps());
+          }
+        }, course);
         course.trained(adapter, done);
       }
     } finally {
@@ -259,13 +231,12 @@ final class TrainingRun {
     }
   }
 
-  private static TrainingSet encode(StableDiffusion model, List<TrainingPicture> pictures, Activity activity,
-      Course course) {
-    activity.begin(Phase.ENCODING, "picture 1 of " + pictures.size());
-    return TrainingSet.encode(model, pictures, model::releaseTextEncoders, done -> {
+  private static TrainingJob.Prepared prepare(TrainingJob job, Activity activity, Course course) {
+    activity.begin(Phase.ENCODING, "picture 1 of " + job.pictures());
+    return job.prepare(done -> {
       course.encoded(done);
-      if (done < pictures.size()) {
-        activity.begin(Phase.ENCODING, "picture " + (done + 1) + " of " + pictures.size());
+      if (done < job.pictures()) {
+        activity.begin(Phase.ENCODING, "picture " + (done + 1) + " of " + job.pictures());
       }
     });
   }
@@ -274,10 +245,9 @@ final class TrainingRun {
     return Duration.ofNanos(System.nanoTime() - start);
   }
 
-  private void write(Console console, OutputFolder folder, StableDiffusion model, AdapterSet adapter,
-      List<TrainingPicture> pictures) throws IOException {
-    PeftFolder.write(folder.path(), adapter, model.name());
-    Json.write(folder.path().resolve(RUN), description(model, adapter, pictures));
+  private void write(Console console, OutputFolder folder, TrainingJob job, AdapterSet adapter) throws IOException {
+    PeftFolder.write(folder.path(), adapter, job.model().name());
+    Json.write(folder.path().resolve(RUN), description(job, adapter));
     log.writeTable(folder.path().resolve(TABLE));
     try {
       log.writePlot(folder.path().resolve(PLOT), config.method().label() + ", rank " + config.rank());
@@ -286,7 +256,7 @@ final class TrainingRun {
     }
   }
 
-  private Map<String, Object> settings(int layers, long parameters, List<TrainingPicture> pictures) {
+  private Map<String, Object> settings(int layers, long parameters, TrainingJob job) {
     Map<String, Object> run = new LinkedHashMap<>();
     run.put("weights", modelArgument.weights() == null ? null : modelArgument.weights().name().toLowerCase(Locale.ROOT));
     run.put("method", config.method().label());
@@ -296,9 +266,7 @@ final class TrainingRun {
     run.put("start", config.start().label());
     run.put("layers", layers);
     run.put("parameters", parameters);
-    run.put("pictures", pictures.size());
-    run.put("prompt", prompt);
-    run.put("size", side(pictures));
+    run.putAll(job.description());
     run.put("steps", options.steps());
     run.put("lr", options.learningRate());
     run.put("projection_lr", options.projectionFactor());
@@ -312,10 +280,10 @@ final class TrainingRun {
     return run;
   }
 
-  private Map<String, Object> description(StableDiffusion model, AdapterSet adapter, List<TrainingPicture> pictures) {
+  private Map<String, Object> description(TrainingJob job, AdapterSet adapter) {
     Map<String, Object> run = new LinkedHashMap<>();
-    run.put("model", model.name());
-    run.putAll(settings(adapter.adapters().size(), adapter.parameterCount(), pictures));
+    run.put("model", job.model().name());
+    run.putAll(settings(adapter.adapters().size(), adapter.parameterCount(), job));
     run.put("steps", log.steps().size());
     run.put("steps_asked", options.steps());
     run.put("first_loss", log.steps().getFirst().loss());

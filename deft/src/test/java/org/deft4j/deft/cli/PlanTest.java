@@ -161,8 +161,9 @@ class PlanTest {
     Console console = new Console(new PrintStream(OutputStream.nullOutputStream(), false, StandardCharsets.UTF_8), err, false, false);
     Activity activity = new Activity();
     TrainingOptions options = new TrainingOptions(9, 1e-4, 0.1, 1e-4, 1, "constant", 0, 12, 1, false);
-    TrainingRun run = new TrainingRun(new ModelArgument(sdxl(), null), photos, "a toy", 64, AdapterConfig.deft(2), options,
-        1, folder.resolve("run"));
+    TrainingRequest request = new TrainingRequest(photos, "a toy", 64, null);
+    TrainingRun run = new TrainingRun(new ModelArgument(sdxl(), null), request, AdapterConfig.deft(2), options, 1,
+        folder.resolve("run"));
     try {
       MemoryException error = assertThrows(MemoryException.class,
           () -> run.run(console, activity, Interruption.install(console, activity)));

@@ -3,6 +3,7 @@ package org.deft4j.weights;
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.PrettyPrinter;
 import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.core.json.JsonReadFeature;
@@ -11,6 +12,8 @@ import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
 import com.fasterxml.jackson.core.util.Separators;
 import com.fasterxml.jackson.jr.ob.JSON;
 import java.io.IOException;
+import java.io.Reader;
+import java.io.StringReader;
 import java.io.UncheckedIOException;
 import java.math.BigInteger;
 import java.nio.ByteBuffer;
@@ -56,12 +59,16 @@ public final class Json {
 
   /** The value in a file, of any kind: see {@link JsonObject#get} for the types. */
   public static Object readValue(Path file) {
+    return parseValue(text(file), file.toString());
+  }
+
+  /** What is in a file. */
+  static String text(Path file) {
     try {
       if (Files.size(file) > LENGTH) {
         throw FormatException.of(file, "has " + Files.size(file) + " bytes, JSON files may have " + LENGTH);
       }
-      return parseValue(StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(Files.readAllBytes(file))).toString(),
-          file.toString());
+      return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(Files.readAllBytes(file))).toString();
     } catch (IOException e) {
       throw FormatException.unreadable(file, e);
     }
@@ -80,12 +87,12 @@ public final class Json {
     if (text.isBlank()) {
       throw new FormatException(source + ": is empty; JSON is needed");
     }
-    try (JsonParser parser = new PythonNumbers(MAPPER.getStreamingFactory().createParser(text))) {
-      Object value = MAPPER.anyFrom(parser);
+    try (JsonParser parser = parser(new StringReader(text))) {
+      Object value = value(parser, source);
       if (parser.nextToken() != null) {
         throw new FormatException(source + ": " + place(parser.currentTokenLocation()) + "there is more after the end");
       }
-      return checked(value, source, "");
+      return value;
     } catch (JsonProcessingException e) {
       throw new FormatException(source + ": is not valid JSON: " + place(e.getLocation()) + e.getOriginalMessage(), e);
     } catch (IOException e) {
@@ -93,12 +100,22 @@ public final class Json {
     }
   }
 
+  /** A parser that keeps to the rules above; to be closed. */
+  static JsonParser parser(Reader text) throws IOException {
+    return new PythonNumbers(MAPPER.getStreamingFactory().createParser(text));
+  }
+
+  /** The value that begins at the parser's token, or at its next one where it has none. */
+  static Object value(JsonParser parser, String source) throws IOException {
+    return checked(MAPPER.anyFrom(parser), source, "");
+  }
+
   private static String place(com.fasterxml.jackson.core.JsonLocation at) {
     return at == null ? "" : "line " + at.getLineNr() + ", column " + at.getColumnNr() + ": ";
   }
 
   @SuppressWarnings("unchecked")
-  private static JsonObject object(Object value, String source) {
+  static JsonObject object(Object value, String source) {
     if (value instanceof Map<?, ?> map) {
       return new JsonObject(source, "", (Map<String, Object>) map);
     }
@@ -160,6 +177,16 @@ public final class Json {
     requireWritable(object, "");
     try {
       return MAPPER.with(JSON.Feature.PRETTY_PRINT_OUTPUT, JSON.Feature.WRITE_NULL_PROPERTIES).asString(object) + "\n";
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** The same in one line without its end, as a record of a file of JSON lines. */
+  public static String formatLine(Map<String, ?> object) {
+    requireWritable(object, "");
+    try {
+      return MAPPER.with((PrettyPrinter) null).with(JSON.Feature.WRITE_NULL_PROPERTIES).asString(object);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

@@ -171,6 +171,9 @@ class JsonTest {
     assertEquals(List.of("z", "a", "empty", "none", "unknown"), List.copyOf(Json.read(file).keys()));
     Json.write(file, Map.of("only", 1));
     assertEquals("{\n  \"only\": 1\n}\n", Files.readString(file));
+    String line = Json.formatLine(values);
+    assertEquals("{\"z\":1,\"a\":[1,2.5,\"\u00E9\\\"\\u0000\",null],\"empty\":{},\"none\":[],\"unknown\":{\"x\":true}}", line);
+    assertEquals(values, Json.parse(line, "line").asMap());
   }
 
   @Test

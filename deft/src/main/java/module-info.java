@@ -8,6 +8,7 @@ module org.deft4j.deft {
   requires jdk.unsupported;
 
   exports org.deft4j.deft;
+  exports org.deft4j.deft.data;
 
   opens org.deft4j.deft.cli to info.picocli;
 

@@ -21,6 +21,9 @@ public final class PictureFolder {
 
   private PictureFolder() {}
 
+  /** A picture file and the text that goes with it. */
+  public record Captioned(Path file, String caption) {}
+
   /**
    * Reads, resizes and cuts every picture of {@code folder}; other files and hidden ones are passed over.
    *
@@ -33,28 +36,85 @@ public final class PictureFolder {
     List<String> problems = new ArrayList<>();
     List<TrainingPicture> pictures = new ArrayList<>();
     for (Path file : files(folder)) {
+      String caption = caption(file, prompt, problems);
       try {
-        String caption = caption(file, prompt);
-        if (caption == null) {
-          problems.add("picture " + file + " has no caption: write one to " + textFile(file).getFileName()
-              + " beside it, or give --prompt for all");
-        }
         pictures.add(TrainingPicture.of(file, caption, Pictures.read(file), size));
       } catch (PictureException e) {
         problems.add(e.getMessage());
-      } catch (CharacterCodingException e) {
-        problems.add("caption " + textFile(file) + " is not UTF-8 text");
-      } catch (IOException e) {
-        problems.add("caption " + textFile(file) + " cannot be read: " + e.getMessage());
       }
     }
+    return all(pictures, problems);
+  }
+
+  /**
+   * The pictures of {@code folder} and their captions; of the pictures only the first bytes are looked at.
+   *
+   * @param prompt the caption of pictures that have none of their own, or null
+   * @throws InputException listing everything that is wrong: no folder, no picture, files that are none or have no caption
+   */
+  public static List<Captioned> list(Path folder, String prompt) {
+    List<String> problems = new ArrayList<>();
+    List<Captioned> pictures = new ArrayList<>();
+    for (Path file : files(folder)) {
+      pictures.add(new Captioned(file, caption(file, prompt, problems)));
+      try {
+        Pictures.requirePicture(file);
+      } catch (PictureException e) {
+        problems.add(e.getMessage());
+      }
+    }
+    return all(pictures, problems);
+  }
+
+  /**
+   * What is written beside a picture, without spaces around it.
+   *
+   * @return null where there is no such file
+   * @throws InputException if it cannot be read, or is not UTF-8
+   */
+  public static String caption(Path picture) {
+    Path text = textFile(picture);
+    try {
+      if (!Files.exists(text)) {
+        return null;
+      }
+      String caption = Files.readString(text);
+      return (caption.startsWith("\uFEFF") ? caption.substring(1) : caption).strip();
+    } catch (CharacterCodingException e) {
+      throw new InputException("caption " + text + " is not UTF-8 text", e);
+    } catch (IOException e) {
+      throw new InputException("caption " + text + " cannot be read: " + e.getMessage(), e);
+    }
+  }
+
+  /** The caption of its own or else the prompt; or null, which is a problem. */
+  private static String caption(Path file, String prompt, List<String> problems) {
+    try {
+      String own = caption(file);
+      if (own == null && prompt == null) {
+        problems.add("picture " + file + " has no caption: write one to " + textFile(file).getFileName()
+            + " beside it, or give --prompt for all");
+      }
+      return own == null ? prompt : own;
+    } catch (InputException e) {
+      problems.addAll(e.problems());
+      return null;
+    }
+  }
+
+  private static <T> List<T> all(List<T> pictures, List<String> problems) {
     if (!problems.isEmpty()) {
       throw new InputException(problems);
     }
     return pictures;
   }
 
-  private static List<Path> files(Path folder) {
+  /**
+   * The picture files directly in {@code folder}, by the ends of their names, in the order of their names.
+   *
+   * @throws InputException if it is no folder, or has none
+   */
+  public static List<Path> files(Path folder) {
     if (!Files.isDirectory(folder)) {
       throw new InputException("data folder " + folder + (Files.exists(folder) ? " is not a folder" : " does not exist"));
     }
@@ -75,15 +135,6 @@ public final class PictureFolder {
     String name = file.getFileName().toString();
     int dot = name.lastIndexOf('.');
     return dot > 0 && EXTENSIONS.contains(name.substring(dot + 1).toLowerCase(Locale.ROOT)) && Files.isRegularFile(file);
-  }
-
-  private static String caption(Path file, String prompt) throws IOException {
-    Path text = textFile(file);
-    if (!Files.exists(text)) {
-      return prompt;
-    }
-    String caption = Files.readString(text);
-    return (caption.startsWith("\uFEFF") ? caption.substring(1) : caption).strip();
   }
 
   private static Path textFile(Path file) {

@@ -1,6 +1,7 @@
 package org.deft4j.diffusion.image;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -16,6 +17,9 @@ import java.nio.file.Path;
 public final class Pictures {
   /** More pixels than this are refused before any is decoded, unless another limit is given. */
   public static final long DEFAULT_MAX_PIXELS = 100_000_000;
+
+  /** All that tells formats apart. */
+  private static final int SIGNATURE_BYTES = 32;
 
   private Pictures() {}
 
@@ -48,11 +52,22 @@ public final class Pictures {
     }
   }
 
-  static PictureFile file(Path path, long maxPixels) {
-    return new PictureFile(path, bytes(path), maxPixels);
+  /**
+   * Refuses what cannot be a picture: no file, one that may not be read, no bytes, or the first bytes of another format.
+   * Nothing is decoded: a picture that is damaged further on passes.
+   *
+   * @throws PictureException if so; its {@link PictureException#kind} says why
+   */
+  public static void requirePicture(Path path) {
+    new PictureFile(path, bytes(path, SIGNATURE_BYTES), DEFAULT_MAX_PIXELS).format();
   }
 
-  private static byte[] bytes(Path path) {
+  static PictureFile file(Path path, long maxPixels) {
+    return new PictureFile(path, bytes(path, Integer.MAX_VALUE), maxPixels);
+  }
+
+  /** The first bytes of a file, at most so many. */
+  private static byte[] bytes(Path path, int most) {
     try {
       if (Files.isDirectory(path)) {
         throw new PictureException(path, PictureException.Kind.UNREADABLE, "is a folder, not a file", null);
@@ -62,11 +77,13 @@ public final class Pictures {
         throw new PictureException(path, PictureException.Kind.TOO_LARGE, "the file has " + size
             + " bytes; files below 2 GiB are read", null);
       }
-      byte[] bytes = Files.readAllBytes(path);
-      if (bytes.length == 0) {
-        throw new PictureException(path, PictureException.Kind.EMPTY, "the file is empty", null);
+      try (InputStream in = Files.newInputStream(path)) {
+        byte[] bytes = in.readNBytes((int) Math.min(size, most));
+        if (bytes.length == 0) {
+          throw new PictureException(path, PictureException.Kind.EMPTY, "the file is empty", null);
+        }
+        return bytes;
       }
-      return bytes;
     } catch (NoSuchFileException e) {
       throw new PictureException(path, PictureException.Kind.UNREADABLE, "there is no such file", e);
     } catch (AccessDeniedException e) {

@@ -4,7 +4,6 @@ import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Tensor;
-import org.deft4j.tensor.op.Binary;
 import org.deft4j.tensor.op.Fused;
 import org.deft4j.tensor.op.Unary;
 
@@ -17,9 +16,7 @@ import static org.deft4j.tensor.internal.Simd.ORDER;
 
 /** {@link Fused} in float32: whole vectors by loops, the rest one by one. */
 final class VectorFused {
-  private static final Binary MUL = new Binary.Mul();
-  /** Elements between two loops over them. */
-  private static final long PIECE = 2048;
+  private static final Unary SIGMOID = new Unary.Sigmoid();
 
   private VectorFused() {}
 
@@ -65,37 +62,28 @@ final class VectorFused {
     return Math.max(1, VectorElementwise.GRAIN / width);
   }
 
-  /** The activation of the gate, and then times the value, a piece at a time that stays in the cache in between. */
   private static boolean gated(Fused.Gated op, Tensor[] in, Tensor[] out) {
-    Unary activation = FloatFunctions.plain(op.activation());
-    if (!UnaryLoops.has(activation)) {
+    Outlined loop = GateLoops.of(op.activation());
+    if (loop == null) {
       return false;
     }
-    FloatFunction f = FloatFunctions.of(activation);
+    FloatFunction f = FloatFunctions.of(op.activation());
     Floats x = Floats.of(in[0]);
     Floats y = Floats.of(out[0]);
     long width = out[0].size(-1);
-    long whole = width - width % Simd.LANES;
+    int vectors = Math.toIntExact(width / Simd.LANES);
     Parallel.forRange(out[0].elementCount() / width, grain(width), (from, to) -> {
       for (long row = from; row < to; row++) {
         long value = 2 * row * width + op.value(width);
         long gate = 2 * row * width + op.gate(width);
-        for (long i = 0; i < whole; i += PIECE) {
-          gated(activation, x, value + i, gate + i, y, row * width + i, (int) (Math.min(PIECE, whole - i) / Simd.LANES));
-        }
-        for (long i = whole; i < width; i++) {
+        loop.run(new Span(x.memory(), x.byteAt(value), Simd.BYTES, x.memory(), x.byteAt(gate), Simd.BYTES, y.memory(),
+            y.byteAt(row * width), vectors));
+        for (long i = (long) vectors * Simd.LANES; i < width; i++) {
           y.set(row * width + i, x.get(value + i) * f.apply(x.get(gate + i)));
         }
       }
     });
     return true;
-  }
-
-  private static void gated(Unary activation, Floats x, long value, long gate, Floats y, long out, int vectors) {
-    long atY = y.byteAt(out);
-    UnaryLoops.run(activation, new Span(x.memory(), x.byteAt(gate), Simd.BYTES, x.memory(), x.byteAt(gate), Simd.BYTES,
-        y.memory(), atY, vectors));
-    BinaryLoops.run(MUL, new Span(x.memory(), x.byteAt(value), Simd.BYTES, y.memory(), atY, Simd.BYTES, y.memory(), atY, vectors));
   }
 
   private static boolean gatedGrad(Fused.Gated op, Tensor[] in, Tensor[] out) {
@@ -119,6 +107,7 @@ final class VectorFused {
       case Unary.Silu() -> (from, to) -> {
         for (long row = from; row < to; row++) {
           long start = 2 * row * width;
+          UnaryLoops.run(SIGMOID, Span.of(x, dx, start + gate, vectors));
           siluGrad(dy, row * width, x, dx, start + value, start + gate, vectors);
           rest(op, dy, x, dx, row, width);
         }
@@ -183,6 +172,7 @@ final class VectorFused {
     }
   }
 
+  /** Where dx holds the gate's sigmoid before (one loop that did all would wait for the memory), it holds its gradient after. */
   private static void siluGrad(Floats dy, long out, Floats x, Floats dx, long value, long gate, int vectors) {
     long atDy = dy.byteAt(out);
     long atValue = x.byteAt(value);
@@ -193,7 +183,7 @@ final class VectorFused {
       MemorySegment memory = dx.memory();
       long step = (long) i * Simd.BYTES;
       FloatVector g = fromMemorySegment(FLOATS, x.memory(), atGate + step, ORDER);
-      FloatVector s = MathVector.sigmoid(g);
+      FloatVector s = fromMemorySegment(FLOATS, memory, toGate + step, ORDER);
       FloatVector slope = s.mul(g.lanewise(FMA, s.neg().add(1f), 1f));
       FloatVector d = fromMemorySegment(FLOATS, dy.memory(), atDy + step, ORDER);
       FloatVector v = fromMemorySegment(FLOATS, x.memory(), atValue + step, ORDER);

@@ -7,11 +7,11 @@ import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Fused;
 
 /**
- * {@link Fused.Rotary} in float32, in blocks of rows of the last dimension but one. All that a block of positions is the same for
- * comes before the next block: its cos and sin stay in the cache, and heads side by side in memory are read as they lie.
+ * {@link Fused.Rotary} in float32. A block of positions (of the last dimension but one) is done for all heads before the next: its cos
+ * and sin stay in the cache, and heads that lie side by side in memory are read one after the other.
  */
 final class VectorRotary {
-  /** Rows whose inputs and results stay together in the cache next to the processor. */
+  /** Positions in a block: few enough that cos, sin and the memory's pages are still at hand for the next head. */
   private static final int BLOCK = 16;
 
   private VectorRotary() {}
@@ -58,43 +58,37 @@ final class VectorRotary {
     }
 
     /** Those of the outer dimensions' element {@code index}, from {@code row} on. */
-    Column from(Shape outer, long index, long row) {
+    Block from(Shape outer, long index, long row) {
       long step = strides[strides.length - 2];
-      return new Column(floats.memory(), floats.byteAt(Positions.offset(index, outer, strides) + row * step), Float.BYTES * step);
+      return new Block(floats.memory(), floats.byteAt(Positions.offset(index, outer, strides) + row * step), Float.BYTES * step);
     }
   }
 
-  /** A vector in every row: the first from a byte address, and how many bytes the next is further. */
-  private record Column(MemorySegment memory, long at, long step) {
-    Column right(long elements) {
-      return new Column(memory, at + Float.BYTES * elements, step);
-    }
-
-    FloatVector load(int row) {
-      return Simd.load(memory, at + row * step);
-    }
-
-    void store(int row, FloatVector vector) {
-      Simd.store(vector, memory, at + row * step);
+  /** Rows from a byte address on, and how many bytes the next one is further. */
+  private record Block(MemorySegment memory, long at, long step) {
+    long row(int index) {
+      return at + index * step;
     }
   }
 
-  /** A column of vectors at a time, the last one moved back to end with its half: loops along single rows would be too short. */
-  private static void rotate(Column x, Column cos, Column sin, float turn, Column y, int half, int rows) {
-    for (int d = 0; d < half; d += Simd.LANES) {
-      int i = Math.min(d, half - Simd.LANES);
-      rotate(x.right(i), x.right(half + i), cos.right(i), sin.right(i), turn, y.right(i), y.right(half + i), rows);
-    }
-  }
-
-  private static void rotate(Column a, Column b, Column cos, Column sin, float turn, Column first, Column second, int rows) {
+  /** The last vector of a half is moved back to end with it. */
+  private static void rotate(Block x, Block cos, Block sin, float turn, Block y, int half, int rows) {
+    int last = half - Simd.LANES;
+    long apart = (long) Float.BYTES * half;
     for (int row = 0; row < rows; row++) {
-      FloatVector left = a.load(row);
-      FloatVector right = b.load(row);
-      FloatVector c = cos.load(row);
-      FloatVector s = sin.load(row).mul(turn);
-      first.store(row, left.mul(c).sub(right.mul(s)));
-      second.store(row, right.mul(c).add(left.mul(s)));
+      long atX = x.row(row);
+      long atCos = cos.row(row);
+      long atSin = sin.row(row);
+      long atY = y.row(row);
+      for (int i = 0; i < half; i += Simd.LANES) {
+        long step = (long) Float.BYTES * Math.min(i, last);
+        FloatVector a = Simd.load(x.memory(), atX + step);
+        FloatVector b = Simd.load(x.memory(), atX + apart + step);
+        FloatVector c = Simd.load(cos.memory(), atCos + step);
+        FloatVector s = Simd.load(sin.memory(), atSin + step).mul(turn);
+        Simd.store(a.mul(c).sub(b.mul(s)), y.memory(), atY + step);
+        Simd.store(b.mul(c).add(a.mul(s)), y.memory(), atY + apart + step);
+      }
     }
   }
 }

@@ -1,0 +1,42 @@
+package org.deft4j.tensor.internal;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandles;
+import java.util.Map;
+import jdk.incubator.vector.FloatVector;
+import org.deft4j.tensor.op.Unary;
+
+import static org.deft4j.tensor.internal.Simd.ORDER;
+
+/** {@code value f(gate)}, one loop for each {@link Unary} that models gate with (see {@link UnaryLoops}): a is the value, b the gate. */
+final class GateLoops {
+  private static final Map<Class<? extends Unary>, Outlined> LOOPS = Outlined.loops(MethodHandles.lookup(), Map.of(
+      Unary.Gelu.class, "gelu",
+      Unary.Silu.class, "silu"));
+
+  private GateLoops() {}
+
+  /** The loop for {@code op}, or null. */
+  static Outlined of(Unary op) {
+    return LOOPS.get(op.getClass());
+  }
+
+  static void gelu(Span s) {
+    for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
+      long at = s.at(i);
+      FloatVector y = s.a(i).mul(VectorFunctions.gelu(s.b(i)));
+      y.intoMemorySegment(memory, at, ORDER);
+    }
+  }
+
+  static void silu(Span s) {
+    for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
+      long at = s.at(i);
+      FloatVector gate = s.b(i);
+      FloatVector y = s.a(i).mul(gate.mul(MathVector.sigmoid(gate)));
+      y.intoMemorySegment(memory, at, ORDER);
+    }
+  }
+}

@@ -20,8 +20,8 @@ class InputPicturesTest {
   }
 
   @Property(tries = 300)
-  void anySizeBecomesOneThatOmniGenTakes(@ForAll @IntRange(min = 4, max = 300) int width,
-      @ForAll @IntRange(min = 4, max = 300) int height, @ForAll @IntRange(min = 16, max = 200) int max) {
+  void anySizeBecomesOneThatOmniGenTakes(@ForAll @IntRange(min = 12, max = 300) int width,
+      @ForAll @IntRange(min = 12, max = 300) int height, @ForAll @IntRange(min = 16, max = 200) int max) {
     Picture picture = random(width, height);
     Picture fitted = InputPictures.fit(picture, max);
     assertEquals(PixelSize.of(fitted).tokens("fitted"), fitted.width() / 16L * (fitted.height() / 16));

@@ -71,11 +71,7 @@ class LlamaTokenizerFileTest {
   private LlamaTokenizer load(Consumer<Map<String, Object>> change) {
     Map<String, Object> file = valid();
     change.accept(file);
-    try {
-      Json.write(folder.resolve("tokenizer.json"), file);
-    } catch (IOException e) {
-      throw new AssertionError(e);
-    }
+    Json.write(folder.resolve("tokenizer.json"), file);
     return LlamaTokenizer.load(folder);
   }
 
@@ -109,10 +105,10 @@ class LlamaTokenizerFileTest {
   @Test
   void theLongestAddedTokenOfTheLeftmostIsTaken() {
     LlamaTokenizer tokenizer = load(file -> file.put("added_tokens",
-        List.of(added(1, "<s>"), added(300, "ab"), added(301, "abb"), added(302, "bba"))));
-    assertIds(tokenizer, "abba", 1, 301, 262);
-    assertIds(tokenizer, "aabab", 1, 262, 300, 300);
-    assertIds(tokenizer, "bbab", 1, 302, 259, 261);
+        List.of(added(1, "<s>"), added(300, "ba"), added(301, "bab"), added(302, "aba"))));
+    assertIds(tokenizer, "babab", 1, 301, 262, 261);
+    assertIds(tokenizer, "ababa", 1, 302, 300);
+    assertIds(tokenizer, "bbab", 1, 259, 261, 301);
   }
 
   @Test
@@ -126,11 +122,12 @@ class LlamaTokenizerFileTest {
 
   @Test
   void singleWordsAreFoundOnlyByThemselves() {
-    LlamaTokenizer tokenizer = loadWith(added(300, "ab", "single_word"));
-    assertIds(tokenizer, "ab ab-ab", 1, 300, 259, 300, 259, BYTES + '-', 300);
+    LlamaTokenizer tokenizer = loadWith(added(300, "ba", "single_word"));
+    assertIds(tokenizer, "ba ba-ba", 1, 300, 259, 259, 300, 259, BYTES + '-', 300);
     assertIds(tokenizer, "bab", 1, 259, 261, 263);
-    assertIds(tokenizer, "ab\u00e9", 1, 262, 261, BYTES + 0xc3, BYTES + 0xa9);
-    assertIds(tokenizer, "ab\ud835\udfd8", 1, 262, 261, BYTES + 0xf0, BYTES + 0x9d, BYTES + 0x9f, BYTES + 0x98);
+    assertIds(tokenizer, "aba", 1, 262, 261, 260);
+    assertIds(tokenizer, "ba\u00e9", 1, 259, 261, 260, BYTES + 0xc3, BYTES + 0xa9);
+    assertIds(tokenizer, "ba\ud835\udfd8", 1, 259, 261, 260, BYTES + 0xf0, BYTES + 0x9d, BYTES + 0x9f, BYTES + 0x98);
   }
 
   @Test

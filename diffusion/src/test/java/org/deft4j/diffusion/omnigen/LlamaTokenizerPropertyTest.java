@@ -55,8 +55,9 @@ class LlamaTokenizerPropertyTest {
         return vocabulary.containsKey(symbol) ? List.of(symbol).stream()
             : IntStream.range(0, bytes.length).mapToObj(i -> String.format("<0x%02X>", bytes[i] & 0xff));
       }).collect(Collectors.toCollection(ArrayList::new));
-      while (mergeOnce(symbols)) {
-        continue;
+      boolean merged = true;
+      while (merged) {
+        merged = mergeOnce(symbols);
       }
       List<Integer> ids = new ArrayList<>(List.of(tokenizer.bos()));
       symbols.forEach(symbol -> ids.add(vocabulary.get(symbol).intValue()));

@@ -1,7 +1,7 @@
 package org.deft4j.deft;
 
 import org.deft4j.diffusion.AutoencoderKL;
-import org.deft4j.diffusion.image.PictureTensors;
+import org.deft4j.diffusion.LatentDistribution;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 
@@ -20,13 +20,9 @@ public record TrainingExample(Tensor mean, Tensor deviation, Tensor context, Ten
 
   /** Encodes a picture; {@code context} and {@code pooled} are shared, not taken. */
   static TrainingExample encode(AutoencoderKL vae, TrainingPicture picture, Tensor context, Tensor pooled) {
-    try (Scope _ = Scope.open()) {
-      AutoencoderKL.Posterior posterior = AutoencoderKL.Posterior.of(vae.moments(PictureTensors.toTensor(picture.framed().picture())));
-      Tensor ids = pooled == null ? null : Scope.release(Tensor.of(picture.timeIds(), 1, 6));
-      return new TrainingExample(Scope.release(vae.scale(posterior.mean())),
-          Scope.release(posterior.std().mul(vae.config().scalingFactor())), context.share(),
-          pooled == null ? null : pooled.share(), ids);
-    }
+    LatentDistribution latent = LatentDistribution.encode(vae, picture.framed().picture());
+    return new TrainingExample(latent.mean(), latent.deviation(), context.share(), pooled == null ? null : pooled.share(),
+        pooled == null ? null : Scope.release(Tensor.of(picture.timeIds(), 1, 6)));
   }
 
   @Override

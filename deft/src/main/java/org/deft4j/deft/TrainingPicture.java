@@ -14,8 +14,8 @@ import org.deft4j.diffusion.image.Picture;
  */
 public record TrainingPicture(Path file, String caption, Framed framed) {
 
-  /** Resizes and cuts. */
-  static TrainingPicture of(Path file, String caption, Picture original, int size) {
+  /** Resizes {@code original} and cuts a square of {@code size} pixels a side out of its middle. */
+  public static TrainingPicture of(Path file, String caption, Picture original, int size) {
     return new TrainingPicture(file, caption, Framed.center(original, size, size, Filter.LANCZOS, false));
   }
 

@@ -11,11 +11,9 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Stream;
 import org.deft4j.nn.Module;
-import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.DiffusersFolder;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.ModelSource;
-import org.deft4j.weights.SafetensorsWriter;
 
 /**
  * Writes a model in diffusers' layout: {@code model_index.json}, a folder with configuration and weights for each network, and
@@ -60,10 +58,8 @@ final class DiffusersFolderWriter {
     Optional<Path> from = source.components().contains(part) ? source.folder(part) : Optional.empty();
     if (network != null) {
       Json.write(to.resolve("config.json"), source.config(part).asMap());
-      Map<String, Tensor> tensors = new LinkedHashMap<>();
-      network.parameters().forEach((name, parameter) -> tensors.put(name, parameter.value()));
       String stem = part.startsWith("text_encoder") ? "model" : "diffusion_pytorch_model";
-      SafetensorsWriter.write(to.resolve(stem + ".safetensors"), tensors, Map.of("format", "pt"));
+      ModuleWeights.write(to.resolve(stem + ".safetensors"), network);
     } else if (from.isPresent()) {
       copy(from.get(), to);
     } else if (part.startsWith("tokenizer")) {

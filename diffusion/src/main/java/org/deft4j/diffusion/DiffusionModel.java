@@ -6,16 +6,18 @@ import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
 import java.util.function.Consumer;
+import org.deft4j.diffusion.omnigen.OmniGen;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.DType;
 import org.deft4j.weights.FormatException;
 import org.deft4j.weights.ModelSource;
+import org.deft4j.weights.OmniGenFolder;
 
 /**
  * A model that makes pictures, with all its parts: what every kind of them has. What is done with one depends on its kind; a
  * switch over the kinds has no default, so that a new kind does not compile until everything is said about it.
  */
-public sealed interface DiffusionModel extends AutoCloseable permits StableDiffusion {
+public sealed interface DiffusionModel extends AutoCloseable permits StableDiffusion, OmniGen {
   /**
    * Opens a model of any kind, without its weights.
    *
@@ -24,7 +26,11 @@ public sealed interface DiffusionModel extends AutoCloseable permits StableDiffu
    * @throws FormatException if it is none of these, or its configuration asks for what we do not have
    */
   static DiffusionModel open(String model, DType weights) {
-    return StableDiffusion.open(model, weights);
+    String pipeline;
+    try (ModelSource source = ModelSource.open(model)) {
+      pipeline = source.pipeline();
+    }
+    return pipeline.equals(OmniGenFolder.PIPELINE) ? OmniGen.open(model, weights) : StableDiffusion.open(model, weights);
   }
 
   /**

@@ -16,9 +16,6 @@ import org.deft4j.weights.DiffusersFolder;
 import org.deft4j.weights.FormatException;
 import org.deft4j.weights.JsonObject;
 import org.deft4j.weights.ModelSource;
-import org.deft4j.weights.Target;
-import org.deft4j.weights.WeightSource;
-import org.deft4j.weights.Weights;
 
 /**
  * A Stable Diffusion model with all its parts: SD 1.5 (one text encoder) or SDXL (two, and added conditions).
@@ -96,16 +93,8 @@ public final class StableDiffusion implements DiffusionModel {
     try (ModelSource source = ModelSource.open(model)) {
       parts().forEach((part, module) -> {
         reading.accept(part);
-        loadWeights(source, part, module, weights);
+        ModuleWeights.load(source, part, module, weights);
       });
-    }
-  }
-
-  private static void loadWeights(ModelSource source, String part, Module module, DType type) {
-    Map<String, Target> expected = new LinkedHashMap<>();
-    module.parameters().forEach((path, parameter) -> expected.put(path, new Target(parameter.shape(), parameter::set)));
-    try (Scope _ = Scope.open(); WeightSource stored = source.weights(part)) {
-      Weights.load(part, expected, stored, type);
     }
   }
 

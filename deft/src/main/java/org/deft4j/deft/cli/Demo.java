@@ -59,7 +59,7 @@ final class Demo {
     for (Method method : METHODS) {
       quiet.message(method.label() + ": training");
       Path adapter = folder.resolve(method.label());
-      TrainingRequest request = new TrainingRequest(shipped.resolve("photos"), CAPTION, SIZE, null);
+      TrainingRequest request = TrainingRequest.of(shipped.resolve("photos"), CAPTION, SIZE);
       TrainingRun run = new TrainingRun(model, request, AdapterConfig.of(method, RANK),
           TrainingOptions.steps(steps).withLearningRate(LEARNING_RATE), seed, adapter);
       if (run.run(quiet, activity, interruption) != ExitStatus.OK) {
@@ -77,7 +77,7 @@ final class Demo {
   private void generate(Console console, Activity activity, ModelArgument model, List<AdapterArgument> adapters, String name)
       throws IOException {
     AdapterArguments arguments = new AdapterArguments(adapters, false, ReadOptions.STRICT);
-    PictureRequest request = new PictureRequest(PROMPT, null, null, SAMPLING_STEPS, null, SIZE, SIZE);
+    PictureRequest request = new PictureRequest(PROMPT, null, null, SAMPLING_STEPS, null, SIZE, SIZE, new OmniGenOptions());
     new Generation(model, arguments, request, seed, 1, folder.resolve(name)).run(console, activity);
   }
 

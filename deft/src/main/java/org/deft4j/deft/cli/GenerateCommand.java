@@ -50,6 +50,9 @@ final class GenerateCommand extends Subcommand {
   @Option(names = "--height", paramLabel = "PIXELS", description = "A multiple of 8; default: the model's.")
   Integer height;
 
+  @Mixin
+  OmniGenOptions omniGen = new OmniGenOptions();
+
   @Option(names = "--seed", paramLabel = "N", description = "Where random numbers start; default: drawn, and printed.")
   Long seed;
 
@@ -69,6 +72,7 @@ final class GenerateCommand extends Subcommand {
     Checks.model(problems, model);
     WeightTypes.check(problems, weights);
     adapters.check(problems);
+    omniGen.check(problems);
     if (prompt == null) {
       problems.add("--prompt is missing: what the picture should show");
     }
@@ -107,7 +111,7 @@ final class GenerateCommand extends Subcommand {
     long first = CommonOptions.seed(seed, console);
     Activity activity = new Activity();
     Interruption.install(console, activity);
-    PictureRequest request = new PictureRequest(prompt, negative, scheduler, steps, guidance, width, height);
+    PictureRequest request = new PictureRequest(prompt, negative, scheduler, steps, guidance, width, height, omniGen);
     Generation generation = new Generation(ModelArgument.of(model, weights), adapters.arguments(), request, first, count, out);
     return dryRun ? generation.plan(console, activity) : generation.run(console, activity);
   }

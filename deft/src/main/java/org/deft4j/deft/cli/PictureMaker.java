@@ -6,6 +6,7 @@ import org.deft4j.deft.InputException;
 import org.deft4j.diffusion.DiffusionModel;
 import org.deft4j.diffusion.StableDiffusion;
 import org.deft4j.diffusion.image.Picture;
+import org.deft4j.diffusion.omnigen.OmniGen;
 
 /** How one kind of model makes the pictures that are asked for. */
 interface PictureMaker {
@@ -17,6 +18,7 @@ interface PictureMaker {
   static PictureMaker of(DiffusionModel model, PictureRequest request) {
     return switch (model) {
       case StableDiffusion stableDiffusion -> StableDiffusionPictures.of(stableDiffusion, request);
+      case OmniGen omniGen -> OmniGenPictures.of(omniGen, request);
     };
   }
 

@@ -8,9 +8,10 @@ import org.deft4j.diffusion.DiffusionModel;
  *
  * @param negative what they should not show
  * @param scheduler the name of a way to take the noise out
+ * @param omniGen what only OmniGen models understand
  */
 record PictureRequest(String prompt, String negative, String scheduler, Integer steps, Double guidance, Integer width,
-    Integer height) {
+    Integer height, OmniGenOptions omniGen) {
   /** What was given, or the model's own. */
   int widthFor(DiffusionModel model) {
     return width == null ? model.defaultSize() : width;

@@ -26,6 +26,7 @@ record StableDiffusionPictures(StableDiffusion model, Settings settings, String 
   /** @throws InputException listing all that is asked for and such a model cannot do */
   static StableDiffusionPictures of(StableDiffusion model, PictureRequest request) {
     List<String> problems = new ArrayList<>();
+    request.omniGen().refuse(problems, "a Stable Diffusion model");
     request.checkSize(problems, model);
     if (!problems.isEmpty()) {
       throw new InputException(problems);

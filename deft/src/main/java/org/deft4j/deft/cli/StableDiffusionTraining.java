@@ -1,23 +1,48 @@
 package org.deft4j.deft.cli;
 
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 import java.util.function.IntConsumer;
 import org.deft4j.deft.InputException;
 import org.deft4j.deft.NoisePrediction;
 import org.deft4j.deft.Objective;
-import org.deft4j.deft.PictureFolder;
 import org.deft4j.deft.TrainingPicture;
 import org.deft4j.deft.TrainingSet;
+import org.deft4j.deft.data.TrainingRecord;
 import org.deft4j.diffusion.StableDiffusion;
+import org.deft4j.diffusion.image.Picture;
+import org.deft4j.diffusion.image.PictureException;
+import org.deft4j.diffusion.image.Pictures;
 
 /** A Stable Diffusion model learns a folder of pictures with captions. */
 record StableDiffusionTraining(StableDiffusion model, String prompt, List<TrainingPicture> examples) implements TrainingJob {
   /** @throws InputException listing all that is wrong with the data */
   static StableDiffusionTraining of(StableDiffusion model, TrainingRequest request) {
-    return new StableDiffusionTraining(model, request.prompt(),
-        PictureFolder.read(request.data(), request.prompt(), request.sizeFor(model)));
+    List<String> problems = new ArrayList<>();
+    request.omniGen().refuse(problems, "a Stable Diffusion model");
+    int side = request.sizeFor(model);
+    Map<Path, Picture> pictures = new HashMap<>();
+    List<TrainingPicture> examples = new ArrayList<>();
+    for (TrainingRecord record : request.records()) {
+      if (!record.inputImages().isEmpty()) {
+        problems.add(record.place() + ": the record has input pictures, and a Stable Diffusion model takes none");
+      }
+      try {
+        Picture picture = pictures.computeIfAbsent(record.outputImage(), Pictures::read);
+        examples.add(TrainingPicture.of(record.outputImage(), record.instruction(), picture, side));
+      } catch (PictureException e) {
+        problems.add(e.getMessage());
+      }
+    }
+    if (!problems.isEmpty()) {
+      throw new InputException(problems);
+    }
+    return new StableDiffusionTraining(model, request.prompt(), examples);
   }
 
   @Override
@@ -57,7 +82,9 @@ record StableDiffusionTraining(StableDiffusion model, String prompt, List<Traini
   }
 
   @Override
-  public Prepared prepare(IntConsumer encoded) {
+  public Prepared prepare(Consumer<String> reading, IntConsumer encoded) {
+    model.loadWeights(reading);
+    encoded.accept(0);
     TrainingSet set = TrainingSet.encode(model, examples, model::releaseTextEncoders, encoded);
     model.releaseVae();
     return new Encoded(set, new NoisePrediction(model.unet(), model.scheduler(), set.examples()));

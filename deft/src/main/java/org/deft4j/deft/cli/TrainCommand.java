@@ -14,6 +14,7 @@ import org.deft4j.deft.Start;
 import org.deft4j.deft.TrainingOptions;
 import org.deft4j.deft.Truncation;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** {@code deft train}. */
@@ -35,9 +36,18 @@ final class TrainCommand extends Subcommand {
       completionCandidates = WeightTypes.class)
   String weights;
 
-  @Option(names = "--data", paramLabel = "FOLDER",
-      description = "Pictures to train on; the caption of 01.jpg is in 01.txt beside it, or else --prompt.")
-  Path data;
+  @Option(names = "--data", paramLabel = "PATH",
+      description = "A folder of pictures to train on, the caption of 01.jpg in 01.txt beside it, or else --prompt; or a file of JSON "
+          + "records with instruction, input_images and output_image. May be given several times.")
+  List<Path> data = List.of();
+
+  @Option(names = "--repeats", split = ",", paramLabel = "N",
+      description = "How often the examples of each --data come in one pass through all; default: once.")
+  List<Integer> repeats = List.of();
+
+  @Option(names = "--image-root", paramLabel = "FOLDER",
+      description = "Where the paths of pictures in files of records begin; default: each file's own folder.")
+  Path imageRoot;
 
   @Option(names = "--prompt", paramLabel = "TEXT", description = "The caption of pictures that have none of their own.")
   String prompt;
@@ -120,6 +130,9 @@ final class TrainCommand extends Subcommand {
       description = "Side of the square that pictures are brought to, a multiple of 8; default: the model's.")
   Integer size;
 
+  @Mixin
+  OmniGenTrainingOptions omniGen = new OmniGenTrainingOptions();
+
   @Option(names = "--seed", paramLabel = "N", description = "Where random numbers start; default: drawn, and printed.")
   Long seed;
 
@@ -134,11 +147,8 @@ final class TrainCommand extends Subcommand {
   void check(List<String> problems) {
     Checks.model(problems, model);
     WeightTypes.check(problems, weights);
-    if (data == null) {
-      problems.add("--data is missing: a folder of pictures");
-    } else if (!Files.isDirectory(data)) {
-      problems.add("--data: " + data + (Files.exists(data) ? " is not a folder" : " does not exist"));
-    }
+    checkData(problems);
+    omniGen.check(problems);
     if (size != null) {
       Checks.size(problems, "--size", size);
     }
@@ -151,6 +161,16 @@ final class TrainCommand extends Subcommand {
       problems.add("--out is missing: the folder that the adapter goes to");
     } else {
       collect(problems, () -> OutputFolder.require(out, TrainingRun.FILES));
+    }
+  }
+
+  private void checkData(List<String> problems) {
+    if (data.isEmpty()) {
+      problems.add("--data is missing: a folder of pictures, or a file of records");
+    }
+    data.stream().filter(path -> !Files.exists(path)).forEach(path -> problems.add("--data: " + path + " does not exist"));
+    if (!repeats.isEmpty() && (repeats.size() != data.size() || repeats.stream().anyMatch(count -> count < 1))) {
+      problems.add("--repeats " + repeats + ": one number for each --data is needed, at least 1; there are " + data.size());
     }
   }
 
@@ -178,8 +198,8 @@ final class TrainCommand extends Subcommand {
   @Override
   int run(Console console) throws Exception {
     long start = CommonOptions.seed(seed, console);
-    TrainingRun run = new TrainingRun(ModelArgument.of(model, weights), new TrainingRequest(data, prompt, size, targets),
-        adapterConfig(), options(), start, out);
+    TrainingRun run = new TrainingRun(ModelArgument.of(model, weights), new TrainingRequest(data, repeats, imageRoot, prompt, size, targets,
+        omniGen), adapterConfig(), options(), start, out);
     Activity activity = new Activity();
     Interruption interruption = Interruption.install(console, activity);
     return dryRun ? run.plan(console, activity) : run.run(console, activity, interruption);

@@ -1,11 +1,13 @@
 package org.deft4j.deft.cli;
 
 import java.util.Map;
+import java.util.function.Consumer;
 import java.util.function.IntConsumer;
 import org.deft4j.deft.InputException;
 import org.deft4j.deft.Objective;
 import org.deft4j.diffusion.DiffusionModel;
 import org.deft4j.diffusion.StableDiffusion;
+import org.deft4j.diffusion.omnigen.OmniGen;
 
 /** What one kind of model is trained on, and what it is to learn of it. */
 interface TrainingJob {
@@ -17,6 +19,7 @@ interface TrainingJob {
   static TrainingJob of(DiffusionModel model, TrainingRequest request) {
     return switch (model) {
       case StableDiffusion stableDiffusion -> StableDiffusionTraining.of(stableDiffusion, request);
+      case OmniGen omniGen -> OmniGenTraining.of(omniGen, request);
     };
   }
 
@@ -39,9 +42,12 @@ interface TrainingJob {
   Map<String, TrainingJob> lighter();
 
   /**
-   * Encodes the data, and lets go of the weights that were for that alone; {@code encoded} is told how many pictures are done.
+   * Loads the weights, encodes the data, and lets go of what was for that alone: the denoiser is loaded afterwards.
+   *
+   * @param reading is told of each part before its weights are read
+   * @param encoded is told how many pictures are done, 0 at first
    */
-  Prepared prepare(IntConsumer encoded);
+  Prepared prepare(Consumer<String> reading, IntConsumer encoded);
 
   /** Encoded data, and the loss over it. */
   interface Prepared extends AutoCloseable {

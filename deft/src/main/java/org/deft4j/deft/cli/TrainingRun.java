@@ -212,10 +212,7 @@ final class TrainingRun {
     AdapterConfig adapted = config.with(Targets.suffixes(request.targetsFor(model)));
     TorchRandom random = new TorchRandom(seed);
     try {
-      model.loadWeights(part -> activity.begin(Phase.LOADING, part));
-      activity.begin(Phase.ADAPTING, "");
-      try (AdapterSet adapter = AdapterSet.create(model.denoiser(), adapted, random);
-          TrainingJob.Prepared data = prepare(job, activity, course)) {
+      try (TrainingJob.Prepared data = prepare(job, activity, course); AdapterSet adapter = adapter(model, adapted, random, activity)) {
         course.starts(adapter);
         activity.begin(Phase.TRAINING, 1, chosen.steps());
         long done = new Trainer(data.objective(), adapter.attach(), chosen, random).run(step -> {
@@ -231,10 +228,16 @@ final class TrainingRun {
     }
   }
 
+  private static AdapterSet adapter(DiffusionModel model, AdapterConfig adapted, TorchRandom random, Activity activity) {
+    activity.begin(Phase.ADAPTING, "");
+    return AdapterSet.create(model.denoiser(), adapted, random);
+  }
+
   private static TrainingJob.Prepared prepare(TrainingJob job, Activity activity, Course course) {
-    activity.begin(Phase.ENCODING, "picture 1 of " + job.pictures());
-    return job.prepare(done -> {
-      course.encoded(done);
+    return job.prepare(part -> activity.begin(Phase.LOADING, part), done -> {
+      if (done > 0) {
+        course.encoded(done);
+      }
       if (done < job.pictures()) {
         activity.begin(Phase.ENCODING, "picture " + (done + 1) + " of " + job.pictures());
       }

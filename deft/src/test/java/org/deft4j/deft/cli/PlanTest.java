@@ -106,7 +106,7 @@ class PlanTest {
     JsonObject memory = plan.requireObject("memory");
     assertTrue(memory.requireBool("fits"));
     assertEquals(memory.requireLongInteger("total"), memory.requireLongInteger("tensors") + memory.requireLongInteger("java"));
-    assertEquals(List.of("loading the weights", "making the adapter", "encoding the pictures", "training"),
+    assertEquals(List.of("loading the weights", "encoding the pictures", "making the adapter", "training"),
         memory.requireObjects("phases").stream().map(phase -> phase.requireString("phase")).toList());
     long users = memory.requireObjects("users").stream().mapToLong(user -> user.requireLongInteger("bytes")).sum();
     assertEquals((double) memory.requireLongInteger("tensors"), (double) users, 0.02 * users, "the users add up to all");
@@ -161,7 +161,7 @@ class PlanTest {
     Console console = new Console(new PrintStream(OutputStream.nullOutputStream(), false, StandardCharsets.UTF_8), err, false, false);
     Activity activity = new Activity();
     TrainingOptions options = new TrainingOptions(9, 1e-4, 0.1, 1e-4, 1, "constant", 0, 12, 1, false);
-    TrainingRequest request = new TrainingRequest(photos, "a toy", 64, null);
+    TrainingRequest request = TrainingRequest.of(photos, "a toy", 64);
     TrainingRun run = new TrainingRun(new ModelArgument(sdxl(), null), request, AdapterConfig.deft(2), options, 1,
         folder.resolve("run"));
     try {

@@ -18,14 +18,14 @@ class RequestTest {
   void theModelFillsInWhatWasNotSaid() {
     for (Path path : Fixtures.models()) {
       try (DiffusionModel model = DiffusionModel.open(path.toString(), null)) {
-        PictureMaker maker = PictureMaker.of(model, new PictureRequest("a toy", null, null, null, null, null, null));
+        PictureMaker maker = PictureMaker.of(model, new PictureRequest("a toy", null, null, null, null, null, null, new OmniGenOptions()));
         assertEquals(30, maker.description().get("steps"));
         assertEquals(model.defaultSize(), maker.description().get("width"));
         assertEquals(model.defaultSize(), maker.description().get("height"));
-        TrainingJob job = TrainingJob.of(model, new TrainingRequest(photos, "a toy", null, null));
+        TrainingJob job = TrainingJob.of(model, TrainingRequest.of(photos, "a toy", null));
         assertEquals(model.defaultSize(), job.description().get("size"));
-        assertEquals(model.attentionProjections(), new TrainingRequest(photos, null, null, null).targetsFor(model));
-        assertEquals(List.of("to_k"), new TrainingRequest(photos, null, null, List.of("to_k")).targetsFor(model));
+        assertEquals(model.attentionProjections(), TrainingRequest.of(photos, null, null).targetsFor(model));
+        assertEquals(List.of("to_k"), new TrainingRequest(List.of(photos), List.of(), null, null, null, List.of("to_k"), null).targetsFor(model));
       }
     }
   }
@@ -35,11 +35,11 @@ class RequestTest {
     for (Path path : Fixtures.models()) {
       try (DiffusionModel model = DiffusionModel.open(path.toString(), null)) {
         int odd = 4 * model.grain() + 1;
-        PictureRequest picture = new PictureRequest("a toy", null, null, null, null, odd, null);
+        PictureRequest picture = new PictureRequest("a toy", null, null, null, null, odd, null, new OmniGenOptions());
         assertEquals("--width " + odd + ", --height " + model.defaultSize() + ": multiples of " + model.grain()
             + " are needed for this model",
             assertThrows(InputException.class, () -> PictureMaker.of(model, picture)).getMessage());
-        TrainingRequest training = new TrainingRequest(photos, "a toy", odd, null);
+        TrainingRequest training = TrainingRequest.of(photos, "a toy", odd);
         assertEquals("--size " + odd + ": a multiple of " + model.grain() + " is needed for this model",
             assertThrows(InputException.class, () -> TrainingJob.of(model, training)).getMessage());
       }

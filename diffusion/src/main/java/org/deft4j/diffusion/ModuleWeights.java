@@ -1,0 +1,40 @@
+package org.deft4j.diffusion;
+
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.deft4j.nn.Module;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.weights.ModelSource;
+import org.deft4j.weights.SafetensorsWriter;
+import org.deft4j.weights.Target;
+import org.deft4j.weights.WeightSource;
+import org.deft4j.weights.Weights;
+
+/** Between the parts of a stored model and the modules that they are. */
+public final class ModuleWeights {
+  private ModuleWeights() {}
+
+  /**
+   * Loads the weights of part {@code part} of {@code source} into {@code module}, each tensor converted as it is read.
+   *
+   * @param type what matrices and kernels will be held in; null: as they are stored
+   * @throws org.deft4j.weights.FormatException if names or shapes differ, listing how, or a weight is beyond the type's range
+   */
+  public static void load(ModelSource source, String part, Module module, DType type) {
+    Map<String, Target> expected = new LinkedHashMap<>();
+    module.parameters().forEach((path, parameter) -> expected.put(path, new Target(parameter.shape(), parameter::set)));
+    try (Scope _ = Scope.open(); WeightSource stored = source.weights(part)) {
+      Weights.load(part, expected, stored, type);
+    }
+  }
+
+  /** Writes the weights that {@code module} holds to a safetensors file. */
+  public static void write(Path file, Module module) {
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
+    module.parameters().forEach((name, parameter) -> tensors.put(name, parameter.value()));
+    SafetensorsWriter.write(file, tensors, Map.of("format", "pt"));
+  }
+}

@@ -16,8 +16,8 @@ import org.deft4j.diffusion.image.PictureException;
 import org.deft4j.diffusion.image.Pictures;
 
 /**
- * The camera task of DEFT's paper: one picture of a scene is given, and another view of it is to come out, whose camera is described in
- * the text. No token is special in it.
+ * The camera task of DEFT's paper: one picture of a scene is given, and another view of it is to come out, whose camera is
+ * described in the text. No token is special in it.
  *
  * @param subject what is seen, as in {@code a photo of sks church}
  * @param given the name of the picture that is given, as in the model
@@ -30,7 +30,8 @@ public record CameraTask(String subject, String given, boolean withCamera) {
    * For each view but the given one a record that asks for it.
    *
    * @param pictures the folder below which the names of the views lie
-   * @throws InputException listing all that is wrong: the given picture not in the model, no other one, files that are missing or no pictures
+   * @throws InputException listing all that is wrong: the given picture not in the model, no other one, files that are
+   *     missing or no pictures
    */
   public List<TrainingRecord> records(ColmapModel model, Path pictures) {
     Problems problems = new Problems();
@@ -49,7 +50,8 @@ public record CameraTask(String subject, String given, boolean withCamera) {
         problems.add(e.getMessage());
       }
       if (!view.name().equals(given)) {
-        records.add(new TrainingRecord("camera", prompt(view), List.of(pictures.resolve(given)), file, new TrainingRecord.Place(file, 0)));
+        records.add(new TrainingRecord("camera", prompt(view), List.of(pictures.resolve(given)), file,
+            new TrainingRecord.Place(file, 0)));
       }
     }
     problems.throwIfAny();
@@ -72,8 +74,8 @@ public record CameraTask(String subject, String given, boolean withCamera) {
   }
 
   /**
-   * The numbers that say where a view was taken and with which camera: its parameters, the quaternion x, y, z, w, the translation. These
-   * are 11 for {@link CameraModel#SIMPLE_RADIAL}.
+   * The numbers that say where a view was taken and with which camera: its parameters, the quaternion x, y, z, w, the
+   * translation. These are 11 for {@link CameraModel#SIMPLE_RADIAL}.
    */
   public static double[] numbers(View view) {
     CameraPose pose = view.pose();

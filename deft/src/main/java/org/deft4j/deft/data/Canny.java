@@ -14,10 +14,10 @@ import org.deft4j.tensor.RandomSource;
  *       -1 0 1               1  2  1
  * </pre>
  *
- * <p>with p going on beyond the border. A pixel may be an edge where m exceeds that of its two neighbours along the gradient, whose
- * direction is rounded to a multiple of 45 degrees (of two equal ones the left or upper stays). It is one where m is above
- * {@code high}, or above {@code low} and joined to such a pixel by others (8 neighbours). The thresholds are in the units of
- * OpenCV's function, for which 100 and 200 are usual.
+ * <p>with p going on beyond the border. A pixel may be an edge where m exceeds that of its two neighbours along the
+ * gradient, whose direction is rounded to a multiple of 45 degrees (of two equal ones the left or upper stays). It is one
+ * where m is above {@code high}, or above {@code low} and joined to such a pixel by others (8 neighbours). The thresholds
+ * are in the units of OpenCV's function, for which 100 and 200 are usual.
  *
  * @param sigma deviation of the blur in pixels; 0 for none
  */

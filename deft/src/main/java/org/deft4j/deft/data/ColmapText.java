@@ -16,9 +16,9 @@ import org.deft4j.deft.data.ColmapModel.Camera;
 import org.deft4j.deft.data.ColmapModel.View;
 
 /**
- * COLMAP's text files. {@code cameras.txt} has a line for each camera, {@code CAMERA_ID MODEL WIDTH HEIGHT PARAMS...}, {@code images.txt}
- * two for each picture, {@code IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME} and its points {@code X Y POINT3D_ID ...}, which may be
- * none; the quaternion begins with w. Lines that begin with # are comments.
+ * COLMAP's text files. {@code cameras.txt} has a line for each camera, {@code CAMERA_ID MODEL WIDTH HEIGHT PARAMS...},
+ * {@code images.txt} two for each picture, {@code IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME} and its points {@code X Y
+ * POINT3D_ID ...}, which may be none; the quaternion begins with w. Lines that begin with # are comments.
  */
 final class ColmapText {
   private static final String CAMERAS = "cameras.txt";
@@ -172,7 +172,8 @@ final class ColmapText {
       throw new LineException("camera " + words.get(8) + " is not in " + CAMERAS);
     }
     try {
-      return new View(integer(words.get(0), "IMAGE_ID"), new CameraPose(q[1], q[2], q[3], q[0], q[4], q[5], q[6]), camera, words.get(9));
+      return new View(integer(words.get(0), "IMAGE_ID"), new CameraPose(q[1], q[2], q[3], q[0], q[4], q[5], q[6]), camera,
+          words.get(9));
     } catch (IllegalArgumentException e) {
       throw new LineException(e.getMessage());
     }

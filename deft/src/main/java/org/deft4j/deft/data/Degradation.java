@@ -268,7 +268,7 @@ public sealed interface Degradation extends Condition {
     }
   }
 
-  /** Rectangles at random places, with sides from 1/8 to 3/8 of the picture's, turned gray (128) until {@code share} of it is covered. */
+  /** Rectangles at random places, their sides 1/8 to 3/8 of the picture's, turned gray (128) until {@code share} is covered. */
   record InpaintingMask(double share) implements Degradation {
     /** Refuses a share outside 0 .. 0.9. */
     public InpaintingMask {

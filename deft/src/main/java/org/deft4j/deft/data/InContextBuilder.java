@@ -13,12 +13,12 @@ import org.deft4j.deft.PictureFolder;
 import org.deft4j.tensor.RandomSource;
 
 /**
- * Records of an in-context task in the manner of VisualCloze (arXiv 2504.07960): some rows of pictures show what is to be done, and the
- * last row lacks its last picture, which is the output. VisualCloze puts the rows into one grid; here, as in DEFT's data for OmniGen,
- * each picture is an input picture of its own, named by a tag.
+ * Records of an in-context task in the manner of VisualCloze (arXiv 2504.07960): some rows of pictures show what is to be
+ * done, and the last row lacks its last picture, which is the output. VisualCloze puts the rows into one grid; here, as in
+ * DEFT's data for OmniGen, each picture is an input picture of its own, named by a tag.
  *
- * <p>An instruction is a sentence on the layout, the rows with their tags, a sentence on the task and, where the target has a caption
- * ({@code .txt} beside it), one on the content; of each the wording is drawn.
+ * <p>An instruction is a sentence on the layout, the rows with their tags, a sentence on the task and, where the target has
+ * a caption ({@code .txt} beside it), one on the content; of each the wording is drawn.
  */
 public final class InContextBuilder {
   /** Of ten records so many have 1, 2 and 3 rows; the last row is the one to be completed. */
@@ -50,8 +50,8 @@ public final class InContextBuilder {
   }
 
   /**
-   * For each sample {@code count} records that ask for its target. The other rows show other samples, drawn without repetition; where
-   * there are too few, there are fewer rows.
+   * For each sample {@code count} records that ask for its target. The other rows show other samples, drawn without
+   * repetition; where there are too few, there are fewer rows.
    *
    * @throws InputException if a caption cannot be read or has a tag in it
    */

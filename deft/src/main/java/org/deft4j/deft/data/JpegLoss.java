@@ -4,9 +4,10 @@ import javax.imageio.plugins.jpeg.JPEGQTable;
 import org.deft4j.diffusion.image.Picture;
 
 /**
- * What saving as baseline JPEG (ITU-T T.81) does to a picture, computed without coding it, so that it is the same on every machine:
- * YCbCr (JFIF), colour of every 2 x 2 pixels averaged, and of each block of 8 x 8 the cosine transform rounded to multiples
- * of the standard's tables, which the quality scales by {@code 50 / q} below 50 and {@code 2 - q / 50} from there on.
+ * What saving as baseline JPEG (ITU-T T.81) does to a picture, computed without coding it, so that it is the same on every
+ * machine: YCbCr (JFIF), colour of every 2 x 2 pixels averaged, and of each block of 8 x 8 the cosine transform rounded to
+ * multiples of the standard's tables, which the quality scales by {@code 50 / q} below 50 and {@code 2 - q / 50} from there
+ * on.
  */
 final class JpegLoss {
   private static final int BLOCK = 8;
@@ -66,8 +67,9 @@ final class JpegLoss {
       int below = Math.min(2 * y + 1, height - 1) * width;
       for (int x = 0; x < halfWidth; x++) {
         int right = Math.min(2 * x + 1, width - 1);
-        half[y * halfWidth + x] = Math.round((plane[above + 2 * x] + plane[above + right] + plane[below + 2 * x]
-            + plane[below + right]) / 4);
+        int sum = (int) (plane[above + 2 * x] + plane[above + right] + plane[below + 2 * x] + plane[below + right]);
+        // Quarters round down and up in turn, as libjpeg has it.
+        half[y * halfWidth + x] = (sum + 1 + x % 2) >> 2;
       }
     }
     quantize(half, halfWidth, halfHeight, chrominance);
@@ -83,7 +85,8 @@ final class JpegLoss {
       for (int x = 0; x < width; x++) {
         int column = x / 2;
         int next = Math.clamp(column + (x % 2 == 0 ? -1 : 1), 0, halfWidth - 1);
-        whole[y * width + x] = (9 * half[near + column] + 3 * (half[near + next] + half[far + column]) + half[far + next]) / 16;
+        int sum = (int) (9 * half[near + column] + 3 * (half[near + next] + half[far + column]) + half[far + next]);
+        whole[y * width + x] = (sum + 8 - x % 2) >> 4;
       }
     }
     return whole;

@@ -95,7 +95,7 @@ public final class RecordFile {
     String task = known(() -> object.string(TASK, ""), "");
     String instruction = required(object, INSTRUCTION, place) ? known(() -> object.requireString(INSTRUCTION), null) : null;
     List<String> inputs = known(() -> object.has(INPUTS) ? object.requireStrings(INPUTS) : List.of(), null);
-    inputKeys(object).ifPresent(key -> problems.add(place + ": there is no key '" + INPUTS + "' but '" + key
+    misnamedInputs(object).ifPresent(key -> problems.add(place + ": there is no key '" + INPUTS + "' but '" + key
         + "'; did you mean '" + INPUTS + "'?"));
     String output = output(object, place);
     if (instruction != null && inputs != null) {
@@ -134,7 +134,7 @@ public final class RecordFile {
   }
 
   /** A key that can only be meant for the input pictures where these are missing, which would otherwise go unnoticed. */
-  private static Optional<String> inputKeys(JsonObject object) {
+  private static Optional<String> misnamedInputs(JsonObject object) {
     return object.keys().contains(INPUTS) ? Optional.empty() : object.keys().stream()
         .filter(key -> key.toLowerCase(Locale.ROOT).replaceAll("[^a-z]", "").matches("inputs?images?")).findFirst();
   }
@@ -184,8 +184,8 @@ public final class RecordFile {
   // --------------------------------------------------------------------------------------------------------- writing
 
   /**
-   * Writes records as JSON lines, atomically. Pictures below the folder of the file are named from there, so that the folder can be
-   * moved; others by their whole path.
+   * Writes records as JSON lines, atomically. Pictures below the folder of the file are named from there, so that the
+   * folder can be moved; others by their whole path.
    *
    * @throws UncheckedIOException if it cannot be written; the text names the file
    */

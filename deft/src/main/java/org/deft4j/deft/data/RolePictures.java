@@ -21,11 +21,12 @@ import org.deft4j.diffusion.image.PngWriter;
 import org.deft4j.tensor.TorchRandom;
 
 /**
- * Pictures by the role they play (canny, depth, target, ...) and by the sample they belong to: those of one sample show the same thing.
+ * Pictures by the role they play (canny, depth, target, ...) and by the sample they belong to: those of one sample show the
+ * same thing.
  *
- * <p>On disk a role is a folder, and both ways of naming its files are read, also side by side: {@code canny/0_canny.jpg}, as in
- * VisualCloze's data, and {@code canny/0.jpg}. Either is the picture of sample {@code 0}: the end {@code _canny} does not count in
- * the folder of that name.
+ * <p>On disk a role is a folder, and both ways of naming its files are read, also side by side: {@code canny/0_canny.jpg},
+ * as in VisualCloze's data, and {@code canny/0.jpg}. Either is the picture of sample {@code 0}: the end {@code _canny} does
+ * not count in the folder of that name.
  */
 public final class RolePictures {
   /** Role, sample, file. */

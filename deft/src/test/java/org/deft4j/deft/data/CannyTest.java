@@ -55,7 +55,8 @@ class CannyTest {
     int left = 10;
     int right = 29;
     for (double sigma : new double[] {0, 1, 2}) {
-      Picture edges = new Canny(sigma, 50, 100).of(Drawn.gray(40, 44, (x, y) -> x >= left && x <= right && y >= left && y <= right ? 200 : 20));
+      Picture edges = new Canny(sigma, 50, 100).of(Drawn.gray(40, 44, (x, y) ->
+          x >= left && x <= right && y >= left && y <= right ? 200 : 20));
       for (int along = left + 5; along <= right - 5; along++) {
         for (Picture picture : new Picture[] {edges, transposed(edges)}) {
           int first = -1;
@@ -112,7 +113,8 @@ class CannyTest {
 
   /** A figure that is moved has moved edges, to the pixel. */
   @Property(tries = 40)
-  void movesWithThePicture(@ForAll @IntRange(max = 12) int right, @ForAll @IntRange(max = 12) int down, @ForAll @IntRange(max = 999) int seed) {
+  void movesWithThePicture(@ForAll @IntRange(max = 12) int right, @ForAll @IntRange(max = 12) int down,
+      @ForAll @IntRange(max = 999) int seed) {
     Picture figure = Drawn.noise(12, 12, seed);
     Picture here = new Canny(1, 60, 120).of(placed(figure, 12, 12));
     Picture there = new Canny(1, 60, 120).of(placed(figure, 12 + right, 12 + down));
@@ -141,7 +143,8 @@ class CannyTest {
 
   /** Lower thresholds keep every edge. */
   @Property(tries = 60)
-  void thresholdsOnlyTakeAway(@ForAll @IntRange(max = 9999) int seed, @ForAll @IntRange(max = 300) int low, @ForAll @IntRange(max = 300) int more) {
+  void thresholdsOnlyTakeAway(@ForAll @IntRange(max = 9999) int seed, @ForAll @IntRange(max = 300) int low,
+      @ForAll @IntRange(max = 300) int more) {
     Picture picture = Drawn.noise(20, 15, seed);
     Picture many = new Canny(0.8, low, low + 50).of(picture);
     Picture few = new Canny(0.8, low + more, low + more + 50).of(picture);

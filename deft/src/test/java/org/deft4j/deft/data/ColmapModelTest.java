@@ -35,13 +35,15 @@ class ColmapModelTest {
 
   private static List<String> problems(Path folder, String cameras, String images) {
     return assertThrows(InputException.class, () -> read(folder, cameras, images), cameras + images).problems().stream()
-        .map(problem -> problem.replace(folder.resolve("cameras.txt").toString(), "C").replace(folder.resolve("images.txt").toString(), "I"))
+        .map(problem -> problem.replace(folder.resolve("cameras.txt").toString(), "C")
+            .replace(folder.resolve("images.txt").toString(), "I"))
         .toList();
   }
 
   @Test
   void commentsEmptyPointsAndNamesWithSpaces(@TempDir Path folder) throws IOException {
-    ColmapModel model = read(folder, "\uFEFF# Camera list\r\n#   CAMERA_ID, MODEL, WIDTH, HEIGHT, PARAMS[]\r\n\r\n" + CAMERA.replace("\n", "\r\n")
+    ColmapModel model = read(folder, "\uFEFF# Camera list\r\n#   CAMERA_ID, MODEL, WIDTH, HEIGHT, PARAMS[]\r\n\r\n"
+        + CAMERA.replace("\n", "\r\n")
         + "7  PINHOLE\t640 480   500 501 320 240\r\n", """
         # Image list with two lines of data per image:
         #   IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME
@@ -95,7 +97,8 @@ class ColmapModelTest {
     Files.writeString(folder.resolve("cameras.bin"), "x");
     List<String> found = assertThrows(InputException.class, () -> ColmapModel.read(folder)).problems();
     assertEquals(2, found.size());
-    assertTrue(found.getFirst().endsWith("cameras.txt: there is no such file; write the model as text: colmap model_converter --output_type TXT"));
+    assertTrue(found.getFirst().endsWith("cameras.txt: there is no such file; "
+        + "write the model as text: colmap model_converter --output_type TXT"));
     assertTrue(found.getLast().endsWith("images.txt: there is no such file"));
   }
 
@@ -157,7 +160,8 @@ class ColmapModelTest {
       CameraModel model = models.get(random.nextInt(models.size()));
       List<Double> parameters = model.parameters().stream().map(name -> random.nextGaussian()).toList();
       known.add(new Camera(id, model, 1 + random.nextInt(9000), 1 + random.nextInt(9000), parameters));
-      cameras.append(id).append(' ').append(model).append(' ').append(known.getLast().width()).append(' ').append(known.getLast().height());
+      cameras.append(id).append(' ').append(model).append(' ').append(known.getLast().width()).append(' ')
+          .append(known.getLast().height());
       parameters.forEach(value -> cameras.append(' ').append(value));
       cameras.append('\n');
     }
@@ -171,7 +175,8 @@ class ColmapModelTest {
       for (double value : q) {
         images.append(' ').append(value);
       }
-      images.append(' ').append(camera.id()).append(" frame ").append(id).append(".png\n").append(random.nextBoolean() ? "1.5 2 -1\n" : "\n");
+      images.append(' ').append(camera.id()).append(" frame ").append(id).append(".png\n")
+          .append(random.nextBoolean() ? "1.5 2 -1\n" : "\n");
     }
     Path folder = Files.createTempDirectory("colmap");
     try {
@@ -185,7 +190,12 @@ class ColmapModelTest {
 
   @Test
   void theTextOfAView(@TempDir Path folder) throws IOException {
-    ColmapModel model = read(folder, CAMERA, "1 1 0 0 0 1 -2 0.1234567 1 frame7.png\n\n2 0.70710678118654757 0 0.70710678118654757 0 3 0 -1e-9 1 frame8.png\n\n");
+    ColmapModel model = read(folder, CAMERA, """
+        1 1 0 0 0 1 -2 0.1234567 1 frame7.png
+
+        2 0.70710678118654757 0 0.70710678118654757 0 3 0 -1e-9 1 frame8.png
+
+        """);
     CameraTask task = new CameraTask("a photo of sks church", "frame7.png", true);
     assertEquals("a photo of sks church <img><|image_1|></img>, now transform into different view with camera info: "
         + "Camera(model=SIMPLE_RADIAL, width=3840, height=2160, params=[3071.5, 1920, 1080, -0.0125]) "
@@ -194,14 +204,22 @@ class ColmapModelTest {
     assertTrue(task.prompt(model.views().getFirst()).endsWith("rotation_xyzw=[0, 0, 0, 1], translation=[1, -2, 0.123457]), "
         + "projection center: [-1, 2, -0.123457], viewing direction: [0, 0, 1]"));
     assertEquals(11, CameraTask.numbers(model.views().getFirst()).length);
-    assertArrayEquals(new double[] {3071.5, 1920, 1080, -0.0125, 0, 0, 0, 1, 1, -2, 0.1234567}, CameraTask.numbers(model.views().getFirst()));
+    assertArrayEquals(new double[] {3071.5, 1920, 1080, -0.0125, 0, 0, 0, 1, 1, -2, 0.1234567},
+        CameraTask.numbers(model.views().getFirst()));
     assertEquals("a photo of sks church <img><|image_1|></img>, now transform into different view",
         new CameraTask("a photo of sks church", "frame7.png", false).prompt(model.views().get(1)));
   }
 
   @Test
   void everyOtherViewIsATarget(@TempDir Path folder) throws IOException {
-    ColmapModel model = read(folder, CAMERA, "1 1 0 0 0 0 0 0 1 frame7.png\n\n2 1 0 0 0 0 0 1 1 b/frame8.png\n\n3 1 0 0 0 0 0 2 1 frame9.png\n\n");
+    ColmapModel model = read(folder, CAMERA, """
+        1 1 0 0 0 0 0 0 1 frame7.png
+
+        2 1 0 0 0 0 0 1 1 b/frame8.png
+
+        3 1 0 0 0 0 0 2 1 frame9.png
+
+        """);
     Path pictures = folder.resolve("pictures");
     for (View view : model.views()) {
       Drawn.write(pictures.resolve(view.name()));
@@ -222,6 +240,7 @@ class ColmapModelTest {
     assertEquals(List.of("picture 'frame6.png' is not among the 3 of the model; did you mean 'frame7.png'?",
         "picture " + pictures.resolve("frame9.png") + ": there is no such file"), found);
     ColmapModel alone = new ColmapModel(model.views().subList(0, 1));
-    assertTrue(assertThrows(InputException.class, () -> task.records(alone, pictures)).getMessage().startsWith("the model has one view"));
+    assertTrue(assertThrows(InputException.class, () -> task.records(alone, pictures)).getMessage()
+        .startsWith("the model has one view"));
   }
 }

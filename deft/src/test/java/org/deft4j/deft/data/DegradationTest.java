@@ -153,7 +153,7 @@ class DegradationTest {
     assertTrue(share >= tenths / 10.0 && share < tenths / 10.0 + 9 / 64.0 + 1e-9, "covered " + share);
   }
 
-  /** What the encoder and decoder of the Java runtime make of the same picture. */
+  /** What the encoder and decoder of the Java runtime make of the same picture, but for the rounding of their integer transforms. */
   @Test
   void jpegLosesWhatAnEncoderLoses(@TempDir Path folder) throws IOException {
     Picture photo = Drawn.smooth(93, 61);
@@ -163,12 +163,12 @@ class DegradationTest {
       write(file, photo, quality);
       Picture ours = of(new Degradation.JpegArtifacts(quality), photo);
       Picture theirs = Pictures.read(file);
-      double lost = meanDifference(theirs, photo);
+      assertTrue(meanDifference(theirs, photo) > 1, "something is lost");
       double apart = meanDifference(ours, theirs);
-      assertTrue(apart < Math.max(0.5, lost / 20), quality + ": " + apart + " of " + lost);
+      assertTrue(apart < 0.4, quality + ": " + apart);
       write(file, gray, quality);
       double off = meanDifference(of(new Degradation.JpegArtifacts(quality), gray), Pictures.read(file));
-      assertTrue(off < 0.1, "gray " + quality + ": " + off);
+      assertTrue(off < 0.15, "gray " + quality + ": " + off);
     }
   }
 

@@ -50,14 +50,16 @@ class InContextBuilderTest {
     assertEquals(folder.resolve("canny/cat.png"), pictures.file("canny", "cat"));
     assertEquals(folder.resolve("target/cat_target.png"), pictures.file("target", "cat"));
     assertThrows(InputException.class, () -> pictures.file("canny", "8"));
-    assertTrue(assertThrows(InputException.class, () -> pictures.samples(List.of("cany"))).getMessage().endsWith("did you mean 'canny'?"));
+    assertTrue(assertThrows(InputException.class, () -> pictures.samples(List.of("cany"))).getMessage()
+        .endsWith("did you mean 'canny'?"));
     assertThrows(InputException.class, () -> new InContextBuilder(pictures, new InContextTask(List.of("canny"), "depth")));
   }
 
   @Test
   void whatIsWrongWithTheFolders() throws IOException {
     assertTrue(assertThrows(InputException.class, () -> RolePictures.read(folder)).getMessage().contains("has no roles in it"));
-    assertTrue(assertThrows(InputException.class, () -> RolePictures.read(folder.resolve("absent"))).getMessage().endsWith("it does not exist"));
+    assertTrue(assertThrows(InputException.class, () -> RolePictures.read(folder.resolve("absent"))).getMessage()
+        .endsWith("it does not exist"));
     Drawn.write(folder.resolve("canny/0_canny.png"));
     Drawn.write(folder.resolve("canny/0.png"));
     Files.createDirectories(folder.resolve("empty"));
@@ -106,7 +108,8 @@ class InContextBuilderTest {
     Path file = folder.resolve("records.jsonl");
     RecordFile.write(file, records);
     List<TrainingRecord> back = RecordFile.read(file, null);
-    assertEquals(records.stream().map(TrainingRecord::inputImages).toList(), back.stream().map(TrainingRecord::inputImages).toList());
+    assertEquals(records.stream().map(TrainingRecord::inputImages).toList(),
+        back.stream().map(TrainingRecord::inputImages).toList());
     assertEquals(records.stream().map(TrainingRecord::instruction).toList(), back.stream().map(TrainingRecord::instruction).toList());
   }
 

@@ -121,7 +121,8 @@ class RecordFileTest {
         "F, line 1: output_image: 'a\u0000.png' cannot be the name of a file: Nul character not allowed");
     mistakes.put("{\"instruction\": \"x\", \"instruction\": \"y\", " + end,
         "F, line 1: is not valid JSON: Duplicate field 'instruction'");
-    mistakes.put("{\"instruction\": \"x\",\n\"output_image\": \"a.pn", "F, line 2: the text ends before the object that begins on line 1 does");
+    mistakes.put("{\"instruction\": \"x\",\n\"output_image\": \"a.pn",
+        "F, line 2: the text ends before the object that begins on line 1 does");
     mistakes.put("", "F: there is no record in it; one line of JSON for each example is needed");
     mistakes.put("[]\n", "F: there is no record in it; one line of JSON for each example is needed");
     mistakes.put("\"x\"", "F, line 1: expected an object, found the string 'x'");
@@ -136,7 +137,8 @@ class RecordFileTest {
   @Test
   void tagsMustFitThePictures() throws IOException {
     Map<String, String> mistakes = new LinkedHashMap<>();
-    mistakes.put("no tag | a.png", "the instruction names none of its 1 input picture; write <img><|image_1|></img> where the first belongs, and so on");
+    mistakes.put("no tag | a.png",
+        "the instruction names none of its 1 input picture; write <img><|image_1|></img> where the first belongs, and so on");
     mistakes.put("<img><image_1></img> | a.png, b.png",
         "the instruction names none of its 2 input pictures; write <img><|image_1|></img> where the first belongs, and so on");
     mistakes.put("<img><|image_1|></img> |", "the instruction has the tags of 1 input picture, but there are none");
@@ -145,14 +147,17 @@ class RecordFileTest {
     mistakes.put("<img><|image_1|></img><img><|image_1|></img> | a.png, b.png",
         "the instruction has the tags of 1 input picture, but there are 2");
     mistakes.put("<img><|image_1|></img><img><|image_3|></img> | a.png, b.png",
-        "the tags of the instruction have the numbers 1, 3; they must count from 1 without gaps, the first being <img><|image_1|></img>");
+        "the tags of the instruction have the numbers 1, 3; they must count from 1 without gaps, "
+            + "the first being <img><|image_1|></img>");
     mistakes.put("<img><|image_0|></img> | a.png",
-        "the tags of the instruction have the numbers 0; they must count from 1 without gaps, the first being <img><|image_1|></img>");
+        "the tags of the instruction have the numbers 0; they must count from 1 without gaps, "
+            + "the first being <img><|image_1|></img>");
     for (Map.Entry<String, String> mistake : mistakes.entrySet()) {
       int bar = mistake.getKey().lastIndexOf('|');
       String names = mistake.getKey().substring(bar + 1).strip();
       String inputs = names.isEmpty() ? "" : "\"" + names.replace(", ", "\", \"") + "\"";
-      String text = "{\"instruction\": \"" + mistake.getKey().substring(0, bar).strip() + "\", \"input_images\": [" + inputs + "], \"output_image\": \"a.png\"}";
+      String text = "{\"instruction\": \"" + mistake.getKey().substring(0, bar).strip() + "\", \"input_images\": [" + inputs
+          + "], \"output_image\": \"a.png\"}";
       assertEquals(List.of("F, line 1: " + mistake.getValue()), problems(text), text);
     }
   }

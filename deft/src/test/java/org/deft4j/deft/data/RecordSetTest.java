@@ -72,7 +72,8 @@ class RecordSetTest {
 
   /** One source counts once, none less, and no proportion is off by more than the rounding of one repeat. */
   @Property(tries = 300)
-  void sharesAreMet(@ForAll @Size(min = 1, max = 6) List<@IntRange(min = 1, max = 30) Integer> sizes, @ForAll @DoubleRange(min = 0.1, max = 10) double first) {
+  void sharesAreMet(@ForAll @Size(min = 1, max = 6) List<@IntRange(min = 1, max = 30) Integer> sizes,
+      @ForAll @DoubleRange(min = 0.1, max = 10) double first) {
     List<RecordSet.Part> parts = new ArrayList<>();
     double[] shares = new double[sizes.size()];
     for (int i = 0; i < sizes.size(); i++) {

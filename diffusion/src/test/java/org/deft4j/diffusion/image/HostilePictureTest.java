@@ -127,4 +127,23 @@ class HostilePictureTest {
     bmp[28] = 24;
     assertKind(Kind.TOO_LARGE, bmp);
   }
+
+  /** The first bytes tell as much as all of them, but for damage further on. */
+  @Test
+  void theFirstBytesAreLookedAt() throws IOException {
+    byte[] whole = PngWriter.encode(new Picture(40, 30, new byte[3600]), Map.of());
+    Pictures.requirePicture(file(whole));
+    Path cut = file(Arrays.copyOf(whole, 40));
+    Pictures.requirePicture(cut);
+    assertThrows(PictureException.class, () -> Pictures.read(cut));
+    Map<Kind, byte[]> refused = Map.of(Kind.EMPTY, new byte[0], Kind.NOT_A_PICTURE, "a text".getBytes(StandardCharsets.US_ASCII),
+        Kind.UNSUPPORTED, "8BPS....".getBytes(StandardCharsets.US_ASCII));
+    for (Map.Entry<Kind, byte[]> entry : refused.entrySet()) {
+      Path path = file(entry.getValue());
+      assertEquals(entry.getKey(), assertThrows(PictureException.class, () -> Pictures.requirePicture(path)).kind());
+    }
+    for (Path path : List.of(folder, folder.resolve("absent"))) {
+      assertEquals(Kind.UNREADABLE, assertThrows(PictureException.class, () -> Pictures.requirePicture(path)).kind());
+    }
+  }
 }

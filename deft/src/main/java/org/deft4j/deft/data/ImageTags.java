@@ -13,7 +13,9 @@ import java.util.stream.IntStream;
  * stand in any order and more than once; what counts is {@code <|image_k|>}.
  */
 public final class ImageTags {
-  private static final Pattern NUMBER = Pattern.compile("<\\|image_(\\d{1,9})\\|>");
+  private static final Pattern NUMBER = Pattern.compile("<\\|image_(\\d+)\\|>", Pattern.UNICODE_CHARACTER_CLASS);
+
+  private static final int MOST_DIGITS = 9;
 
   private ImageTags() {}
 
@@ -22,11 +24,12 @@ public final class ImageTags {
     return "<img><|image_" + k + "|></img>";
   }
 
-  /** The numbers in an instruction, each once, ascending. */
+  /** The numbers in an instruction, each once, ascending; those of more than nine digits count as 2^31 - 1. */
   public static SortedSet<Integer> numbers(String instruction) {
     SortedSet<Integer> numbers = new TreeSet<>();
     for (Matcher matcher = NUMBER.matcher(instruction); matcher.find();) {
-      numbers.add(Integer.valueOf(matcher.group(1)));
+      String digits = matcher.group(1);
+      numbers.add(digits.length() > MOST_DIGITS ? Integer.MAX_VALUE : Integer.parseInt(digits));
     }
     return numbers;
   }

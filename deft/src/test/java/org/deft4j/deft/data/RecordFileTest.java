@@ -152,6 +152,9 @@ class RecordFileTest {
     mistakes.put("<img><|image_0|></img> | a.png",
         "the tags of the instruction have the numbers 0; they must count from 1 without gaps, "
             + "the first being <img><|image_1|></img>");
+    mistakes.put("<img><|image_1|></img><img><|image_12345678901|></img> | a.png",
+        "the tags of the instruction have the numbers 1, 2147483647; they must count from 1 without gaps, "
+            + "the first being <img><|image_1|></img>");
     for (Map.Entry<String, String> mistake : mistakes.entrySet()) {
       int bar = mistake.getKey().lastIndexOf('|');
       String names = mistake.getKey().substring(bar + 1).strip();

@@ -181,6 +181,12 @@ public final class AdapterSet implements Trainable, AutoCloseable {
     }
   }
 
+  /** Every adapted layer takes part in every pass. */
+  @Override
+  public boolean mayLackGradients() {
+    return false;
+  }
+
   /** Whether the matrices may change between forward passes; see {@link LayerAdapter}. */
   @Override
   public AdapterSet setTraining(boolean training) {

@@ -36,6 +36,12 @@ public final class FullModel implements Trainable {
     return parameters;
   }
 
+  /** OmniGen's embedder of input pictures has none where a batch has no such picture. */
+  @Override
+  public boolean mayLackGradients() {
+    return true;
+  }
+
   /** One group, at the full rate. */
   @Override
   public List<ParameterGroup> groups(double projectionFactor, double weightDecay) {

@@ -42,7 +42,8 @@ public final class OmniGenTrainingSet implements AutoCloseable {
    * @param size a multiple of 16: pictures are brought to this many pixels on their larger side at most
    * @param squares whether they are cut to squares of that size instead of keeping their shape ({@code keep_raw_resolution} of the
    *     reference turned off)
-   * @param templated whether instructions stand in the template of sampling, as in OmniGen's own training; DEFT's authors leave it out
+   * @param templated whether instructions stand in the template of sampling; in the training of OmniGen and of DEFT's authors they
+   *     do not
    * @param limit most tokens of an instruction with its pictures
    */
   public record Options(int size, boolean squares, boolean templated, int limit) {

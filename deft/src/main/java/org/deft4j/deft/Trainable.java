@@ -16,6 +16,12 @@ public interface Trainable {
   /** The same for an optimizer; DEFT's P learns at {@code projectionFactor} times the rate of all else. */
   List<ParameterGroup> groups(double projectionFactor, double weightDecay);
 
+  /**
+   * Whether a pass may leave tensors without a gradient, which then stay as they are: parts of a model that some examples do not use.
+   * Otherwise a tensor without one is a defect, for it would never learn.
+   */
+  boolean mayLackGradients();
+
   /** Whether the tensors may change between forward passes. */
   Trainable setTraining(boolean training);
 

@@ -1,6 +1,8 @@
 package org.deft4j.deft;
 
+import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Objects;
 import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
 import org.deft4j.autograd.Gradients;
@@ -60,7 +62,7 @@ public final class Trainer {
     Schedule rate = options.schedule().equals("cosine") ? Schedule.cosine(options.warmup(), options.steps())
         : Schedule.constantWithWarmup(options.warmup());
     try (Optimizer optimizer = new AdamW(trained.groups(options.projectionFactor(), options.weightDecay()),
-        options.learningRate(), rate, AdamBetas.USUAL)) {
+        options.learningRate(), rate, new AdamBetas(AdamBetas.USUAL.beta1(), options.beta2(), AdamBetas.USUAL.eps()))) {
       for (long number = 1; number <= options.steps(); number++) {
         listener.done(step(number, optimizer));
         if (interrupted.getAsBoolean()) {
@@ -74,22 +76,22 @@ public final class Trainer {
   private Step step(long number, Optimizer optimizer) {
     try (Scope _ = Scope.open()) {
       double loss = 0;
-      Gradients sum = null;
+      IdentityHashMap<Tensor, Tensor> sums = new IdentityHashMap<>();
       for (int pass = 0; pass < options.accumulate(); pass++) {
         try (Scope scope = Scope.open()) {
           Pass result = pass(number);
           loss += result.loss() / options.accumulate();
-          sum = sum == null ? keep(scope, result.gradients()) : add(sum, result.gradients());
+          add(scope, sums, result.gradients());
         }
       }
       double limit = options.clip() == 0 ? Double.POSITIVE_INFINITY : options.clip();
-      double norm = GradientClip.globalNorm(gradients(sum), limit);
+      double norm = GradientClip.globalNorm(inOrder(sums), limit);
       if (!Double.isFinite(norm)) {
         throw new NumericException("step " + number + ": the gradient is not finite though the loss, " + loss
             + ", is; lower the learning rate");
       }
       double learningRate = optimizer.currentLearningRate();
-      optimizer.step(sum);
+      optimizer.step(sums::get);
       return new Step(number, loss, learningRate, norm);
     }
   }
@@ -105,7 +107,7 @@ public final class Trainer {
             + "; lower the learning rate, or look for values that are not finite in the model and the pictures");
       }
       Gradients gradients = tape.gradients(options.accumulate() == 1 ? loss : loss.mul(1.0 / options.accumulate()));
-      if (number == 1) {
+      if (number == 1 && !trained.mayLackGradients()) {
         requireAll(gradients);
       }
       return new Pass(value, gradients);
@@ -127,19 +129,21 @@ public final class Trainer {
     }
   }
 
-  private List<Tensor> gradients(Gradients all) {
-    return trained.trainable().stream().map(all::of).toList();
+  private List<Tensor> inOrder(IdentityHashMap<Tensor, Tensor> sums) {
+    return trained.trainable().stream().map(sums::get).filter(Objects::nonNull).toList();
   }
 
-  private Gradients keep(Scope scope, Gradients gradients) {
-    gradients(gradients).forEach(scope::keep);
-    return gradients;
-  }
-
-  private Gradients add(Gradients sum, Gradients more) {
+  /** Adds the gradients of a pass, whose scope ends now. */
+  private void add(Scope pass, IdentityHashMap<Tensor, Tensor> sums, Gradients gradients) {
     for (Tensor tensor : trained.trainable()) {
-      Dispatch.run(new InPlace.AddScaledInto(1), sum.of(tensor), more.of(tensor));
+      if (gradients.has(tensor)) {
+        Tensor sum = sums.putIfAbsent(tensor, gradients.of(tensor));
+        if (sum == null) {
+          pass.keep(gradients.of(tensor));
+        } else {
+          Dispatch.run(new InPlace.AddScaledInto(1), sum, gradients.of(tensor));
+        }
+      }
     }
-    return sum;
   }
 }

@@ -10,6 +10,7 @@ import java.util.List;
  * @param steps optimizer steps
  * @param learningRate of R, of LoRA's matrices, of PaRa's P
  * @param projectionFactor DEFT's P learns at this times {@code learningRate}
+ * @param beta2 how much of the mean squared gradient AdamW keeps per step
  * @param weightDecay of AdamW
  * @param clip largest norm of all gradients together; 0: not clipped
  * @param schedule name of the learning rate's schedule
@@ -18,7 +19,7 @@ import java.util.List;
  * @param accumulate forward passes whose gradients make one step
  * @param checkpointing recompute blocks on the way back instead of keeping what is in them
  */
-public record TrainingOptions(long steps, double learningRate, double projectionFactor, double weightDecay, double clip,
+public record TrainingOptions(long steps, double learningRate, double projectionFactor, double beta2, double weightDecay, double clip,
     String schedule, long warmup, int batch, int accumulate, boolean checkpointing) {
   /** The learning rate schedules that can be asked for. */
   public static final List<String> SCHEDULES = List.of("constant", "cosine");
@@ -34,6 +35,9 @@ public record TrainingOptions(long steps, double learningRate, double projection
       problems.add("lr " + learningRate + ": a positive number is needed");
     }
     notNegative(problems, "projection-lr", projectionFactor);
+    if (!(beta2 >= 0 && beta2 < 1)) {
+      problems.add("beta2 " + beta2 + ": a number from 0 to below 1 is needed");
+    }
     notNegative(problems, "weight-decay", weightDecay);
     notNegative(problems, "clip", clip);
     if (warmup > steps) {
@@ -62,12 +66,24 @@ public record TrainingOptions(long steps, double learningRate, double projection
 
   /** The defaults, for this many steps. */
   public static TrainingOptions steps(long steps) {
-    return new TrainingOptions(steps, 1e-4, 0.1, 1e-4, 1, "constant", 0, 1, 1, false);
+    return new TrainingOptions(steps, 1e-4, 0.1, 0.999, 1e-4, 1, "constant", 0, 1, 1, false);
   }
 
   /** With another learning rate. */
   public TrainingOptions withLearningRate(double rate) {
-    return new TrainingOptions(steps, rate, projectionFactor, weightDecay, clip, schedule, warmup, batch, accumulate,
+    return new TrainingOptions(steps, rate, projectionFactor, beta2, weightDecay, clip, schedule, warmup, batch, accumulate,
         checkpointing);
+  }
+
+  /** So few steps that they only show what the run needs. */
+  public TrainingOptions shortened(long most) {
+    return new TrainingOptions(Math.min(most, steps), learningRate, projectionFactor, beta2, weightDecay, clip, schedule, 0, batch,
+        (int) Math.min(most, accumulate), checkpointing);
+  }
+
+  /** In batches of another size, with or without checkpointing. */
+  public TrainingOptions with(int newBatch, boolean isCheckpointing) {
+    return new TrainingOptions(steps, learningRate, projectionFactor, beta2, weightDecay, clip, schedule, warmup, newBatch, accumulate,
+        isCheckpointing);
   }
 }

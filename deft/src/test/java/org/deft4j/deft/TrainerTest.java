@@ -53,7 +53,7 @@ class TrainerTest {
   }
 
   private static TrainingOptions options(long steps, int batch, int accumulate, boolean checkpointing) {
-    return new TrainingOptions(steps, 1e-2, 0.1, 1e-4, 1, "cosine", 2, batch, accumulate, checkpointing);
+    return new TrainingOptions(steps, 1e-2, 0.1, 0.999, 1e-4, 1, "cosine", 2, batch, accumulate, checkpointing);
   }
 
   @Test

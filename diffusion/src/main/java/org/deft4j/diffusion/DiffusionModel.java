@@ -69,7 +69,7 @@ public sealed interface DiffusionModel extends AutoCloseable permits StableDiffu
   int defaultSize();
 
   /**
-   * Loads the weights of every part, each tensor converted as it is read, so that nothing is held twice; {@code reading} is
+   * Loads the weights of every part that has none, each tensor converted as it is read, so that nothing is held twice; {@code reading} is
    * told of each part before it is read.
    *
    * @throws FormatException if they do not fit the configuration (every difference is listed), or a weight is beyond the

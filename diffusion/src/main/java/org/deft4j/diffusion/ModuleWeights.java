@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.deft4j.nn.Module;
+import org.deft4j.nn.Parameter;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
@@ -29,6 +30,11 @@ public final class ModuleWeights {
     try (Scope _ = Scope.open(); WeightSource stored = source.weights(part)) {
       Weights.load(part, expected, stored, type);
     }
+  }
+
+  /** Whether {@code module} has all its weights. */
+  public static boolean isLoaded(Module module) {
+    return module.parameters().values().stream().allMatch(Parameter::isLoaded);
   }
 
   /** Writes the weights that {@code module} holds to a safetensors file. */

@@ -92,8 +92,10 @@ public final class StableDiffusion implements DiffusionModel {
   public void loadWeights(Consumer<String> reading) {
     try (ModelSource source = ModelSource.open(model)) {
       parts().forEach((part, module) -> {
-        reading.accept(part);
-        ModuleWeights.load(source, part, module, weights);
+        if (!ModuleWeights.isLoaded(module)) {
+          reading.accept(part);
+          ModuleWeights.load(source, part, module, weights);
+        }
       });
     }
   }

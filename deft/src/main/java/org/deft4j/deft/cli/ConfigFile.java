@@ -1,5 +1,9 @@
 package org.deft4j.deft.cli;
 
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -17,10 +21,15 @@ import picocli.CommandLine.Model.OptionSpec;
 
 /**
  * The options of a command from a JSON file, {@code {"rank": 8, "targets": ["to_q", "to_v"]}}: each key is an option without
- * its dashes. What is given on the command line as well wins.
+ * its dashes. What is given on the command line as well wins. Under the file lies a preset, a file of that form that the program
+ * has with it.
  */
 final class ConfigFile implements IDefaultValueProvider {
+  /** The names of the presets. */
+  static final List<String> PRESETS = List.of("omnigen-deft", "omnigen-para", "omnigen-lora");
+
   private static final String OPTION = "--config";
+  private static final String PRESET = "--preset";
 
   private final Map<String, String> values;
 
@@ -29,20 +38,46 @@ final class ConfigFile implements IDefaultValueProvider {
   }
 
   /**
-   * The file named by {@code --config} in {@code args}, or an empty one.
+   * What {@code --preset} and {@code --config} in {@code args} name.
    *
-   * @throws InputException listing the keys that are no option, each with the nearest one
+   * @throws InputException if there is no such preset, or listing the keys that are no option, each with the nearest one
    */
   static ConfigFile given(String[] args, CommandSpec command) {
-    Path file = null;
+    Map<String, String> values = new TreeMap<>();
+    String preset = given(args, PRESET);
+    if (preset != null) {
+      values.putAll(values(PRESET + " " + preset, preset(preset), command));
+    }
+    String file = given(args, OPTION);
+    if (file != null) {
+      values.putAll(read(Path.of(file), command));
+    }
+    return new ConfigFile(values);
+  }
+
+  /** The last value given to {@code option}, or null. */
+  private static String given(String[] args, String option) {
+    String value = null;
     for (int i = 0; i < args.length; i++) {
-      if (args[i].equals(OPTION) && i + 1 < args.length) {
-        file = Path.of(args[i + 1]);
-      } else if (args[i].startsWith(OPTION + "=")) {
-        file = Path.of(args[i].substring(OPTION.length() + 1));
+      if (args[i].equals(option) && i + 1 < args.length) {
+        value = args[i + 1];
+      } else if (args[i].startsWith(option + "=")) {
+        value = args[i].substring(option.length() + 1);
       }
     }
-    return new ConfigFile(file == null ? Map.of() : read(file, command));
+    return value;
+  }
+
+  private static Map<String, Object> preset(String name) {
+    if (!PRESETS.contains(name)) {
+      throw new InputException(PRESET + ": '" + name + "' is unknown" + Nearest.hint(name, PRESETS) + "; there are "
+          + String.join(", ", PRESETS));
+    }
+    try (InputStream stored = ConfigFile.class.getResourceAsStream("presets/" + name + ".json")) {
+      return Json.parse(new String(stored.readAllBytes(), StandardCharsets.UTF_8), name).asMap();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   private static Map<String, String> read(Path file, CommandSpec command) {
@@ -52,15 +87,19 @@ final class ConfigFile implements IDefaultValueProvider {
     } catch (FormatException e) {
       throw new InputException("--config: " + e.getMessage(), e);
     }
+    return values(OPTION + ": " + file, json, command);
+  }
+
+  private static Map<String, String> values(String source, Map<String, Object> json, CommandSpec command) {
     List<String> known = command.options().stream().map(OptionSpec::longestName).map(name -> name.substring(2))
-        .filter(name -> !name.equals("config") && !name.equals("help")).toList();
+        .filter(name -> !List.of("config", "preset", "help").contains(name)).toList();
     List<String> problems = new ArrayList<>();
     Map<String, String> values = new TreeMap<>();
     json.forEach((key, value) -> {
       if (!known.contains(key)) {
-        problems.add("--config: " + file + ": unknown key '" + key + "'" + Nearest.hint(key, known));
+        problems.add(source + ": unknown key '" + key + "'" + Nearest.hint(key, known));
       } else if (value instanceof Map) {
-        problems.add("--config: " + file + ": " + key + ": expected a value, found an object");
+        problems.add(source + ": " + key + ": expected a value, found an object");
       } else if (value != null) {
         values.put("--" + key, value instanceof List<?> list
             ? list.stream().map(String::valueOf).collect(Collectors.joining(",")) : value.toString());

@@ -33,7 +33,7 @@ record OmniGenTraining(OmniGen model, TrainingRequest request, OmniGenTrainingSe
   private static OmniGenTrainingSet.Plan plan(OmniGen model, TrainingRequest request, List<TrainingRecord> records, int size) {
     OmniGenTrainingOptions options = request.omniGen();
     return OmniGenTrainingSet.plan(model, records,
-        new OmniGenTrainingSet.Options(size, options.squares, !options.rawPrompts, options.maxTokens()));
+        new OmniGenTrainingSet.Options(size, options.squares, options.template, options.maxTokens()));
   }
 
   @Override

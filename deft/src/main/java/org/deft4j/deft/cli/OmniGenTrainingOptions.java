@@ -21,9 +21,9 @@ final class OmniGenTrainingOptions {
   @Option(names = "--squares", description = "OmniGen: cut all pictures to squares of --size, instead of keeping their shape.")
   boolean squares;
 
-  @Option(names = "--raw-prompts",
-      description = "OmniGen: leave out the template around instructions, as the DEFT authors' training does.")
-  boolean rawPrompts;
+  @Option(names = "--template",
+      description = "OmniGen: put instructions into the template that prompts have in sampling; OmniGen's own training does not.")
+  boolean template;
 
   @Option(names = "--latent-cache", paramLabel = "FOLDER",
       description = "OmniGen: keep encoded pictures here, so that the next training need not encode them again.")
@@ -44,7 +44,7 @@ final class OmniGenTrainingOptions {
     Checks.takesNo(problems, kind, "--condition-dropout", conditionDropout);
     Checks.takesNo(problems, kind, "--max-tokens", maxTokens);
     Checks.takesNo(problems, kind, "--squares", squares ? true : null);
-    Checks.takesNo(problems, kind, "--raw-prompts", rawPrompts ? true : null);
+    Checks.takesNo(problems, kind, "--template", template ? true : null);
     Checks.takesNo(problems, kind, "--latent-cache", latentCache);
   }
 

@@ -27,6 +27,11 @@ final class TrainCommand extends Subcommand {
       description = "Take options from a JSON file, {\"rank\": 8, ...}; those given here win.")
   Path config;
 
+  @Option(names = "--preset", paramLabel = "NAME",
+      description = "Start from the settings of a published recipe: omnigen-deft, omnigen-para or omnigen-lora (the DEFT authors' for "
+          + "OmniGen); what --config and the command line say wins.")
+  String preset;
+
   @Option(names = "--model", paramLabel = "PATH",
       description = "A diffusers folder, a single-file checkpoint, or org/name in the Hugging Face cache.")
   String model;
@@ -52,7 +57,7 @@ final class TrainCommand extends Subcommand {
   @Option(names = "--prompt", paramLabel = "TEXT", description = "The caption of pictures that have none of their own.")
   String prompt;
 
-  @Option(names = "--method", paramLabel = "NAME", description = "deft (default), para, lora or lora-para.")
+  @Option(names = "--method", paramLabel = "NAME", description = "deft (default), para, lora or lora-para; full: no adapter, all weights of the denoiser are trained, in float32.")
   String method = "deft";
 
   @Option(names = "--decomposition", paramLabel = "NAME",
@@ -104,6 +109,10 @@ final class TrainCommand extends Subcommand {
   @Option(names = "--projection-lr", paramLabel = "FACTOR",
       description = "DEFT's P learns at this times the learning rate; default ${DEFAULT-VALUE}.")
   double projectionLr = 0.1;
+
+  @Option(names = "--beta2", paramLabel = "B",
+      description = "How much of the mean squared gradient AdamW keeps per step; default ${DEFAULT-VALUE}.")
+  double beta2 = 0.999;
 
   @Option(names = "--weight-decay", paramLabel = "W", description = "AdamW's weight decay; default ${DEFAULT-VALUE}.")
   double weightDecay = 1e-4;
@@ -174,7 +183,11 @@ final class TrainCommand extends Subcommand {
     }
   }
 
+  /** Null: no adapter. */
   private AdapterConfig adapterConfig() {
+    if (method.equals(Learner.FULL)) {
+      return null;
+    }
     Method family = Method.named(method);
     AdapterConfig base = AdapterConfig.of(family, rank).with(Start.named(init)).with(extras())
         .withAlpha(rankStabilized && alpha != null ? (Double) (alpha * Math.sqrt(rank)) : alpha);
@@ -191,7 +204,7 @@ final class TrainCommand extends Subcommand {
   }
 
   private TrainingOptions options() {
-    return new TrainingOptions(steps, lr, projectionLr, weightDecay, clip, schedule, warmup, batch, accumulate,
+    return new TrainingOptions(steps, lr, projectionLr, beta2, weightDecay, clip, schedule, warmup, batch, accumulate,
         checkpointing);
   }
 

@@ -10,13 +10,11 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.BooleanSupplier;
+import java.util.stream.Stream;
 import org.deft4j.deft.AdapterConfig;
-import org.deft4j.deft.AdapterSet;
 import org.deft4j.deft.LossLog;
-import org.deft4j.deft.Method;
 import org.deft4j.deft.OutputFolder;
 import org.deft4j.deft.PeftFolder;
-import org.deft4j.deft.Targets;
 import org.deft4j.deft.Trainer;
 import org.deft4j.deft.TrainingOptions;
 import org.deft4j.deft.cli.MemoryCheck.Remedy;
@@ -37,7 +35,7 @@ final class TrainingRun {
   private static final int RECENT = 20;
 
   /** The files that a run leaves. */
-  static final Set<String> FILES = Set.of(PeftFolder.CONFIG, PeftFolder.WEIGHTS, RUN, TABLE, PLOT);
+  static final Set<String> FILES = Set.of(PeftFolder.CONFIG, PeftFolder.WEIGHTS, ModelLearner.FOLDER, RUN, TABLE, PLOT);
 
   private final ModelArgument modelArgument;
   private final TrainingRequest request;
@@ -46,8 +44,9 @@ final class TrainingRun {
   private final long seed;
   private final Path out;
   private final LossLog log = new LossLog();
+  private List<String> files = List.of();
 
-  /** {@code config} goes for the layers that {@code request} or the model names. */
+  /** {@code config} goes for the layers that {@code request} or the model names; null: the whole denoiser is trained. */
   TrainingRun(ModelArgument modelArgument, TrainingRequest request, AdapterConfig config, TrainingOptions options, long seed,
       Path out) {
     this.modelArgument = modelArgument;
@@ -78,9 +77,8 @@ final class TrainingRun {
         }
 
         @Override
-        public void starts(AdapterSet adapter) {
-          console.message(String.format(Locale.ROOT, "training %,d parameters in %d layers on %s",
-              adapter.parameterCount(), adapter.adapters().size(), job.data()));
+        public void starts(Learner learner) {
+          console.message("training " + learner.words() + " on " + job.data());
           since = System.nanoTime();
           interruption.setSaves(true);
         }
@@ -98,11 +96,11 @@ final class TrainingRun {
         }
 
         @Override
-        public void trained(AdapterSet adapter, long steps) throws IOException {
+        public void trained(Learner learner, long steps) throws IOException {
           done[0] = steps;
           activity.begin(Phase.WRITING, out.toString());
           try (OutputFolder folder = OutputFolder.open(out)) {
-            write(console, folder, job, adapter);
+            write(console, folder, job, learner);
             folder.publish();
           }
           interruption.setSaves(false);
@@ -120,7 +118,7 @@ final class TrainingRun {
       TrainingJob job = TrainingJob.of(model, request);
       Counts counts = new Counts();
       MemoryCheck check = check(job, counts);
-      Map<String, Object> run = settings(counts.layers, counts.parameters, job);
+      Map<String, Object> run = settings(counts.learner, job);
       run.putAll(job.counts());
       run.put("checkpointing", options.checkpointing());
       return PlanReport.print(console, model, run, check);
@@ -139,13 +137,11 @@ final class TrainingRun {
 
   /** What a rehearsal counts on its way. */
   private static final class Counts implements Course {
-    private int layers;
-    private long parameters;
+    private Map<String, Object> learner;
 
     @Override
-    public void starts(AdapterSet adapter) {
-      layers = adapter.adapters().size();
-      parameters = adapter.parameterCount();
+    public void starts(Learner started) {
+      learner = started.description();
     }
   }
 
@@ -155,19 +151,17 @@ final class TrainingRun {
 
   /** The run with few steps, which are not written. */
   private MemoryPlan.Run rehearsal(TrainingJob job, TrainingOptions chosen, Counts counts) {
-    TrainingOptions few = new TrainingOptions(Math.min(REHEARSED_STEPS, chosen.steps()), chosen.learningRate(),
-        chosen.projectionFactor(), chosen.weightDecay(), chosen.clip(), chosen.schedule(), 0, chosen.batch(),
-        Math.min(REHEARSED_STEPS, chosen.accumulate()), chosen.checkpointing());
+    TrainingOptions few = chosen.shortened(REHEARSED_STEPS);
     return activity -> work(job, few, activity, counts);
   }
 
   private List<Remedy> remedies(TrainingJob job) {
     List<Remedy> remedies = new ArrayList<>();
     if (!options.checkpointing()) {
-      remedies.add(remedy("--checkpointing", job, with(options.batch(), true)));
+      remedies.add(remedy("--checkpointing", job, options.with(options.batch(), true)));
     }
     if (options.batch() > 1) {
-      remedies.add(remedy("--batch 1", job, with(1, options.checkpointing())));
+      remedies.add(remedy("--batch 1", job, options.with(1, options.checkpointing())));
     }
     job.lighter().forEach((option, lighter) -> remedies.add(remedy(option, lighter, options)));
     modelArgument.inHalf().ifPresent(half -> remedies.add(remedy(ModelArgument.HALF, TrainingJob.of(half, request), options)));
@@ -178,11 +172,6 @@ final class TrainingRun {
     return new Remedy(option, job.model(), rehearsal(job, chosen, new Counts()));
   }
 
-  private TrainingOptions with(int batch, boolean checkpointing) {
-    return new TrainingOptions(options.steps(), options.learningRate(), options.projectionFactor(), options.weightDecay(),
-        options.clip(), options.schedule(), options.warmup(), batch, options.accumulate(), checkpointing);
-  }
-
   // ---------------------------------------------------------------------------------------------------------- work
 
   /** Follows a run, and may end it. */
@@ -191,13 +180,13 @@ final class TrainingRun {
     default void encoded(int count) {}
 
     /** Training begins. */
-    default void starts(AdapterSet adapter) {}
+    default void starts(Learner learner) {}
 
     /** A step was done. */
     default void step(Trainer.Step step) {}
 
     /** Training is over, after so many steps. */
-    default void trained(AdapterSet adapter, long steps) throws IOException {}
+    default void trained(Learner learner, long steps) throws IOException {}
 
     /** Whether to end after this step. */
     @Override
@@ -209,28 +198,27 @@ final class TrainingRun {
   /** Loads, encodes and trains; the model has no weights before and after. */
   private void work(TrainingJob job, TrainingOptions chosen, Activity activity, Course course) throws IOException {
     DiffusionModel model = job.model();
-    AdapterConfig adapted = config.with(Targets.suffixes(request.targetsFor(model)));
     TorchRandom random = new TorchRandom(seed);
     try {
-      try (TrainingJob.Prepared data = prepare(job, activity, course); AdapterSet adapter = adapter(model, adapted, random, activity)) {
-        course.starts(adapter);
+      try (TrainingJob.Prepared data = prepare(job, activity, course); Learner learner = learner(model, random, activity)) {
+        course.starts(learner);
         activity.begin(Phase.TRAINING, 1, chosen.steps());
-        long done = new Trainer(data.objective(), adapter.attach(), chosen, random).run(step -> {
+        long done = new Trainer(data.objective(), learner.trainable(), chosen, random).run(step -> {
           course.step(step);
           if (step.number() < chosen.steps()) {
             activity.begin(Phase.TRAINING, step.number() + 1, chosen.steps());
           }
         }, course);
-        course.trained(adapter, done);
+        course.trained(learner, done);
       }
     } finally {
       model.close();
     }
   }
 
-  private static AdapterSet adapter(DiffusionModel model, AdapterConfig adapted, TorchRandom random, Activity activity) {
+  private Learner learner(DiffusionModel model, TorchRandom random, Activity activity) {
     activity.begin(Phase.ADAPTING, "");
-    return AdapterSet.create(model.denoiser(), adapted, random);
+    return Learner.begin(model, config, request.targetsFor(model), random);
   }
 
   private static TrainingJob.Prepared prepare(TrainingJob job, Activity activity, Course course) {
@@ -248,31 +236,27 @@ final class TrainingRun {
     return Duration.ofNanos(System.nanoTime() - start);
   }
 
-  private void write(Console console, OutputFolder folder, TrainingJob job, AdapterSet adapter) throws IOException {
-    PeftFolder.write(folder.path(), adapter, job.model().name());
-    Json.write(folder.path().resolve(RUN), description(job, adapter));
+  private void write(Console console, OutputFolder folder, TrainingJob job, Learner learner) throws IOException {
+    learner.write(folder.path());
+    files = Stream.concat(learner.files().stream(), Stream.of(RUN, TABLE, PLOT)).sorted().toList();
+    Json.write(folder.path().resolve(RUN), description(job, learner));
     log.writeTable(folder.path().resolve(TABLE));
     try {
-      log.writePlot(folder.path().resolve(PLOT), config.method().label() + ", rank " + config.rank());
+      log.writePlot(folder.path().resolve(PLOT), config == null ? Learner.FULL : config.method().label() + ", rank " + config.rank());
     } catch (IOException e) {
       console.message(e.getMessage() + "; the losses are in " + TABLE);
     }
   }
 
-  private Map<String, Object> settings(int layers, long parameters, TrainingJob job) {
+  private Map<String, Object> settings(Map<String, Object> learner, TrainingJob job) {
     Map<String, Object> run = new LinkedHashMap<>();
     run.put("weights", modelArgument.weights() == null ? null : modelArgument.weights().name().toLowerCase(Locale.ROOT));
-    run.put("method", config.method().label());
-    run.put("decomposition", config.method() == Method.LORA ? null : config.decomposition().method());
-    run.put("rank", config.rank());
-    run.put("alpha", config.alpha());
-    run.put("start", config.start().label());
-    run.put("layers", layers);
-    run.put("parameters", parameters);
+    run.putAll(learner);
     run.putAll(job.description());
     run.put("steps", options.steps());
     run.put("lr", options.learningRate());
     run.put("projection_lr", options.projectionFactor());
+    run.put("beta2", options.beta2());
     run.put("weight_decay", options.weightDecay());
     run.put("clip", options.clip());
     run.put("schedule", options.schedule());
@@ -283,10 +267,10 @@ final class TrainingRun {
     return run;
   }
 
-  private Map<String, Object> description(TrainingJob job, AdapterSet adapter) {
+  private Map<String, Object> description(TrainingJob job, Learner learner) {
     Map<String, Object> run = new LinkedHashMap<>();
     run.put("model", job.model().name());
-    run.putAll(settings(adapter.adapters().size(), adapter.parameterCount(), job));
+    run.putAll(settings(learner.description(), job));
     run.put("steps", log.steps().size());
     run.put("steps_asked", options.steps());
     run.put("first_loss", log.steps().getFirst().loss());
@@ -303,7 +287,7 @@ final class TrainingRun {
     document.put("first_loss", log.steps().getFirst().loss());
     document.put("recent_loss", log.recent(RECENT));
     document.put("seconds", took.toMillis() / 1e3);
-    document.put("files", new ArrayList<>(FILES.stream().sorted().toList()));
+    document.put("files", files);
     console.document(Json.format(document));
     console.result(String.format(Locale.ROOT, "%s: %d steps in %s, loss %.4f at first, %.4f over the last %d", out, done,
         Console.duration(took.toNanos() / 1e9), log.steps().getFirst().loss(), log.recent(RECENT),

@@ -160,7 +160,7 @@ class PlanTest {
     }, true, StandardCharsets.UTF_8);
     Console console = new Console(new PrintStream(OutputStream.nullOutputStream(), false, StandardCharsets.UTF_8), err, false, false);
     Activity activity = new Activity();
-    TrainingOptions options = new TrainingOptions(9, 1e-4, 0.1, 1e-4, 1, "constant", 0, 12, 1, false);
+    TrainingOptions options = new TrainingOptions(9, 1e-4, 0.1, 0.999, 1e-4, 1, "constant", 0, 12, 1, false);
     TrainingRequest request = TrainingRequest.of(photos, "a toy", 64);
     TrainingRun run = new TrainingRun(new ModelArgument(sdxl(), null), request, AdapterConfig.deft(2), options, 1,
         folder.resolve("run"));

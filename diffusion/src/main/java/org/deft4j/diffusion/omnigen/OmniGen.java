@@ -110,6 +110,9 @@ public final class OmniGen implements DiffusionModel {
   }
 
   private void load(String part, Module module, DType type, Consumer<String> reading) {
+    if (ModuleWeights.isLoaded(module)) {
+      return;
+    }
     reading.accept(part);
     try (ModelSource source = ModelSource.open(model)) {
       ModuleWeights.load(source, part, module, type);

@@ -73,7 +73,7 @@ public final class OmniGenProcessor {
   }
 
   /**
-   * The tokens of a text without the template around it, as DEFT's authors train; otherwise as {@link #encode}.
+   * The tokens of a text without the template around it, as in the training of OmniGen and of DEFT's authors; otherwise as {@link #encode}.
    *
    * @throws ConditionException as {@link #encode}
    */

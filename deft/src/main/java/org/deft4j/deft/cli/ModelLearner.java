@@ -1,0 +1,56 @@
+package org.deft4j.deft.cli;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import org.deft4j.deft.FullModel;
+import org.deft4j.deft.Trainable;
+import org.deft4j.diffusion.DiffusionModel;
+
+/** All weights of the denoiser learn; the whole model is written, in a folder of its own. */
+record ModelLearner(DiffusionModel model, FullModel full) implements Learner {
+  /** The folder's name. */
+  static final String FOLDER = "model";
+
+  static ModelLearner begin(DiffusionModel model) {
+    return new ModelLearner(model, new FullModel(model.denoiser()));
+  }
+
+  @Override
+  public Trainable trainable() {
+    return full;
+  }
+
+  @Override
+  public String words() {
+    return String.format(Locale.ROOT, "all %,d parameters", model.denoiser().parameterCount());
+  }
+
+  @Override
+  public Map<String, Object> description() {
+    Map<String, Object> description = new LinkedHashMap<>();
+    description.put("method", FULL);
+    description.put("parameters", model.denoiser().parameterCount());
+    return description;
+  }
+
+  /** What was let go of before training is loaded again for it. */
+  @Override
+  public void write(Path folder) throws IOException {
+    model.loadWeights(part -> {});
+    model.save(Files.createDirectory(folder.resolve(FOLDER)));
+  }
+
+  @Override
+  public Set<String> files() {
+    return Set.of(FOLDER);
+  }
+
+  /** The weights are the model's. */
+  @Override
+  public void close() {}
+}

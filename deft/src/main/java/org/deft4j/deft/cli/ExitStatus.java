@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Locale;
 import org.deft4j.deft.InputException;
 import org.deft4j.diffusion.image.PictureException;
+import org.deft4j.diffusion.omnigen.ConditionException;
 import org.deft4j.tensor.MemoryException;
 import org.deft4j.weights.FormatException;
 
@@ -31,6 +32,7 @@ final class ExitStatus {
       case InputException e -> MISTAKE;
       case FormatException e -> MISTAKE;
       case PictureException e -> MISTAKE;
+      case ConditionException e -> MISTAKE;
       case MemoryException e -> MEMORY;
       case OutOfMemoryError e -> MEMORY;
       default -> FAILED;

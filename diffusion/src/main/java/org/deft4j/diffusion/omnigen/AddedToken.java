@@ -25,22 +25,22 @@ record AddedToken(int id, String content, boolean normalized, boolean lstrip, bo
     return WORD.matcher(Character.toString(codePoint)).matches();
   }
 
-  /** Where the token begins that was found at {@code start}; not before {@code from}. */
+  /** Where the token begins that was found at {@code start}, with what it takes along; not before {@code from} then. */
   int begin(String text, int from, int start) {
     int begin = start;
     while (lstrip && begin > from && isWhitespace(text.charAt(begin - 1))) {
       begin--;
     }
-    return begin;
+    return lstrip ? Math.max(begin, from) : begin;
   }
 
-  /** Where the token ends whose own text ends at {@code end}. */
-  int stop(String text, int end) {
-    int stop = end;
-    while (rstrip && stop < text.length() && isWhitespace(text.charAt(stop))) {
-      stop++;
+  /** Where the token ends, with what it takes along, whose own text ends at {@code stop}. */
+  int end(String text, int stop) {
+    int end = stop;
+    while (rstrip && end < text.length() && isWhitespace(text.charAt(end))) {
+      end++;
     }
-    return stop;
+    return end;
   }
 
   /** Unicode's property White_Space. */

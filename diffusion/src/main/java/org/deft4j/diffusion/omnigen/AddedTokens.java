@@ -36,11 +36,14 @@ final class AddedTokens {
         AddedToken token = tokens.get(matcher.group());
         if (token.counts(text, matcher.start(), matcher.end())) {
           int begin = token.begin(text, from, matcher.start());
+          int end = token.end(text, matcher.end());
           if (from < begin) {
             between.accept(from, begin);
           }
-          ids.accept(token.id());
-          from = token.stop(text, matcher.end());
+          if (begin < end) { // Otherwise it is whitespace that went with the token before it.
+            ids.accept(token.id());
+            from = end;
+          }
         }
       }
     }

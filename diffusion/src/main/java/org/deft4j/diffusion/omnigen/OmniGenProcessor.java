@@ -25,6 +25,9 @@ public final class OmniGenProcessor {
   /** As many tokens as a condition may have where nothing else is said: all of the released model's positions. */
   public static final int DEFAULT_LIMIT = 131_072;
 
+  /** As many numbers of pictures as an error lists. */
+  private static final int SHOWN = 10;
+
   private static final Pattern TAG = Pattern.compile("<\\|image_(\\d+)\\|>", Pattern.UNICODE_CHARACTER_CLASS);
   private static final String BEFORE = "<|user|>\nGenerate an image according to the following instructions\n";
   private static final String AFTER = "<|end|>\n<|assistant|>\n<|diffusion|>";
@@ -107,10 +110,19 @@ public final class OmniGenProcessor {
           + "|>, and there is no input picture; give the picture, or leave the tag out");
     }
     if (!distinct.equals(IntStream.rangeClosed(1, pictures).boxed().toList())) {
-      throw new ConditionException("the prompt names " + (named.isEmpty() ? "no input picture" : "the input pictures "
-          + distinct.stream().map(String::valueOf).collect(Collectors.joining(", "))) + ", and " + pictures
-          + (pictures == 1 ? " is given" : " are given") + "; each must be named, picture 1 as <img><|image_1|></img> and so on, and no other");
+      throw new ConditionException("the prompt names " + list(distinct) + ", and " + pictures
+          + (pictures == 1 ? " is given" : " are given")
+          + "; each must be named, picture 1 as <img><|image_1|></img> and so on, and no other");
     }
+  }
+
+  private static String list(List<Integer> named) {
+    return switch (named.size()) {
+      case 0 -> "no input picture";
+      case 1 -> "input picture " + named.getFirst();
+      default -> "input pictures " + named.stream().limit(SHOWN).map(String::valueOf).collect(Collectors.joining(", "))
+          + (named.size() > SHOWN ? ", ..." : "");
+    };
   }
 
   private OmniGenTokens row(List<int[]> chunks, List<Integer> named, List<PixelSize> pictures) {
@@ -118,7 +130,7 @@ public final class OmniGenProcessor {
         .mapToLong(k -> pictures.get(k).tokens("input picture " + (k + 1))).toArray();
     // Each chunk begins with the token of the beginning, which only the row as a whole has.
     long words = chunks.stream().mapToLong(chunk -> chunk.length).sum() - chunks.size() + 1;
-    long places = named.stream().mapToLong(number -> sizes[number - 1]).sum();
+    long places = named.stream().mapToLong(number -> sizes[number - 1]).reduce(0, Math::addExact);
     if (words + places > limit) {
       throw new ConditionException("the prompt takes " + (words + places) + " tokens"
           + (places == 0 ? "" : ", " + places + " of them for its pictures") + ", and the limit is " + limit);

@@ -120,6 +120,17 @@ class LlamaTokenizerFileTest {
     assertIds(both, "#\u200ba", 1, 300, 259, BYTES + 0xe2, BYTES + 0x80, BYTES + 0x8b, 260);
   }
 
+  /** As the library has it, such a token is lost if it would take the whitespace before it, too. */
+  @Test
+  void whitespaceMayBeATokenAndGoWithTheOneBefore() {
+    assertIds(withLines(added(301, "\n")), "\n# \n\na\n", 1, 301, 300, 301, 301, 262, 301);
+    assertIds(withLines(added(301, "\n", "lstrip")), "\n# \n\na\n", 1, 301, 300, 262, 301);
+  }
+
+  private LlamaTokenizer withLines(Map<String, Object> line) {
+    return load(file -> file.put("added_tokens", List.of(added(1, "<s>"), added(300, "#", "rstrip"), line)));
+  }
+
   @Test
   void singleWordsAreFoundOnlyByThemselves() {
     LlamaTokenizer tokenizer = loadWith(added(300, "ba", "single_word"));

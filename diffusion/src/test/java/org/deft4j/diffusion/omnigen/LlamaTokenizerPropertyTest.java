@@ -83,8 +83,9 @@ class LlamaTokenizerPropertyTest {
     return Arrays.stream(ids).boxed().toList();
   }
 
-  private static final Set<String> SIGNS = Set.of("\u0000", "\n", "\t", "\r\n", "\u00a0", "\u2581", "\u200d", "\u202e", "\ufeff", "\uffff",
-      "\ud83d", "\ude00", "\ud83d\ude00", "\u0301", "\u05e9\u05dc\u05d5\u05dd", "<", "|", ">", "<0x41>", "((((", "a:1.3)", "\\", "<|image_1|>", "<|User|>");
+  private static final Set<String> SIGNS = Set.of("\u0000", "\n", "\t", "\r\n", "\u00a0", "\u2581", "\u200d", "\u202e", "\ufeff",
+      "\uffff", "\ud83d", "\ude00", "\ud83d\ude00", "\u0301", "\u05e9\u05dc\u05d5\u05dd", "<", "|", ">", "<0x41>", "((((",
+      "a:1.3)", "\\", "<|image_1|>", "<|User|>");
 
   /** Words of the vocabulary, signs, halves of surrogate pairs, arbitrary characters and, where wanted, added tokens. */
   private static Arbitrary<String> texts(boolean withAdded) {

@@ -52,11 +52,13 @@ class OmniGenProcessorTest {
     String rule = "; each must be named, picture 1 as <img><|image_1|></img> and so on, and no other";
     refused("the prompt names no input picture, and 1 is given" + rule, "a dog", SMALL);
     refused("the prompt names no input picture, and 2 are given" + rule, "", SMALL, SMALL);
-    refused("the prompt names the input pictures 1, and 2 are given" + rule, "<|image_1|>", SMALL, SMALL);
-    refused("the prompt names the input pictures 1, 3, and 2 are given" + rule, "<|image_3|><|image_1|>", SMALL, SMALL);
-    refused("the prompt names the input pictures 0, and 1 is given" + rule, "<|image_0|>", SMALL);
-    refused("the prompt names the input pictures 1, 2, and 1 is given" + rule, "<|image_1|><|image_2|>", SMALL);
-    refused("the prompt names the input pictures 2147483647, and 1 is given" + rule, "<|image_" + "9".repeat(1000) + "|>", SMALL);
+    refused("the prompt names input picture 1, and 2 are given" + rule, "<|image_1|>", SMALL, SMALL);
+    refused("the prompt names input pictures 1, 3, and 2 are given" + rule, "<|image_3|><|image_1|>", SMALL, SMALL);
+    refused("the prompt names input picture 0, and 1 is given" + rule, "<|image_0|>", SMALL);
+    refused("the prompt names input pictures 1, 2, and 1 is given" + rule, "<|image_1|><|image_2|>", SMALL);
+    refused("the prompt names input picture 2147483647, and 1 is given" + rule, "<|image_" + "9".repeat(1000) + "|>", SMALL);
+    refused("the prompt names input pictures 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, ..., and 1 is given" + rule,
+        OmniGenProcessor.imageOnlyPrompt(5000), SMALL);
   }
 
   @Test

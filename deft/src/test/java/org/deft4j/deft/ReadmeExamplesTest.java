@@ -3,11 +3,23 @@ package org.deft4j.deft;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
 import org.deft4j.autograd.Tape;
+import org.deft4j.deft.OmniGenTrainingSet.Options;
+import org.deft4j.deft.OmniGenTrainingSet.Plan;
+import org.deft4j.deft.data.RecordFile;
 import org.deft4j.diffusion.StableDiffusion;
+import org.deft4j.diffusion.StableDiffusionPipeline.Progress;
+import org.deft4j.diffusion.image.PictureTensors;
+import org.deft4j.diffusion.image.Pictures;
+import org.deft4j.diffusion.image.PngWriter;
+import org.deft4j.diffusion.omnigen.OmniGen;
+import org.deft4j.diffusion.omnigen.OmniGenPipeline;
+import org.deft4j.diffusion.omnigen.OmniGenPipeline.Condition;
+import org.deft4j.diffusion.omnigen.OmniGenPipeline.Settings;
 import org.deft4j.nn.AdamBetas;
 import org.deft4j.nn.AdamW;
 import org.deft4j.nn.Losses;
@@ -23,6 +35,7 @@ import org.deft4j.weights.testing.Fixtures;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** The README's examples, word for word but for sizes and places. */
@@ -38,6 +51,39 @@ class ReadmeExamplesTest {
           TrainingOptions.steps(2), new TorchRandom(1));
       trainer.run(step -> System.out.println(step.number() + ": " + step.loss()), () -> false);
       PeftFolder.write(out, adapter, model.name());
+    }
+    assertTrue(Files.exists(out.resolve("adapter_model.safetensors")));
+  }
+
+  @Test
+  void omniGenSampled(@TempDir Path folder) throws Exception {
+    String path = Fixtures.folders("omnigen").getFirst().toString();
+    Path dog = Path.of(path).resolve("images/a.png");
+    Path out = folder.resolve("beach.png");
+    try (OmniGen model = OmniGen.load(path, DType.BF16); Scope _ = Scope.open()) {
+      OmniGenPipeline pipeline = new OmniGenPipeline(model);
+      Settings settings = Settings.of("the dog of <img><|image_1|></img> on the beach", 32, 32).withSteps(2);
+      Condition condition = pipeline.encode(settings, List.of(pipeline.fit(Pictures.read(dog), 32)));
+      Tensor picture = pipeline.generate(settings, condition, new TorchRandom(0), Progress.NONE);
+      PngWriter.write(out, PictureTensors.toPictureCut(picture), Map.of());
+    }
+    assertEquals(32, Pictures.read(out).width());
+  }
+
+  @Test
+  void omniGenTrained(@TempDir Path out) throws Exception {
+    String path = Fixtures.folders("omnigen").getFirst().toString();
+    Path records = Files.writeString(out.resolve("records.jsonl"), "{\"instruction\": \"<img><|image_1|></img> in the snow\", "
+        + "\"input_images\": [\"" + path + "/images/a.png\"], \"output_image\": \"" + path + "/images/b.png\"}");
+    try (OmniGen model = OmniGen.load(path, DType.BF16)) {
+      Plan plan = OmniGenTrainingSet.plan(model, RecordFile.read(records, null), new Options(64, false, false, 18_000));
+      Targets targets = Targets.suffixes(model.attentionProjections());
+      try (OmniGenTrainingSet set = OmniGenTrainingSet.encode(model, plan, null, done -> {});
+          AdapterSet adapter = AdapterSet.create(model.transformer(), AdapterConfig.deft(8).with(targets), new TorchRandom(0)).attach()) {
+        Trainer trainer = new Trainer(new FlowMatching(model.transformer(), set, 0.01), adapter, TrainingOptions.steps(2), new TorchRandom(1));
+        trainer.run(step -> System.out.println(step.number() + ": " + step.loss()), () -> false);
+        PeftFolder.write(out, adapter, model.name());
+      }
     }
     assertTrue(Files.exists(out.resolve("adapter_model.safetensors")));
   }

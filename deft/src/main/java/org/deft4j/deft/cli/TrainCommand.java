@@ -164,6 +164,10 @@ final class TrainCommand extends Subcommand {
     if (rankStabilized && (alpha == null || !method.equals("lora"))) {
       problems.add("--rslora scales by alpha / sqrt(rank): it needs --alpha, and --method lora");
     }
+    if (method.equals(Learner.FULL)) {
+      Checks.takesNo(problems, "--method full", "--targets", targets);
+      Checks.takesNo(problems, "--method full", "--decomposition", decomposition);
+    }
     collect(problems, this::adapterConfig);
     collect(problems, this::options);
     if (out == null) {

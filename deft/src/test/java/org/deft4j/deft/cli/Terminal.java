@@ -1,8 +1,13 @@
 package org.deft4j.deft.cli;
 
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
 
 /** Runs a command in this process, and holds what it printed. */
 record Terminal(int status, String out, String err) {
@@ -26,5 +31,12 @@ record Terminal(int status, String out, String err) {
     System.out.flush();
     System.err.flush();
     return bytes.toString(StandardCharsets.UTF_8);
+  }
+
+  /** The names of what a command left in {@code folder}, in order. */
+  static List<String> files(Path folder) throws IOException {
+    try (Stream<Path> files = Files.list(folder)) {
+      return files.map(file -> file.getFileName().toString()).sorted().toList();
+    }
   }
 }

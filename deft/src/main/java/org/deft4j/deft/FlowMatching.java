@@ -13,9 +13,9 @@ import org.deft4j.tensor.RandomSource;
 import org.deft4j.tensor.Tensor;
 
 /**
- * The loss of OmniGen (its {@code training_losses}): latents are drawn from the pictures' distributions, the output is mixed with noise at a
- * logit-normal time, and the mean squared error of the predicted velocity, {@link RectifiedFlow#loss}, is the loss. The pictures of a
- * batch may differ in size. Now and then a condition is dropped, text and pictures, so that the model also learns to do without one.
+ * The loss of OmniGen (its {@code training_losses}): latents are drawn from the pictures' distributions, the output is mixed with
+ * noise at a logit-normal time, and the mean squared error of the predicted velocity, {@link RectifiedFlow#loss}, is the loss. The
+ * pictures of a batch may differ in size. Now and then a condition is dropped, text and pictures, so that the model also learns to do without one.
  */
 public final class FlowMatching implements Objective {
   private final OmniGenTransformer transformer;

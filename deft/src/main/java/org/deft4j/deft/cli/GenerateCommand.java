@@ -15,7 +15,7 @@ import picocli.CommandLine.Option;
         "           --steps 30 --seed 0 --out beach.png"})
 final class GenerateCommand extends Subcommand {
   @Option(names = "--model", paramLabel = "PATH",
-      description = "A diffusers folder, a single-file checkpoint, or org/name in the Hugging Face cache.")
+      description = "A diffusers folder, a single-file checkpoint, OmniGen's folder, or org/name in the Hugging Face cache.")
   String model;
 
   @Option(names = "--weights", paramLabel = "TYPE",
@@ -37,17 +37,17 @@ final class GenerateCommand extends Subcommand {
       completionCandidates = SchedulerNames.class)
   String scheduler;
 
-  @Option(names = "--steps", paramLabel = "N", description = "Steps; default 30.")
+  @Option(names = "--steps", paramLabel = "N", description = "Steps; default 30, OmniGen 50.")
   Integer steps;
 
   @Option(names = "--guidance", paramLabel = "G",
       description = "How closely to follow the prompt; 1 or less: without the negative half. Default: the model's usual.")
   Double guidance;
 
-  @Option(names = "--width", paramLabel = "PIXELS", description = "A multiple of 8; default: the model's.")
+  @Option(names = "--width", paramLabel = "PIXELS", description = "A multiple of 8, OmniGen 16; default: the model's.")
   Integer width;
 
-  @Option(names = "--height", paramLabel = "PIXELS", description = "A multiple of 8; default: the model's.")
+  @Option(names = "--height", paramLabel = "PIXELS", description = "A multiple of 8, OmniGen 16; default: the model's.")
   Integer height;
 
   @Mixin

@@ -12,7 +12,7 @@ import picocli.CommandLine.Option;
     footer = {"", "Example: deft merge --model models/sdxl --adapter runs/dog --adapter style.safetensors:0.6 --out models/sdxl-dog"})
 final class MergeCommand extends Subcommand {
   @Option(names = "--model", paramLabel = "PATH",
-      description = "A diffusers folder, a single-file checkpoint, or org/name in the Hugging Face cache.")
+      description = "A diffusers folder, a single-file checkpoint, OmniGen's folder, or org/name in the Hugging Face cache.")
   String model;
 
   @Option(names = "--weights", paramLabel = "TYPE",

@@ -38,8 +38,8 @@ final class OmniGenOptions {
   boolean stacked;
 
   @Option(names = "--cache", paramLabel = "NAME",
-      description = "OmniGen: keep keys and values of the condition between steps: exact (default); none; official: with the mistake of the "
-          + "reference implementation's first step, to compare with its pictures.")
+      description = "OmniGen: keep keys and values of the condition between steps: exact (default); none; official: with the mistake of "
+          + "the reference implementation's first step, to compare with its pictures.")
   String cache;
 
   /** Adds a sentence for each mistake. */

@@ -33,7 +33,7 @@ final class TrainCommand extends Subcommand {
   String preset;
 
   @Option(names = "--model", paramLabel = "PATH",
-      description = "A diffusers folder, a single-file checkpoint, or org/name in the Hugging Face cache.")
+      description = "A diffusers folder, a single-file checkpoint, OmniGen's folder, or org/name in the Hugging Face cache.")
   String model;
 
   @Option(names = "--weights", paramLabel = "TYPE",
@@ -57,7 +57,9 @@ final class TrainCommand extends Subcommand {
   @Option(names = "--prompt", paramLabel = "TEXT", description = "The caption of pictures that have none of their own.")
   String prompt;
 
-  @Option(names = "--method", paramLabel = "NAME", description = "deft (default), para, lora or lora-para; full: no adapter, all weights of the denoiser are trained, in float32.")
+  @Option(names = "--method", paramLabel = "NAME",
+      description = "deft (default), para, lora or lora-para; full: no adapter, all weights of the denoiser are trained, "
+          + "in float32.")
   String method = "deft";
 
   @Option(names = "--decomposition", paramLabel = "NAME",
@@ -97,7 +99,8 @@ final class TrainCommand extends Subcommand {
   boolean rankStabilized;
 
   @Option(names = "--targets", split = ",", paramLabel = "SUFFIX",
-      description = "The layers to adapt, by the ends of their names; default [to_q, to_k, to_v, to_out.0].")
+      description = "The layers to adapt, by the ends of their names; default: the "
+          + "attention projections (to_q, to_k, to_v, to_out.0; OmniGen qkv_proj, o_proj).")
   List<String> targets;
 
   @Option(names = "--steps", paramLabel = "N", description = "Optimizer steps; default ${DEFAULT-VALUE}.")
@@ -136,7 +139,8 @@ final class TrainCommand extends Subcommand {
   boolean checkpointing;
 
   @Option(names = "--size", paramLabel = "PIXELS",
-      description = "Side of the square that pictures are brought to, a multiple of 8; default: the model's.")
+      description = "Side of the square that pictures are brought to, a multiple of 8; OmniGen: their larger side at most, a multiple of "
+          + "16. Default: the model's.")
   Integer size;
 
   @Mixin

@@ -1,7 +1,6 @@
 package org.deft4j.diffusion.omnigen;
 
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 import java.util.stream.Stream;
 import org.deft4j.tensor.DType;
@@ -100,7 +99,7 @@ final class OmniGenSampler implements AutoCloseable {
   }
 
   private Tensor velocity(Tensor z, float t) {
-    List<Tensor> each = z.split(0, Collections.nCopies(pictures, 1L).stream().mapToLong(Long::longValue).toArray());
+    List<Tensor> each = z.chunk(0, pictures);
     List<Tensor> predictions = new ArrayList<>();
     for (Call call : calls) {
       List<Tensor> noisy = Stream.generate(() -> each).limit(call.branches).flatMap(List::stream).toList();

@@ -155,8 +155,8 @@ public final class OmniGenTransformer extends Module {
   }
 
   /**
-   * Tokens [1,N,P P C] to the shape of {@code like}; numbers of a token are in the order row, column, channel. Where there are more tokens than
-   * {@code like} has, the first count.
+   * Tokens [1,N,P P C] to the shape of {@code like}; numbers of a token are in the order row, column, channel. Where there are more
+   * tokens than {@code like} has, the first count.
    */
   Tensor latent(Tensor tokens, Tensor like) {
     long p = config.patch();

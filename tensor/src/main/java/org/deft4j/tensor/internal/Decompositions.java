@@ -7,10 +7,9 @@ import org.ejml.data.DMatrixRMaj;
 import org.ejml.dense.row.CommonOps_DDRM;
 import org.ejml.dense.row.MatrixFeatures_DDRM;
 import org.ejml.dense.row.NormOps_DDRM;
-import org.ejml.dense.row.decomposition.qr.QRDecompositionHouseholderColumn_DDRM;
 import org.ejml.dense.row.factory.DecompositionFactory_DDRM;
 
-/** Matrix decompositions by EJML in float64, matrix by matrix of a batch. */
+/** Matrix decompositions by EJML in float64, matrix by matrix of a batch; QR is {@link ThinQr}'s. */
 final class Decompositions {
   /** Condition numbers from here on leave no digit of a float64. */
   private static final double SINGULAR = 0x1p52;
@@ -25,17 +24,27 @@ final class Decompositions {
     for (long i = 0; i < batch; i++) {
       DMatrixRMaj matrix = new DMatrixRMaj(m, n);
       for (int e = 0; e < m * n; e++) {
-        double value = from.get(i * m * n + e);
-        if (!Double.isFinite(value)) {
-          throw new NumericException(op.label() + ": " + x + " holds " + value + " at row " + e / n + ", column " + e % n);
-        }
-        matrix.data[e] = value;
+        matrix.data[e] = from.get(i * m * n + e);
       }
+      requireFinite(op.label(), x, i);
       switch (op) {
-        case Decompose.Qr() -> qr(matrix, i, out);
+        case Decompose.Qr() -> throw new IllegalArgumentException(op.label());
         case Decompose.Svd() -> svd(matrix, i, out);
         case Decompose.Cholesky() -> cholesky(matrix, i, out[0]);
         case Decompose.Inverse() -> inverse(matrix, i, out[0]);
+      }
+    }
+  }
+
+  /** Refuses matrix {@code index} of a batch if it holds a number that is not finite. */
+  static void requireFinite(String label, Tensor x, long index) {
+    long columns = x.size(-1);
+    long size = x.size(-2) * columns;
+    Access elements = Access.of(x);
+    for (long e = 0; e < size; e++) {
+      double value = elements.get(index * size + e);
+      if (!Double.isFinite(value)) {
+        throw new NumericException(label + ": " + x + " holds " + value + " at row " + e / columns + ", column " + e % columns);
       }
     }
   }
@@ -46,40 +55,6 @@ final class Decompositions {
     for (int e = 0; e < size; e++) {
       to.set(i * size + e, matrix.data[e]);
     }
-  }
-
-  /**
-   * Householder reflections with LAPACK's signs. Both give R_jj the sign opposite to the pivot's; but where nothing is left
-   * to reflect below the pivot (zeros, or the last row), LAPACK takes the identity, and EJML turns the sign. There, row j of R and
-   * column j of Q are turned back. That EJML reports a column of zeros is of no interest: it has a decomposition.
-   */
-  private static void qr(DMatrixRMaj matrix, long i, Tensor[] out) {
-    var qr = new QRDecompositionHouseholderColumn_DDRM();
-    boolean _ = qr.decompose(matrix);
-    DMatrixRMaj q = qr.getQ(null, true);
-    DMatrixRMaj r = qr.getR(null, true);
-    double[] gammas = qr.getGammas();
-    for (int j = 0; j < q.numCols; j++) {
-      if (gammas[j] != 0 && isZero(qr.getQR()[j], j + 1, matrix.numRows)) {
-        for (int row = 0; row < q.numRows; row++) {
-          q.set(row, j, -q.get(row, j));
-        }
-        for (int column = j; column < r.numCols; column++) {
-          r.set(j, column, -r.get(j, column));
-        }
-      }
-    }
-    store(q, i, out[0]);
-    store(r, i, out[1]);
-  }
-
-  private static boolean isZero(double[] column, int from, int to) {
-    for (int row = from; row < to; row++) {
-      if (column[row] != 0) {
-        return false;
-      }
-    }
-    return true;
   }
 
   private static void svd(DMatrixRMaj matrix, long i, Tensor[] out) {

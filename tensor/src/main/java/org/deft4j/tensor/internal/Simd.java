@@ -14,6 +14,7 @@ import jdk.incubator.vector.VectorSpecies;
 final class Simd {
   static final VectorSpecies<Float> FLOATS = floats();
   static final VectorSpecies<Integer> INTS = FLOATS.withLanes(int.class);
+  static final VectorSpecies<Double> DOUBLES = FLOATS.withLanes(double.class);
   /** Floats in a vector: 4, 8 or 16. */
   static final int LANES = FLOATS.length();
   static final int BYTES = Float.BYTES * LANES;

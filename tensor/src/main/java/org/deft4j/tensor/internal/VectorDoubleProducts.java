@@ -3,7 +3,6 @@ package org.deft4j.tensor.internal;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.DoubleVector;
-import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
@@ -17,7 +16,7 @@ import org.deft4j.tensor.op.Layout;
  * element one chain of fused multiply-adds, k ascending. One side is always thin there, so nothing is packed.
  */
 final class VectorDoubleProducts {
-  private static final VectorSpecies<Double> S = VectorSpecies.of(double.class, VectorShape.forBitSize(Simd.FLOATS.vectorBitSize()));
+  private static final VectorSpecies<Double> S = Simd.DOUBLES;
   private static final int LANES = S.length();
   private static final int ROWS = 4;
   /** Pieces for each thread, so that one that is held up does not hold up the others for long. */

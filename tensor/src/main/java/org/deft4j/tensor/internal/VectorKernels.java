@@ -4,6 +4,7 @@ import jdk.incubator.vector.FloatVector;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Binary;
 import org.deft4j.tensor.op.Contraction;
+import org.deft4j.tensor.op.Decompose;
 import org.deft4j.tensor.op.Fused;
 import org.deft4j.tensor.op.InPlace;
 import org.deft4j.tensor.op.Norm;
@@ -45,6 +46,10 @@ final class VectorKernels implements Kernels {
       case Contraction.Conv2dWeightGrad convolution -> VectorConvolution.run(convolution, in, out);
       case Contraction.Attention attention -> VectorAttention.run(attention, in, out);
       case Contraction.AttentionGrad attention -> VectorAttention.run(attention, in, out);
+      case Decompose.Qr() -> {
+        ThinQr.run(in[0], out, new VectorReflectors());
+        yield true;
+      }
       default -> false;
     };
     if (!done) {

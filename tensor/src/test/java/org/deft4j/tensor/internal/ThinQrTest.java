@@ -1,0 +1,255 @@
+package org.deft4j.tensor.internal;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Device;
+import org.deft4j.tensor.NumericException;
+import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Shape;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.Threads;
+import org.deft4j.tensor.op.Decompose;
+import org.junit.jupiter.api.Test;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+/** The QR decomposition: the vector loops give the plain ones' bits; Q is orthonormal and Q R is A to rounding, with LAPACK's signs. */
+class ThinQrTest {
+  private static final double EPSILON = Math.ulp(1.0);
+
+  private final Random random = new Random(17);
+
+  private double[][] gaussian(int m, int n) {
+    double[][] a = new double[m][n];
+    for (double[] row : a) {
+      Arrays.setAll(row, c -> random.nextGaussian());
+    }
+    return a;
+  }
+
+  private static Tensor tensor(double[][] a) {
+    double[] all = Arrays.stream(a).flatMapToDouble(Arrays::stream).toArray();
+    return Tensor.of(all, a.length, a[0].length);
+  }
+
+  /** Both forms agree to the bit, on one, two and eight threads; returns Q and R. */
+  private static double[][][] decompose(double[][] a) {
+    try (Scope _ = Scope.open()) {
+      int m = a.length;
+      int n = a[0].length;
+      int k = Math.min(m, n);
+      Tensor x = tensor(a);
+      List<Shape> shapes = List.of(Shape.of(m, k), Shape.of(k, n));
+      Twins.same("qr " + x.shape(), new Decompose.Qr(), (in, out) -> ThinQr.run(in[0], out, new VectorReflectors()), shapes, x);
+      int threads = Threads.count();
+      try {
+        Threads.set(8);
+        Twins.same("qr, eight threads before " + x.shape(), new Decompose.Qr(),
+            (in, out) -> ThinQr.run(in[0], out, new VectorReflectors()), shapes, x);
+        Tensor[] out = {Tensor.empty(Device.CPU, DType.F64, shapes.get(0)), Tensor.empty(Device.CPU, DType.F64, shapes.get(1))};
+        ThinQr.run(x, out, new VectorReflectors());
+        return new double[][][] {rows(out[0], k), rows(out[1], n)};
+      } finally {
+        Threads.set(threads);
+      }
+    }
+  }
+
+  private static double[][] rows(Tensor x, int columns) {
+    double[] all = x.toDoubles();
+    double[][] rows = new double[all.length / columns][];
+    Arrays.setAll(rows, i -> Arrays.copyOfRange(all, i * columns, (i + 1) * columns));
+    return rows;
+  }
+
+  private static double norm(double[][] a, int column) {
+    double largest = 0;
+    for (double[] row : a) {
+      largest = Math.max(largest, Math.abs(row[column]));
+    }
+    double sum = 0;
+    for (double[] row : a) {
+      sum += largest == 0 ? 0 : row[column] / largest * (row[column] / largest);
+    }
+    return largest * Math.sqrt(sum);
+  }
+
+  /** Orthonormality, and the residual of each column over its norm, in units of rounding. */
+  private static double[][][] check(double[][] a, double units) {
+    double[][][] qr = decompose(a);
+    double[][] q = qr[0];
+    double[][] r = qr[1];
+    int k = r.length;
+    for (int i = 0; i < k; i++) {
+      for (int j = 0; j <= i; j++) {
+        double dot = 0;
+        for (double[] row : q) {
+          dot += row[i] * row[j];
+        }
+        assertEquals(i == j ? 1 : 0, dot, units * EPSILON, "columns " + i + " and " + j + " of Q");
+        assertTrue(j == i || r[i][j] == 0);
+      }
+    }
+    for (int c = 0; c < a[0].length; c++) {
+      double limit = units * EPSILON * norm(a, c);
+      for (int i = 0; i < a.length; i++) {
+        double value = 0;
+        for (int j = 0; j < k; j++) {
+          value = Math.fma(q[i][j], r[j][c], value);
+        }
+        assertEquals(a[i][c], value, Math.max(limit, Double.MIN_VALUE * k), "row " + i + ", column " + c + " of Q R");
+      }
+    }
+    return qr;
+  }
+
+  @Test
+  void shapes() {
+    int[][] sizes = {{1, 1}, {2, 1}, {1, 5}, {5, 5}, {16, 16}, {17, 17}, {40, 40}, {130, 1}, {129, 4}, {127, 16}, {300, 17}, {513, 33},
+        {20, 50}, {16, 40}, {3, 18}, {400, 64}};
+    for (int[] size : sizes) {
+      check(gaussian(size[0], size[1]), 60);
+    }
+  }
+
+  @Test
+  void tall() {
+    check(gaussian(4000, 64), 100);
+  }
+
+  /** Signs and numbers of the plain algorithm, one reflection at a time. */
+  @Test
+  void sameReflectionsOneByOne() {
+    for (int[] size : new int[][] {{50, 20}, {20, 50}, {33, 33}, {200, 40}}) {
+      double[][] a = gaussian(size[0], size[1]);
+      double[][] r = check(a, 60)[1];
+      double[][] expected = reflectOneByOne(a);
+      for (int i = 0; i < r.length; i++) {
+        for (int c = 0; c < r[0].length; c++) {
+          assertEquals(expected[i][c], r[i][c], 1e-12 * norm(a, c));
+        }
+      }
+    }
+  }
+
+  /** dgeqr2: what is left in place of A. */
+  private static double[][] reflectOneByOne(double[][] matrix) {
+    double[][] a = Arrays.stream(matrix).map(double[]::clone).toArray(double[][]::new);
+    int m = a.length;
+    for (int j = 0; j < Math.min(m - 1, a[0].length); j++) {
+      double below = 0;
+      for (int i = j + 1; i < m; i++) {
+        below += a[i][j] * a[i][j];
+      }
+      if (below == 0) {
+        continue;
+      }
+      double alpha = a[j][j];
+      double beta = -Math.copySign(Math.sqrt(alpha * alpha + below), alpha);
+      double[] v = new double[m];
+      for (int i = j + 1; i < m; i++) {
+        v[i] = a[i][j] / (alpha - beta);
+        a[i][j] = 0;
+      }
+      v[j] = 1;
+      a[j][j] = beta;
+      for (int c = j + 1; c < a[0].length; c++) {
+        double dot = 0;
+        for (int i = j; i < m; i++) {
+          dot += v[i] * a[i][c];
+        }
+        for (int i = j; i < m; i++) {
+          a[i][c] -= (beta - alpha) / beta * dot * v[i];
+        }
+      }
+    }
+    return a;
+  }
+
+  @Test
+  void gradedColumns() {
+    double[][] a = gaussian(200, 24);
+    for (double[] row : a) {
+      for (int c = 0; c < row.length; c++) {
+        row[c] *= Math.pow(10, 26 * (c % 12) - 150);
+      }
+    }
+    check(a, 60);
+    for (double[] row : a) {
+      row[0] = random.nextGaussian() * 1e300;
+      row[3] = random.nextGaussian() * 1e-320;
+    }
+    check(a, 60);
+  }
+
+  /** Rows of very different size: what is left of a column is tiny, beside nothing and beside what is above. */
+  @Test
+  void gradedRows() {
+    double[][] a = gaussian(60, 8);
+    for (int i = 0; i < 60; i++) {
+      for (int c = 0; c < 8; c++) {
+        a[i][c] *= i <= c ? Math.pow(10, -60.0 * i) : 0;
+      }
+    }
+    check(a, 60);
+    a[9][7] = 1e-310;
+    check(a, 60);
+    a[7][7] = 0;
+    double[][] r = check(a, 60)[1];
+    assertTrue(r[7][7] != 0);
+  }
+
+  @Test
+  void dependentColumns() {
+    double[][] a = gaussian(300, 20);
+    for (double[] row : a) {
+      row[5] = row[2];
+      row[9] = 0;
+      row[17] = row[0] - 3 * row[16];
+      row[18] = row[1] * (1 + 1e-14);
+    }
+    check(a, 60);
+    check(new double[40][7], 0);
+  }
+
+  /** LAPACK takes the sign bit of a pivot, also that of a zero; and leaves a column alone that is zero below its pivot. */
+  @Test
+  void signsOfZeros() {
+    assertArrayEquals(new double[] {-5}, decompose(new double[][] {{0.0}, {3}, {4}})[1][0]);
+    assertArrayEquals(new double[] {5}, decompose(new double[][] {{-0.0}, {3}, {4}})[1][0]);
+    double[][][] left = decompose(new double[][] {{-7, 1}, {0, -0.0}, {0, 2}});
+    assertArrayEquals(new double[] {-7, 1}, left[1][0]);
+    assertArrayEquals(new double[] {0, 2}, left[1][1]);
+    assertEquals(1.0, left[0][0][0]);
+    double[][] identity = new double[40][40];
+    for (int i = 0; i < 40; i++) {
+      identity[i][i] = i % 3 == 0 ? -1 : 1;
+    }
+    double[][] r = check(identity, 0)[1];
+    for (int i = 0; i < 40; i++) {
+      assertEquals(identity[i][i], r[i][i]);
+    }
+  }
+
+  @Test
+  void whatIsNotFiniteIsNamed() {
+    for (double value : new double[] {Double.NaN, Double.NEGATIVE_INFINITY}) {
+      for (int n : new int[] {3, 32}) {
+        double[][] a = gaussian(200, n);
+        a[150][n - 1] = value;
+        for (ReflectorLoops loops : List.of(new ScalarReflectors(), new VectorReflectors())) {
+          try (Scope _ = Scope.open()) {
+            Tensor[] out = {Tensor.zeros(DType.F64, 200, n), Tensor.zeros(DType.F64, n, n)};
+            assertEquals("qr: tensor F64[200, " + n + "] holds " + value + " at row 150, column " + (n - 1),
+                assertThrows(NumericException.class, () -> ThinQr.run(tensor(a), out, loops)).getMessage());
+          }
+        }
+      }
+    }
+  }
+}

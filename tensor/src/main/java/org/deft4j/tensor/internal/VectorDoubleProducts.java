@@ -21,6 +21,8 @@ final class VectorDoubleProducts {
   private static final int ROWS = 4;
   /** Pieces for each thread, so that one that is held up does not hold up the others for long. */
   private static final int PIECES_PER_THREAD = 4;
+  /** k that all tiles of a piece go through before the next: then both sides come from a cache near by, but for the first time. */
+  private static final int DEPTH = 128;
 
   private final MemorySegment a;
   private final MemorySegment b;
@@ -57,12 +59,10 @@ final class VectorDoubleProducts {
     }
     try (Scope _ = Scope.open()) {
       VectorDoubleProducts product = new VectorDoubleProducts(a, b.strides()[1] == 1 ? b : rows(b), c);
-      long blocks = (c.size(0) + ROWS - 1) / ROWS;
-      Parallel.forRange(blocks, Math.max(1, blocks / ((long) PIECES_PER_THREAD * Threads.count())), (from, to) -> {
-        for (long block = from; block < to; block++) {
-          product.rows((int) block * ROWS);
-        }
-      });
+      int blocks = (product.m + ROWS - 1) / ROWS;
+      // Each piece reads all of b: where that is long, there are as few as can be.
+      int pieces = Math.min(blocks, Threads.count() * (product.k > product.m ? 1 : PIECES_PER_THREAD));
+      Parallel.forRange(blocks, Math.ceilDiv(blocks, pieces), (from, to) -> product.rows((int) from * ROWS, (int) to * ROWS));
     }
     return true;
   }
@@ -74,10 +74,16 @@ final class VectorDoubleProducts {
     return dense;
   }
 
-  /** A few rows; the last vector of a row is moved back to end with it, and rows beyond the last are the last once more. */
-  private void rows(int row) {
-    for (int j = 0; j < n; j += 2 * LANES) {
-      tile(row, Math.min(j, n - LANES), Math.min(j + LANES, n - LANES));
+  /** Tiles of a few rows; the last vector of a row is moved back to end with it, and rows beyond the last are the last once more. */
+  private void rows(int from, int to) {
+    // Chains go on from what c holds, so a vector that lies across two tiles would go through some k twice.
+    int depth = n % LANES == 0 || n <= 2 * LANES ? DEPTH : Math.max(1, k);
+    for (int start = 0; start == 0 || start < k; start += depth) {
+      for (int row = from; row < to; row += ROWS) {
+        for (int j = 0; j < n; j += 2 * LANES) {
+          tile(row, Math.min(j, n - LANES), Math.min(j + LANES, n - LANES), start, Math.min(k, start + depth));
+        }
+      }
     }
   }
 
@@ -85,7 +91,7 @@ final class VectorDoubleProducts {
     return fromA + Math.min(row, m - 1) * rowA;
   }
 
-  private void tile(int row, int left, int right) {
+  private void tile(int row, int left, int right, int from, int to) {
     long a0 = inA(row);
     long a1 = inA(row + 1);
     long a2 = inA(row + 2);
@@ -98,7 +104,17 @@ final class VectorDoubleProducts {
     DoubleVector c2r = c0l;
     DoubleVector c3l = c0l;
     DoubleVector c3r = c0l;
-    for (int i = 0; i < k; i++) {
+    if (from > 0) {
+      c0l = load(row, left);
+      c0r = load(row, right);
+      c1l = load(row + 1, left);
+      c1r = load(row + 1, right);
+      c2l = load(row + 2, left);
+      c2r = load(row + 2, right);
+      c3l = load(row + 3, left);
+      c3r = load(row + 3, right);
+    }
+    for (int i = from; i < to; i++) {
       long inB = fromB + i * stepB;
       long inA = i * stepA;
       DoubleVector l = DoubleVector.fromMemorySegment(S, OffHeap.known(b), inB + (long) Double.BYTES * left, Simd.ORDER);
@@ -126,9 +142,16 @@ final class VectorDoubleProducts {
     return DoubleVector.broadcast(S, OffHeap.known(a).get(ValueLayout.JAVA_DOUBLE, at));
   }
 
+  private long inC(int row, int column) {
+    return fromC + Double.BYTES * ((long) Math.min(row, m - 1) * n + column);
+  }
+
+  private DoubleVector load(int row, int column) {
+    return DoubleVector.fromMemorySegment(S, OffHeap.known(c), inC(row, column), Simd.ORDER);
+  }
+
   private void store(int row, int left, int right, DoubleVector l, DoubleVector r) {
-    long at = fromC + (long) Double.BYTES * Math.min(row, m - 1) * n;
-    l.intoMemorySegment(OffHeap.known(c), at + (long) Double.BYTES * left, Simd.ORDER);
-    r.intoMemorySegment(OffHeap.known(c), at + (long) Double.BYTES * right, Simd.ORDER);
+    l.intoMemorySegment(OffHeap.known(c), inC(row, left), Simd.ORDER);
+    r.intoMemorySegment(OffHeap.known(c), inC(row, right), Simd.ORDER);
   }
 }

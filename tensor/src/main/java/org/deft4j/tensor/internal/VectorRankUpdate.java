@@ -6,8 +6,6 @@ import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.Threads;
 
-import static org.deft4j.tensor.internal.Buffer.START;
-
 /**
  * {@code t = scale u - x s}, {@code z = x + t l^T} in float32, in one pass over the rows of x: a block of them stays in the cache from
  * the product that makes t, {@link Product}, to the sums that make z:
@@ -15,49 +13,38 @@ import static org.deft4j.tensor.internal.Buffer.START;
  * <pre>
  *   d[i][:] = fma(t[i][j], l^T[j][:], d[i][:])   j = 0, 1, ...      z[i][:] = x[i][:] + d[i][:]
  * </pre>
- *
- * <p>Where l and s are wide, arithmetic takes longer than to read x a second time, and to pack s for each block too long: then t is made
- * for all rows first.
  */
 final class VectorRankUpdate {
   private static final int LANES = Simd.LANES;
-  private static final int WIDTH = RegisterTile.WIDTH;
+  /** Rows whose sums are in registers at a time. */
+  private static final int ROWS = 8;
   /** Most rows that one thread works on together. */
   private static final int BLOCK = 64;
-  /** Fewest rows of a block. */
-  private static final int ROWS = 8;
-  /** Panels of columns of which a block is computed before it is added to x, so that x and z are walked in longer runs. */
-  private static final int STRETCH = 8;
-  /** From this r on t is made first. */
+  /** Columns of a stretch of l, which the first-level cache holds. */
+  private static final int STRETCH = 512;
+  /** From this r on {@link WideRankUpdate} is faster. */
   private static final int WIDE = 32;
 
   private final MemorySegment x;
   private final MemorySegment z;
   private final Tensor s;
-  private final Tensor u;
   private final Tensor thin;
-  private final double scale;
   private final long fromX;
   private final long fromZ;
   private final int n;
   private final int r;
-  /** Panels of columns of z; the last is moved back to end with them. */
-  private final int panels;
-  /** l^T [r, n] in panels. */
+  /** l^T [r, n]. */
   private final float[] l;
 
-  private VectorRankUpdate(double scale, Tensor[] in, Tensor[] out, float[] l) {
+  private VectorRankUpdate(Tensor[] in, Tensor[] out, float[] l) {
     this.x = in[0].memory();
     this.z = out[0].memory();
     this.s = in[1];
-    this.u = in.length == 4 ? in[3] : null;
     this.thin = out[1];
-    this.scale = scale;
     this.fromX = Float.BYTES * in[0].offset();
     this.fromZ = Float.BYTES * out[0].offset();
     this.n = Math.toIntExact(s.size(0));
     this.r = Math.toIntExact(s.size(1));
-    this.panels = Math.ceilDiv(n, WIDTH);
     this.l = l;
   }
 
@@ -68,97 +55,108 @@ final class VectorRankUpdate {
     if (in[0].dtype() != DType.F32 || n < LANES || in[0].elementCount() == 0 || r == 0) {
       return false;
     }
-    try (Buffer l = Buffer.of(START + (n + WIDTH) * r)) {
-      VectorRankUpdate update = new VectorRankUpdate(scale, in, out, l.floats);
-      Parallel.forRange(update.panels, Math.max(1, Math.ceilDiv(update.panels, Threads.count())),
-          (from, to) -> update.pack(in[2], (int) from, (int) to));
+    if (r >= WIDE) {
+      WideRankUpdate.run(scale, in, out);
+      return true;
+    }
+    try (Buffer l = Buffer.of(n * r)) {
+      transpose(in[2], l.floats);
+      VectorRankUpdate update = new VectorRankUpdate(in, out, l.floats);
       long rows = in[0].elementCount() / n;
-      if (r >= WIDE) {
-        update.project(0, rows);
-      }
       long fair = (rows + Threads.count() - 1) / Threads.count();
       int block = (int) Math.min(BLOCK, (fair + ROWS - 1) / ROWS * ROWS);
-      Parallel.forRange((rows + block - 1) / block, 1, (from, to) -> update.blocks(from, to, block, rows));
+      Parallel.forRange((rows + block - 1) / block, 1, (from, to) -> {
+        try (Buffer t = Buffer.of(BLOCK * r)) {
+          for (long i = from; i < to; i++) {
+            update.rows(i * block, (int) Math.min(block, rows - i * block), t.floats, scale, in.length == 4 ? in[3] : null);
+          }
+        }
+      });
     }
     return true;
   }
 
-  private int start(int panel) {
-    return Math.max(0, Math.min(panel * WIDTH, n - WIDTH));
-  }
-
-  private int panelAt(int panel) {
-    return START + panel * WIDTH * r;
-  }
-
-  private void pack(Tensor thick, int from, int to) {
-    Panels columns = MatrixPanels.of(thick.memory(), DType.F32, thick.offset(), n, r, 1);
-    try (Buffer room = Buffer.of((long) WIDTH * r)) {
-      for (int panel = from; panel < to; panel++) {
-        columns.pack(start(panel), Math.min(WIDTH, n), 0, r, l, panelAt(panel), WIDTH, room.floats);
+  /** A thin matrix [n, r] as [r, n]. */
+  private static void transpose(Tensor thin, float[] to) {
+    int n = (int) thin.size(0);
+    int r = (int) thin.size(1);
+    MemorySegment memory = thin.memory();
+    for (int o = 0; o < n; o++) {
+      long at = Float.BYTES * (thin.offset() + (long) o * r);
+      for (int j = 0; j < r; j++) {
+        to[j * n + o] = memory.get(Simd.F32, at + (long) Float.BYTES * j);
       }
     }
   }
 
-  /** {@code x s} of some rows, in place of t. */
-  private void project(long first, long count) {
-    long to = Float.BYTES * (thin.offset() + first * r);
-    Panels rows = MatrixPanels.of(x, DType.F32, fromX / Float.BYTES + first * n, count, n, 1);
-    Panels columns = MatrixPanels.of(s.memory(), DType.F32, s.offset(), r, 1, r);
-    if (r >= WIDE) {
-      Product.run(rows, columns, count, r, n, new Target.Matrix(thin.memory(), to, (long) Float.BYTES * r, Float.BYTES), null);
-    } else {
-      // Transposed, so that the vectors lie along the rows of x: t^T = s^T x^T.
-      Product.run(columns, rows, r, count, n, new Target.Matrix(thin.memory(), to, Float.BYTES, (long) Float.BYTES * r), null);
-    }
-  }
-
-  private void blocks(long from, long to, int block, long rows) {
-    Cut cut = Cut.rows(block);
-    try (Buffer t = Buffer.of(START + (long) block * r + LANES); Buffer packed = Buffer.of(START + cut.before(cut.count()) * r);
-        Buffer sums = Buffer.of(START + (long) STRETCH * AttentionTask.stripFloats(cut))) {
-      for (long i = from; i < to; i++) {
-        block(i * block, (int) Math.min(block, rows - i * block), t.floats, packed.floats, sums.floats);
-      }
-    }
-  }
-
-  private void block(long first, int count, float[] t, float[] packed, float[] sums) {
-    if (r < WIDE) {
-      project(first, count);
-    }
-    long at = thin.offset() + first * r;
+  private void rows(long first, int count, float[] t, double scale, Tensor u) {
+    long fromThin = thin.offset() + first * r;
+    // Transposed, so that the vectors lie along the rows of x: t^T = s^T x^T.
+    Panels left = MatrixPanels.of(s.memory(), DType.F32, s.offset(), r, 1, r);
+    Panels right = MatrixPanels.of(x, DType.F32, fromX / Float.BYTES + first * n, count, n, 1);
+    Target removed = new Target.Matrix(thin.memory(), Float.BYTES * fromThin, Float.BYTES, (long) Float.BYTES * r);
+    Product.run(left, right, r, count, n, removed, null);
     for (int i = 0; i < count * r; i++) {
-      float less = thin.memory().getAtIndex(Simd.F32, at + i);
-      t[START + i] = u == null ? -less : (float) scale * u.memory().getAtIndex(Simd.F32, u.offset() + first * r + i) - less;
-      thin.memory().setAtIndex(Simd.F32, at + i, t[START + i]);
+      float less = thin.memory().getAtIndex(Simd.F32, fromThin + i);
+      t[i] = u == null ? -less : (float) scale * u.memory().getAtIndex(Simd.F32, u.offset() + first * r + i) - less;
+      thin.memory().setAtIndex(Simd.F32, fromThin + i, t[i]);
     }
-    Cut cut = Cut.rows(count);
-    for (long panel = 0; panel < cut.count(); panel++) {
-      Transpose.lines(t, START + (int) cut.start(panel) * r, r, cut.lines(panel), r, packed, START + (int) cut.before(panel) * r,
-          cut.pitch(panel));
-    }
-    int strip = AttentionTask.stripFloats(cut);
-    for (int panel = 0; panel < panels; panel += STRETCH) {
-      int end = Math.min(panels, panel + STRETCH);
-      for (int p = panel; p < end; p++) {
-        AttentionTask.multiply(cut, packed, START, r, l, panelAt(p), sums, START + (p - panel) * strip, true);
-      }
-      for (int i = 0; i < count; i++) {
-        for (int p = panel; p < end; p++) {
-          add((first + i) * n + start(p), sums, START + (p - panel) * strip + i * WIDTH);
-        }
+    for (int o = 0; o < n; o += STRETCH) {
+      for (int i = 0; i < count; i += ROWS) {
+        expand(first + i, Math.min(ROWS, count - i), o, Math.min(n, o + STRETCH), t, i * r);
       }
     }
   }
 
-  /** {@code z = x + d} in one row of a panel, whose vectors overlap where it is narrower than two. */
-  private void add(long element, float[] d, int at) {
-    int second = Math.min(WIDTH, n) - LANES;
-    long bytes = Float.BYTES * element;
-    FloatVector left = Simd.load(x, fromX + bytes).add(FloatVector.fromArray(Simd.FLOATS, d, at));
-    FloatVector right = Simd.load(x, fromX + bytes + (long) Float.BYTES * second).add(FloatVector.fromArray(Simd.FLOATS, d, at + second));
-    Simd.store(left, z, fromZ + bytes);
-    Simd.store(right, z, fromZ + bytes + (long) Float.BYTES * second);
+  private int inT(int at, int i, int count) {
+    return at + Math.min(i, count - 1) * r;
+  }
+
+  /** {@code z = x + t l^T} in the columns {@code from .. to} of up to 8 rows; the last vector is moved back to end with them. */
+  private void expand(long row, int count, int from, int to, float[] t, int at) {
+    int t0 = inT(at, 0, count);
+    int t1 = inT(at, 1, count);
+    int t2 = inT(at, 2, count);
+    int t3 = inT(at, 3, count);
+    int t4 = inT(at, 4, count);
+    int t5 = inT(at, 5, count);
+    int t6 = inT(at, 6, count);
+    int t7 = inT(at, 7, count);
+    for (int i = from; i < to; i += LANES) {
+      int o = Math.min(i, n - LANES);
+      FloatVector d0 = FloatVector.zero(Simd.FLOATS);
+      FloatVector d1 = d0;
+      FloatVector d2 = d0;
+      FloatVector d3 = d0;
+      FloatVector d4 = d0;
+      FloatVector d5 = d0;
+      FloatVector d6 = d0;
+      FloatVector d7 = d0;
+      for (int j = 0; j < r; j++) {
+        FloatVector weights = FloatVector.fromArray(Simd.FLOATS, l, j * n + o);
+        d0 = MathVector.splat(t[t0 + j]).fma(weights, d0);
+        d1 = MathVector.splat(t[t1 + j]).fma(weights, d1);
+        d2 = MathVector.splat(t[t2 + j]).fma(weights, d2);
+        d3 = MathVector.splat(t[t3 + j]).fma(weights, d3);
+        d4 = MathVector.splat(t[t4 + j]).fma(weights, d4);
+        d5 = MathVector.splat(t[t5 + j]).fma(weights, d5);
+        d6 = MathVector.splat(t[t6 + j]).fma(weights, d6);
+        d7 = MathVector.splat(t[t7 + j]).fma(weights, d7);
+      }
+      put(row, 0, count, o, d0);
+      put(row, 1, count, o, d1);
+      put(row, 2, count, o, d2);
+      put(row, 3, count, o, d3);
+      put(row, 4, count, o, d4);
+      put(row, 5, count, o, d5);
+      put(row, 6, count, o, d6);
+      put(row, 7, count, o, d7);
+    }
+  }
+
+  private void put(long row, int i, int count, int o, FloatVector added) {
+    long at = (long) Float.BYTES * o;
+    long rowBytes = (row + Math.min(i, count - 1)) * n * Float.BYTES;
+    Simd.store(Simd.load(x, fromX + rowBytes + at).add(added), z, fromZ + rowBytes + at);
   }
 }

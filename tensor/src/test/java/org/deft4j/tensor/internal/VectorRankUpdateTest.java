@@ -16,7 +16,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 class VectorRankUpdateTest {
   /** Rows, n, r: around 8 and 64 rows, vectors of 4, 8 and 16, and stretches of 512 columns. */
   private static final int[][] SIZES = {{1, 16, 1}, {7, 33, 4}, {8, 64, 16}, {9, 47, 17}, {63, 80, 3}, {65, 19, 5},
-      {130, 511, 2}, {16, 513, 33}, {3, 1040, 8}};
+      {130, 511, 2}, {16, 513, 33}, {3, 1040, 8}, {1, 17, 32}, {70, 31, 40},
+      {131, 300, 64}, {64, 256, 32}, {5, 16, 45}};
 
   private final Random random = new Random(3);
 

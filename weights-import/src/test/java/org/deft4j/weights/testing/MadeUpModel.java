@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -12,11 +11,8 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.deft4j.tensor.DType;
-import org.deft4j.tensor.Shape;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
-import org.deft4j.weights.SafetensorsWriter;
-import org.deft4j.weights.TensorSpec;
 
 /**
  * Writes a whole model in the layout of diffusers with {@linkplain MadeUpTensor made-up weights}: names, shapes and
@@ -125,40 +121,8 @@ public record MadeUpModel(Path manifest, DType dtype, long seed, long shardBytes
 
   private void writeWeights(Path folder, String part) {
     boolean isDiffusers = Json.read(folder.resolve("config.json")).has("_class_name");
-    String stem = isDiffusers ? "diffusion_pytorch_model" : "model";
     long most = shardBytes > 0 ? shardBytes : isDiffusers ? DIFFUSERS_SHARD : TRANSFORMERS_SHARD;
-    List<Map<String, TensorSpec>> shards = shards(Json.read(manifest.resolve(part + ".json")), most);
-    Map<String, Object> places = new LinkedHashMap<>();
-    long total = 0;
-    for (int i = 0; i < shards.size(); i++) {
-      String file = shards.size() == 1 ? stem + ".safetensors"
-          : String.format(Locale.ROOT, "%s-%05d-of-%05d.safetensors", stem, i + 1, shards.size());
-      Map<String, TensorSpec> specs = shards.get(i);
-      SafetensorsWriter.write(folder.resolve(file), specs,
-          name -> MadeUpTensor.of(seed, part + "." + name, specs.get(name)), Map.of("format", "pt"));
-      specs.keySet().forEach(name -> places.put(name, file));
-      total += specs.values().stream().mapToLong(TensorSpec::byteCount).sum();
-    }
-    if (shards.size() > 1) {
-      Json.write(folder.resolve(stem + ".safetensors.index.json"),
-          Map.of("metadata", Map.of("total_size", total), "weight_map", places));
-    }
-  }
-
-  /** In the manifest's order, a new file wherever the next tensor would not fit (huggingface_hub's rule). */
-  private List<Map<String, TensorSpec>> shards(JsonObject names, long most) {
-    List<Map<String, TensorSpec>> shards = new ArrayList<>();
-    long size = 0;
-    for (String name : names.keys()) {
-      long[] sizes = names.requireObject(name).requireInts("shape").stream().mapToLong(Integer::longValue).toArray();
-      TensorSpec spec = new TensorSpec(dtype, Shape.of(sizes));
-      if (shards.isEmpty() || size + spec.byteCount() > most) {
-        shards.add(new LinkedHashMap<>());
-        size = 0;
-      }
-      shards.getLast().put(name, spec);
-      size += spec.byteCount();
-    }
-    return shards;
+    MadeUpWeights.of(manifest.resolve(part + ".json"), dtype).write(folder,
+        isDiffusers ? "diffusion_pytorch_model" : "model", most, (name, spec) -> MadeUpTensor.of(seed, part + "." + name, spec));
   }
 }

@@ -37,13 +37,24 @@ final class MadeUpTensor {
 
   /** The tensor of that name; {@code spec} is F32, F16 or BF16. Belongs to the innermost scope. */
   static Tensor of(long seed, String name, TensorSpec spec) {
-    MadeUpTensor values = new MadeUpTensor(seed, name, spec.shape());
+    return filled(spec, new MadeUpTensor(seed, name, spec.shape())::fill);
+  }
+
+  /** Tells a stretch of a tensor's elements. */
+  @FunctionalInterface
+  interface Filler {
+    /** Sets all of {@code target} to the elements from {@code start} on. */
+    void fill(float[] target, long start);
+  }
+
+  /** A tensor of elements that {@code values} tells, by several threads at once. Belongs to the innermost scope. */
+  static Tensor filled(TensorSpec spec, Filler values) {
     Tensor tensor = Tensor.empty(Device.CPU, spec.dtype(), spec.shape());
     MemorySegment memory = tensor.bytes();
     long count = spec.shape().elementCount();
     LongStream.range(0, (count + CHUNK - 1) / CHUNK).parallel().forEach(chunk -> {
       float[] floats = new float[(int) Math.min(CHUNK, count - chunk * CHUNK)];
-      values.fill(floats, (int) (chunk * CHUNK));
+      values.fill(floats, chunk * CHUNK);
       MemorySegment stored = stored(spec.dtype(), floats);
       MemorySegment.copy(stored, 0, memory, chunk * CHUNK * spec.dtype().bytes(), stored.byteSize());
     });
@@ -51,10 +62,10 @@ final class MadeUpTensor {
   }
 
   /** A 32-bit finalizer of low bias (Wellons's lowbias32), its upper 24 bits spread over center - reach .. center + reach. */
-  private void fill(float[] target, int start) {
+  private void fill(float[] target, long start) {
     float step = reach * 0x1p-23f;
     for (int i = 0; i < target.length; i++) {
-      int h = (start + i) * 0x9E3779B9 + key;
+      int h = ((int) start + i) * 0x9E3779B9 + key;
       h = (h ^ (h >>> 16)) * 0x7FEB352D;
       h = (h ^ (h >>> 15)) * 0x846CA68B;
       h ^= h >>> 16;

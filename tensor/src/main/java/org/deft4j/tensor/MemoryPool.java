@@ -5,6 +5,7 @@ import java.lang.management.ManagementFactory;
 import java.util.function.Supplier;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.LongStream;
 
 /**
  * The one owner of native memory. It asks the system for segments, cuts blocks from them, and joins what comes back with
@@ -87,6 +88,17 @@ public final class MemoryPool {
     most = Math.max(most, live);
     peakLive = Math.max(peakLive, live);
     return block;
+  }
+
+  /**
+   * Makes one free range for the next requests, which are of these sizes and stay: a model's weights then fill it to its end, where
+   * many segments would each leave one unused. {@code what} says who needs it, should it not be there.
+   */
+  public synchronized void reserve(LongStream sizes, Supplier<String> what) {
+    long bytes = sizes.map(MemoryPool::rounded).filter(size -> size > SMALL).sum();
+    if (bytes > LARGEST_SEGMENT) {
+      release(allocate(bytes, what));
+    }
   }
 
   /** Asks the system, after making room. */

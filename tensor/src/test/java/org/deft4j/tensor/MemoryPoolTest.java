@@ -7,6 +7,8 @@ import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.random.RandomGenerator;
+import java.util.stream.LongStream;
+import java.util.stream.Stream;
 import org.deft4j.tensor.op.InPlace;
 import org.deft4j.tensor.testing.LeakCheck;
 import org.junit.jupiter.api.Test;
@@ -140,6 +142,27 @@ class MemoryPoolTest {
       assertTrue(pool.reservedBytes() <= Math.max(MIB, pool.peakLiveBytes() * 33 / 32), pool.reservedBytes() + " reserved");
     }
     pool.trim();
+  }
+
+  /** The matrices of a decoder of 32 layers, none of which fits behind another in a shared segment. */
+  @Test
+  void weightsThatAreAnnouncedLeaveNoRoomBetweenThem() {
+    List<Long> sizes = Stream.generate(() -> List.of(48 * MIB, 96 * MIB, 18 * MIB, 54 * MIB, 6 * KIB)).limit(32)
+        .flatMap(List::stream).toList();
+    MemoryPool scattered = MemoryPool.withoutMemory();
+    sizes.forEach(size -> take(scattered, size));
+    assertTrue(scattered.reservedBytes() > scattered.liveBytes() * 11 / 10, scattered.reservedBytes() + " reserved");
+    MemoryPool pool = MemoryPool.withoutMemory();
+    pool.reserve(sizes.stream().mapToLong(Long::longValue), () -> "weights");
+    assertEquals(0, pool.liveBytes());
+    List<Block> weights = sizes.stream().map(size -> take(pool, size)).toList();
+    assertTrue(pool.reservedBytes() - pool.liveBytes() < 256 * KIB, pool.reservedBytes() + " reserved");
+    weights.forEach(pool::release);
+    pool.trim();
+    assertEquals(0, pool.reservedBytes());
+    pool.setBudget(100 * MIB);
+    MemoryException refused = assertThrows(MemoryException.class, () -> pool.reserve(LongStream.of(60 * MIB, 60 * MIB), () -> "weights"));
+    assertTrue(refused.getMessage().startsWith("weights: 120.0 MiB more would exceed"), refused.getMessage());
   }
 
   /** A step of requests of a few sizes, the same each time, and some that stay: the first steps make all the room. */

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.MemoryPool;
 import org.deft4j.tensor.Shape;
 
 /** Fills a model from a source after comparing names and shapes both ways. */
@@ -47,11 +48,10 @@ public final class Weights {
           List.of(missing.size(), misshapen, leftOver.size()), differences));
     }
     expected.keySet().forEach(source::dtype);
-    for (String name : source.names()) {
-      if (expected.containsKey(name)) {
-        expected.get(name).taker().accept(source.load(name, held(source, name, type)));
-      }
-    }
+    List<String> names = source.names().stream().filter(expected::containsKey).toList();
+    MemoryPool.cpu().reserve(names.stream().mapToLong(name -> new TensorSpec(held(source, name, type), source.shape(name)).byteCount()),
+        () -> "weights of " + what);
+    names.forEach(name -> expected.get(name).taker().accept(source.load(name, held(source, name, type))));
   }
 
   private static DType held(WeightSource source, String name, DType wanted) {

@@ -79,6 +79,7 @@ public final class Checkpoint {
         }
         close();
         sums.move(output.id(), again.id());
+        again.close();
         inner.walk(sums);
       } finally {
         close();

@@ -107,6 +107,7 @@ public final class OmniGen implements DiffusionModel {
   /** Loads the transformer's weights alone. */
   public void loadTransformer(Consumer<String> reading) {
     load(OmniGenFolder.TRANSFORMER, transformer, weights, reading);
+    transformer.foldPositions();
   }
 
   private void load(String part, Module module, DType type, Consumer<String> reading) {
@@ -186,6 +187,7 @@ public final class OmniGen implements DiffusionModel {
           Files.copy(file, folder.resolve(file.getFileName().toString()));
         }
       }
+      transformer.unfoldPositions();
       ModuleWeights.write(folder.resolve("model.safetensors"), transformer);
       Path to = Files.createDirectories(folder.resolve(OmniGenFolder.VAE));
       Json.write(to.resolve("config.json"), source.config(OmniGenFolder.VAE).asMap());

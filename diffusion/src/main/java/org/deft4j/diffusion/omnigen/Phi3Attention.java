@@ -33,7 +33,9 @@ final class Phi3Attention extends Module {
       LongRope.Angles angles = context.angles();
       Tensor q = heads(all, 0, heads).rotary(angles.cos(), angles.sin());
       Tensor k = heads(all, heads, keyValueHeads).rotary(angles.cos(), angles.sin());
-      KeyValueCache.Pair seen = context.seen(layer, k, heads(all, heads + keyValueHeads, keyValueHeads));
+      // A copy, so that nothing of the projection is kept for the way back.
+      Tensor v = heads(all, heads + keyValueHeads, keyValueHeads).copy();
+      KeyValueCache.Pair seen = context.seen(layer, k, v);
       Tensor o = q.attention(shared(seen.keys()), shared(seen.values()), context.mask(), 1 / Math.sqrt((double) width));
       return out.forward(o.transpose(1, 2).reshape(x.size(0), x.size(1), (long) heads * width));
     }));

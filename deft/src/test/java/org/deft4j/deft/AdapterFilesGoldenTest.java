@@ -57,12 +57,13 @@ class AdapterFilesGoldenTest {
         Tensor output = AdapterFixture.predict(unet, data.get("noisy").select(0, 0), data.get("timesteps").select(0, 0), data);
         Fixtures.closeTo(variant, output,
             fixture.golden("deft/" + variant + ".golden.safetensors").get("output_after_10_steps"), OUTPUT);
-        assertRoundTrip(folder, set);
+        assertRoundTrip(folder, set, temporary);
       }
     });
   }
 
-  private void assertRoundTrip(Path folder, AdapterSet set) {
+  /** What was read of {@code folder} is written into a folder in {@code temporary} as it was: the tensors' file to the byte. */
+  static void assertRoundTrip(Path folder, AdapterSet set, Path temporary) {
     try {
       Path copy = Files.createTempDirectory(temporary, "peft");
       PeftFolder.write(copy, set, null);
@@ -141,7 +142,7 @@ class AdapterFilesGoldenTest {
         set.attach();
         Fixtures.closeTo(name, predict(fixture, unet), golden.get(name), OUTPUT);
         assertTrue(set.config().alpha() > 0);
-        assertRoundTrip(folder, set);
+        assertRoundTrip(folder, set, temporary);
       }
     });
   }

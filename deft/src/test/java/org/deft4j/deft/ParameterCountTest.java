@@ -1,10 +1,17 @@
 package org.deft4j.deft;
 
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.deft4j.diffusion.UNet2DConditionModel;
 import org.deft4j.diffusion.UNetConfig;
+import org.deft4j.diffusion.omnigen.OmniGenConfig;
+import org.deft4j.diffusion.omnigen.OmniGenTransformer;
 import org.deft4j.tensor.Shape;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
@@ -42,23 +49,57 @@ class ParameterCountTest {
         .mapToLong(layer -> config.parameterCount(layer.weight().shape())).sum();
   }
 
-  /** The manifests of an OmniGen, beside those of the pipelines: names and shapes of a transformer without a model of ours. */
+  /** The manifests of an OmniGen, beside those of the pipelines, against the transformer of the released configuration. */
   @TestFactory
   Stream<DynamicTest> omniGen() {
     List<Path> files = Fixtures.folders("manifests").stream().map(Path::getParent).distinct()
         .map(folder -> folder.resolve("omnigen-v1.json")).toList();
-    return files.stream().map(file -> DynamicTest.dynamicTest(file.getFileName().toString(), () -> omniGen(Json.read(file))));
+    return files.stream().map(file -> DynamicTest.dynamicTest(file.getFileName().toString(), () -> {
+      JsonObject manifest = Json.read(file);
+      try (OmniGenTransformer transformer = released(shape(manifest, "pos_embed").size(1))) {
+        assertEquals(211, shapes(transformer).size());
+        assertEquals(shapes(manifest), shapes(transformer));
+        assertEquals(3_762_072_592L, transformer.parameterCount());
+        omniGen(transformer);
+      }
+    }));
+  }
+
+  /** Without weights. */
+  private static OmniGenTransformer released(long positions) throws IOException {
+    try (InputStream config = Fixtures.class.getResourceAsStream("omnigen-v1.json")) {
+      return new OmniGenTransformer(OmniGenConfig.from(
+          Json.parse(new String(config.readAllBytes(), StandardCharsets.UTF_8), "omnigen-v1.json"), positions));
+    }
+  }
+
+  private static Map<String, Shape> shapes(JsonObject manifest) {
+    Map<String, Shape> shapes = new TreeMap<>();
+    manifest.keys().forEach(name -> shapes.put(name, shape(manifest, name)));
+    return shapes;
+  }
+
+  private static Map<String, Shape> shapes(OmniGenTransformer transformer) {
+    Map<String, Shape> shapes = new TreeMap<>();
+    transformer.parameters().forEach((name, parameter) -> shapes.put(name, parameter.shape()));
+    return shapes;
+  }
+
+  private static Shape shape(JsonObject manifest, String name) {
+    return Shape.of(manifest.requireObject(name).requireInts("shape").stream().mapToLong(size -> size).toArray());
   }
 
   /**
    * The paper trains 37.7 M numbers with DEFT and LoRA at rank 64, 25.2 M with PaRa: qkv_proj [9216, 3072] and o_proj [3072,
    * 3072] of 32 layers.
    */
-  private static void omniGen(JsonObject manifest) {
-    List<Shape> attention = shapes(manifest, ".self_attn.qkv_proj.weight", ".self_attn.o_proj.weight");
-    List<Shape> all = shapes(manifest, ".self_attn.qkv_proj.weight", ".self_attn.o_proj.weight", ".mlp.gate_up_proj.weight",
-        ".mlp.down_proj.weight");
+  private static void omniGen(OmniGenTransformer transformer) {
+    List<Shape> attention = shapes(transformer, "qkv_proj", "o_proj");
+    List<Shape> all = shapes(transformer, "qkv_proj", "o_proj", "gate_up_proj", "down_proj");
     assertEquals(64, attention.size());
+    assertEquals(4_718_592, count(attention, AdapterConfig.lora(8)));
+    assertEquals(4_718_592, count(attention, AdapterConfig.deft(8)));
+    assertEquals(3_145_728, count(attention, AdapterConfig.para(8)));
     assertEquals(37_748_736, count(attention, AdapterConfig.deft(64)));
     assertEquals(37_748_736, count(attention, AdapterConfig.lora(64)));
     assertEquals(25_165_824, count(attention, AdapterConfig.para(64)));
@@ -75,9 +116,8 @@ class ParameterCountTest {
     }
   }
 
-  private static List<Shape> shapes(JsonObject manifest, String... ends) {
-    return manifest.keys().stream().filter(name -> name.startsWith("llm.") && Stream.of(ends).anyMatch(name::endsWith))
-        .map(name -> Shape.of(manifest.requireObject(name).requireInts("shape").stream().mapToLong(size -> size).toArray())).toList();
+  private static List<Shape> shapes(OmniGenTransformer transformer, String... ends) {
+    return Targets.suffixes(List.of(ends)).select(transformer).values().stream().map(layer -> layer.weight().shape()).toList();
   }
 
   private static long count(List<Shape> weights, AdapterConfig config) {

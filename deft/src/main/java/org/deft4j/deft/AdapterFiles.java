@@ -9,13 +9,15 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.stream.Stream;
 import org.deft4j.nn.Module;
+import org.deft4j.weights.OmniGenFolder;
 import org.deft4j.weights.SafetensorsFile;
 
 /** Adapters from whatever file or folder they are in. */
 public final class AdapterFiles {
   private static final String UNET = "unet";
+  /** The models that a folder may have a part for, whatever pipeline it is read for. */
+  private static final List<String> PARTS = List.of(UNET, "text_encoder", "text_encoder_2", OmniGenFolder.TRANSFORMER);
 
   private AdapterFiles() {}
 
@@ -29,8 +31,8 @@ public final class AdapterFiles {
   }
 
   /**
-   * Reads the adapter at {@code path}: a PEFT folder, or a folder with one for each model in it ({@code unet}, {@code text_encoder}, ...);
-   * a LoRA of diffusers or kohya, a file or the folder it is in; or what the DEFT authors' code saves. Not attached yet, and not in
+   * Reads the adapter at {@code path}: a PEFT folder, or a folder with one for each model in it ({@code unet}, {@code text_encoder}, {@code
+   * transformer}, ...); a LoRA of diffusers or kohya, a file or the folder it is in; or what the DEFT authors' code saves. Not attached yet, and not in
    * training.
    *
    * @param models the pipeline's models by their names in diffusers, their weights loaded, the main one first
@@ -77,8 +79,7 @@ public final class AdapterFiles {
     if (PeftFolder.is(folder)) {
       return peft(folder, models, options);
     }
-    List<String> parts = Stream.of(UNET, "text_encoder", "text_encoder_2").filter(part -> PeftFolder.is(folder.resolve(part)))
-        .toList();
+    List<String> parts = PARTS.stream().filter(part -> PeftFolder.is(folder.resolve(part))).toList();
     if (!parts.isEmpty()) {
       return parts(folder, parts, models, options);
     }

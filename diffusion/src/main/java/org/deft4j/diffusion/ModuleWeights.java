@@ -4,7 +4,6 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.deft4j.nn.Module;
-import org.deft4j.nn.Parameter;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
@@ -32,9 +31,9 @@ public final class ModuleWeights {
     }
   }
 
-  /** Whether {@code module} has all its weights. */
+  /** Whether {@code module} has all its weights; buffers it may hold in another form. */
   public static boolean isLoaded(Module module) {
-    return module.parameters().values().stream().allMatch(Parameter::isLoaded);
+    return module.parameters().values().stream().allMatch(parameter -> parameter.isBuffer() || parameter.isLoaded());
   }
 
   /** Writes the weights that {@code module} holds to a safetensors file. */

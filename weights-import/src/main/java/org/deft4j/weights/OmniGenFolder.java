@@ -20,6 +20,10 @@ public final class OmniGenFolder implements ModelSource {
   /** The part in the folder itself that has no weights. */
   public static final String TOKENIZER = "tokenizer";
 
+  /** What may lie beside the transformer's weights and belongs to the model: its configuration, and the tokenizer's files. */
+  public static final List<String> FILES = List.of("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+      "generation_config.json", "added_tokens.json");
+
   private static final String CONFIG = "config.json";
   private static final String TRAINED = "model.pt";
 

@@ -125,6 +125,36 @@ class ModelSourceTest {
     assertEquals(5, read("unet", "x"));
   }
 
+  /** OmniGen's folder: the transformer and the tokenizer in it, the autoencoder in a folder of its own. */
+  @Test
+  void omniGensFolder() throws IOException {
+    Path folder = Files.createDirectories(temp.resolve("omnigen"));
+    Files.writeString(folder.resolve("config.json"), "{\"model_type\": \"phi3\", \"hidden_size\": 8}");
+    Files.createDirectories(folder.resolve("vae"));
+    Files.writeString(folder.resolve("vae/config.json"), "{\"latent_channels\": 4}");
+    try (Scope _ = Scope.open(); ModelSource source = ModelSource.open(folder.toString())) {
+      assertEquals(OmniGenFolder.PIPELINE, source.pipeline());
+      assertEquals(8, source.config("transformer").requireInteger("hidden_size"));
+      assertEquals(4, source.config("vae").requireInteger("latent_channels"));
+      assertEquals(Optional.of(folder), source.folder("tokenizer"));
+      assertTrue(assertThrows(FormatException.class, () -> source.weights("transformer")).getMessage().contains("has no weights"));
+      TorchFileWriter.write(folder.resolve("model.pt"), Map.of("pos_embed", Tensor.of(new float[] {1})));
+      try (WeightSource trained = source.weights("transformer")) {
+        assertEquals(Set.of("pos_embed"), trained.names());
+      }
+      SafetensorsWriter.write(folder.resolve("model.safetensors"), Map.of("released", Tensor.of(new float[] {2})), Map.of());
+      try (WeightSource released = source.weights("transformer")) {
+        assertEquals(Set.of("released"), released.names());
+      }
+      assertTrue(assertThrows(FormatException.class, () -> source.weights("unet")).getMessage().contains("has no part 'unet'"));
+    }
+    Files.delete(folder.resolve("vae/config.json"));
+    Files.delete(folder.resolve("vae"));
+    try (ModelSource source = ModelSource.open(folder.toString())) {
+      assertTrue(assertThrows(FormatException.class, () -> source.config("vae")).getMessage().contains("has no folder vae"));
+    }
+  }
+
   private static String error(String source) {
     return assertThrows(FormatException.class, () -> ModelSource.open(source)).getMessage();
   }
@@ -132,7 +162,7 @@ class ModelSourceTest {
   @Test
   void whatIsNotAModelIsSaidInWords() throws IOException {
     assertTrue(error(temp.resolve("absent/x/y").toString()).endsWith("there is no such file or folder; a model is a folder in the "
-        + "diffusers layout, a .safetensors file, or org/name in the Hugging Face cache"));
+        + "diffusers layout or OmniGen's, a .safetensors file, or org/name in the Hugging Face cache"));
     assertTrue(error("a\0b").contains("is not the name of a file"), error("a\0b"));
     Path empty = Files.createDirectory(temp.resolve("empty"));
     assertEquals(empty + ": has no model_index.json, so it is not a model in the diffusers layout", error(empty.toString()));

@@ -14,8 +14,7 @@ final class Checks {
   /** A model is given, and there. */
   static void model(List<String> problems, String model) {
     if (model == null) {
-      problems.add("--model is missing: a diffusers folder, a single-file checkpoint, OmniGen's folder, or org/name in the Hugging "
-          + "Face cache");
+      problems.add("--model is missing: a folder of diffusers or OmniGen, a single-file checkpoint, or org/name in the Hugging Face cache");
       return;
     }
     try {

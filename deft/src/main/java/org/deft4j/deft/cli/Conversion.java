@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -12,6 +13,7 @@ import java.util.Set;
 import org.deft4j.deft.AdapterFold;
 import org.deft4j.deft.AdapterFormat;
 import org.deft4j.deft.AdapterSet;
+import org.deft4j.deft.InputException;
 import org.deft4j.deft.Merge;
 import org.deft4j.deft.Method;
 import org.deft4j.deft.OutputFolder;
@@ -21,6 +23,7 @@ import org.deft4j.diffusion.DiffusionModel;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.DType;
 import org.deft4j.weights.Json;
+import org.deft4j.weights.OmniGenFolder;
 
 /** One call of {@code convert} or {@code merge}. */
 record Conversion(ModelArgument modelArgument, AdapterArguments arguments, ConvertCommand.OutputOptions output, Console console) {
@@ -35,9 +38,10 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
     void write(Path folder) throws IOException;
   }
 
-  /** The model in diffusers' layout, with the adapters folded in. */
+  /** The model in the layout of its kind, with the adapters folded in. */
   int model() throws IOException {
-    OutputFolder.require(output.out, FILES);
+    requireOther();
+    OutputFolder.require(output.out, replaceable());
     try (DiffusionModel model = loaded(modelArgument)) {
       List<PipelineAdapter> adapters = arguments.attach(model, console::message);
       try {
@@ -94,6 +98,25 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
       PipelineAdapter adapter = new PipelineAdapter(Map.of(part, difference), Map.of(), List.of());
       return written(base, AdapterFormat.named(output.format), adapter);
     }
+  }
+
+  /** The model that is read is none that an earlier call left, whatever it holds. */
+  private void requireOther() throws IOException {
+    Path model = Path.of(modelArgument.name());
+    if (Files.exists(model) && Files.exists(output.out) && Files.isSameFile(model, output.out)) {
+      throw new InputException("--out: " + output.out + " is the model itself; give another folder");
+    }
+  }
+
+  /** An OmniGen model's files have the names that any model's of transformers have, so the folder must be one. */
+  private Set<String> replaceable() {
+    if (!OmniGenFolder.is(output.out)) {
+      return FILES;
+    }
+    Set<String> names = new HashSet<>(FILES);
+    names.addAll(OmniGenFolder.FILES);
+    names.add("model.safetensors");
+    return names;
   }
 
   private DiffusionModel loaded(ModelArgument argument) {

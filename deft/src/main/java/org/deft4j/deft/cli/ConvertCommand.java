@@ -11,7 +11,7 @@ import picocli.CommandLine.Option;
 
 /** {@code deft convert}. */
 @Command(name = "convert", sortOptions = false, usageHelpWidth = 110,
-    description = {"Writes an adapter in another layout, or a model in diffusers' layout and another type.",
+    description = {"Writes an adapter in another layout, or a model in the layout of its kind and another type.",
         "A DEFT or PaRa becomes a LoRA for tools that know no other; with --tuned, the difference of two models becomes one."},
     footer = {"", "Example: deft convert --model models/sdxl --adapter runs/dog --to kohya --out dog.safetensors"})
 final class ConvertCommand extends Subcommand {
@@ -98,7 +98,7 @@ final class ConvertCommand extends Subcommand {
         problems.add("--out is missing: where the result goes");
       }
       if (writesModel && format != null) {
-        problems.add("--to is the layout of an adapter; a model is written in diffusers' layout");
+        problems.add("--to is the layout of an adapter; a model is written in the layout of its kind");
       }
       if (!writesModel && format == null) {
         problems.add("--to is missing: one of " + String.join(", ", AdapterFormat.labels()));

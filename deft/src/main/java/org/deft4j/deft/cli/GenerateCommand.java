@@ -15,7 +15,7 @@ import picocli.CommandLine.Option;
         "           --steps 30 --seed 0 --out beach.png"})
 final class GenerateCommand extends Subcommand {
   @Option(names = "--model", paramLabel = "PATH",
-      description = "A diffusers folder, a single-file checkpoint, OmniGen's folder, or org/name in the Hugging Face cache.")
+      description = "A folder of diffusers or OmniGen, a single-file checkpoint, or org/name in the Hugging Face cache.")
   String model;
 
   @Option(names = "--weights", paramLabel = "TYPE",

@@ -8,6 +8,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.deft4j.deft.AdapterConfig;
@@ -20,11 +22,12 @@ import org.deft4j.deft.Targets;
 import org.deft4j.diffusion.image.Picture;
 import org.deft4j.diffusion.image.Pictures;
 import org.deft4j.diffusion.image.PngText;
-import org.deft4j.tensor.DType;
+import org.deft4j.diffusion.omnigen.OmniGen;
+import org.deft4j.diffusion.omnigen.OmniGenConfig;
 import org.deft4j.tensor.MemoryPool;
-import org.deft4j.tensor.Shape;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
+import org.deft4j.weights.OmniGenFolder;
 import org.deft4j.weights.SafetensorsFile;
 import org.deft4j.weights.TorchFile;
 import org.deft4j.weights.WeightSource;
@@ -56,6 +59,8 @@ final class Inspection {
       adapter(document, path);
     } else if (Files.exists(path.resolve(MODEL_INDEX))) {
       model(document, path);
+    } else if (OmniGenFolder.is(path)) {
+      omniGen(document, path);
     } else if (Files.exists(path.resolve("config.json"))) {
       part(document, path);
     } else if (Files.exists(path.resolve(DiffusersLora.FILE))) {
@@ -89,9 +94,17 @@ final class Inspection {
     JsonObject json = Json.read(folder.resolve(PeftFolder.CONFIG));
     document.put("base model", json.string("base_model_name_or_path", null));
     try (SafetensorsFile file = SafetensorsFile.open(folder.resolve(PeftFolder.WEIGHTS))) {
+      adapted(file.names()).ifPresent(model -> document.put("adapts", model));
       document.put("layers", file.names().stream().map(Inspection::layer).distinct().count());
       tensors(document, file);
     }
+  }
+
+  /** The kind of model that has such layers. */
+  private static Optional<String> adapted(Set<String> names) {
+    return names.stream().anyMatch(name -> name.contains(".llm.layers.")) ? Optional.of("OmniGen's transformer")
+        : names.stream().anyMatch(name -> name.contains(".down_blocks.") || name.contains(".mid_block."))
+            ? Optional.of("a UNet of Stable Diffusion") : Optional.empty();
   }
 
   /** A PEFT name without its last part, {@code .deft_P} or {@code .lora_A.weight}. */
@@ -117,21 +130,11 @@ final class Inspection {
 
   private static void tensors(Map<String, Object> document, WeightSource file) {
     Map<String, String> listed = new LinkedHashMap<>();
-    Map<String, Long> types = new TreeMap<>();
-    long elements = 0;
-    long bytes = 0;
-    for (String name : file.names()) {
-      DType type = file.dtype(name);
-      Shape shape = file.shape(name);
-      listed.put(name, type + " " + shape);
-      types.merge(type.toString(), shape.elementCount(), Long::sum);
-      elements += shape.elementCount();
-      bytes += shape.elementCount() * type.bytes();
-    }
-    document.put("parameters", elements);
-    document.put("bytes", bytes);
-    document.put("size", MemoryPool.describe(bytes));
-    document.put("types", types);
+    file.names().forEach(name -> listed.put(name, file.dtype(name) + " " + file.shape(name)));
+    Stored stored = new Stored();
+    stored.add(file);
+    stored.put(document);
+    document.put("types", stored.types);
     document.put("tensors", listed);
   }
 
@@ -150,21 +153,73 @@ final class Inspection {
   private static Map<String, Object> summary(Path part, Object declared) {
     Map<String, Object> summary = new LinkedHashMap<>();
     summary.put("class", declared instanceof List<?> pair && pair.size() == 2 ? pair.get(1) : declared);
-    long elements = 0;
-    long bytes = 0;
+    Stored stored = new Stored();
     for (Path file : weightFiles(part)) {
       try (SafetensorsFile source = SafetensorsFile.open(file)) {
-        for (String name : source.names()) {
-          elements += source.shape(name).elementCount();
-          bytes += source.shape(name).elementCount() * source.dtype(name).bytes();
-        }
+        stored.add(source);
       }
     }
-    if (bytes > 0) {
-      summary.put("parameters", elements);
-      summary.put("size", MemoryPool.describe(bytes));
+    if (stored.bytes > 0) {
+      stored.put(summary);
+      summary.put("types", List.copyOf(stored.types.keySet()));
     }
     return summary;
+  }
+
+  /** Opened as the other commands do, so that what they would refuse is refused here with the same words. */
+  private static void omniGen(Map<String, Object> document, Path folder) {
+    document.put("kind", "model (OmniGen folder)");
+    document.put("pipeline", OmniGenFolder.PIPELINE);
+    try (OmniGen model = OmniGen.open(folder.toString(), null); OmniGenFolder files = OmniGenFolder.open(folder)) {
+      model.parts().forEach((part, module) -> {
+        Map<String, Object> summary = new LinkedHashMap<>();
+        summary.put("class", module.getClass().getSimpleName());
+        Stored stored = new Stored();
+        try (WeightSource source = files.weights(part)) {
+          stored.add(source);
+        }
+        stored.put(summary);
+        summary.put("types", List.copyOf(stored.types.keySet()));
+        document.put(part, summary);
+      });
+      document.put("configuration", facts(model.transformer().config()));
+    }
+  }
+
+  private static Map<String, Object> facts(OmniGenConfig config) {
+    Map<String, Object> facts = new LinkedHashMap<>();
+    facts.put("width", config.hidden());
+    facts.put("layers", config.layers());
+    facts.put("heads", config.heads());
+    facts.put("key-value heads", config.keyValueHeads());
+    facts.put("width inside", config.intermediate());
+    facts.put("vocabulary", config.vocabulary());
+    facts.put("positions", config.rope().longest());
+    facts.put("long factors beyond", config.rope().original());
+    facts.put("largest picture", config.largestSide() + "x" + config.largestSide());
+    return facts;
+  }
+
+  /** How much is stored. */
+  private static final class Stored {
+    private final Map<String, Long> types = new TreeMap<>();
+    private long elements;
+    private long bytes;
+
+    void add(WeightSource source) {
+      for (String name : source.names()) {
+        long count = source.shape(name).elementCount();
+        types.merge(source.dtype(name).toString(), count, Long::sum);
+        elements += count;
+        bytes += count * source.dtype(name).bytes();
+      }
+    }
+
+    void put(Map<String, Object> document) {
+      document.put("parameters", elements);
+      document.put("bytes", bytes);
+      document.put("size", MemoryPool.describe(bytes));
+    }
   }
 
   private static void part(Map<String, Object> document, Path folder) {

@@ -7,12 +7,12 @@ import picocli.CommandLine.Option;
 
 /** {@code deft merge}. */
 @Command(name = "merge", sortOptions = false, usageHelpWidth = 110,
-    description = {"Folds adapters into a model's weights and writes the model, in diffusers' layout;",
+    description = {"Folds adapters into a model's weights and writes the model, in the layout of its kind;",
         "or, with --to, folds several adapters into one LoRA."},
     footer = {"", "Example: deft merge --model models/sdxl --adapter runs/dog --adapter style.safetensors:0.6 --out models/sdxl-dog"})
 final class MergeCommand extends Subcommand {
   @Option(names = "--model", paramLabel = "PATH",
-      description = "A diffusers folder, a single-file checkpoint, OmniGen's folder, or org/name in the Hugging Face cache.")
+      description = "A folder of diffusers or OmniGen, a single-file checkpoint, or org/name in the Hugging Face cache.")
   String model;
 
   @Option(names = "--weights", paramLabel = "TYPE",

@@ -33,7 +33,7 @@ final class TrainCommand extends Subcommand {
   String preset;
 
   @Option(names = "--model", paramLabel = "PATH",
-      description = "A diffusers folder, a single-file checkpoint, OmniGen's folder, or org/name in the Hugging Face cache.")
+      description = "A folder of diffusers or OmniGen, a single-file checkpoint, or org/name in the Hugging Face cache.")
   String model;
 
   @Option(names = "--weights", paramLabel = "TYPE",

@@ -197,8 +197,6 @@ public final class OmniGen implements DiffusionModel {
 
   /** The configuration and the tokenizer, but no weights and nothing that has to do with none of them. */
   private static boolean goesAlong(Path file) {
-    String name = file.getFileName().toString();
-    return Files.isRegularFile(file) && List.of("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-        "generation_config.json", "added_tokens.json").contains(name);
+    return Files.isRegularFile(file) && OmniGenFolder.FILES.contains(file.getFileName().toString());
   }
 }

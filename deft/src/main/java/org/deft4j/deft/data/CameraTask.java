@@ -14,6 +14,7 @@ import org.deft4j.deft.data.ColmapModel.Camera;
 import org.deft4j.deft.data.ColmapModel.View;
 import org.deft4j.diffusion.image.PictureException;
 import org.deft4j.diffusion.image.Pictures;
+import org.deft4j.diffusion.omnigen.ImageTags;
 
 /**
  * The camera task of DEFT's paper: one picture of a scene is given, and another view of it is to come out, whose camera is

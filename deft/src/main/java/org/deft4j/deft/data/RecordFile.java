@@ -99,7 +99,7 @@ public final class RecordFile {
         + "'; did you mean '" + INPUTS + "'?"));
     String output = output(object, place);
     if (instruction != null && inputs != null) {
-      String wrong = ImageTags.problem(instruction, inputs.size());
+      String wrong = TagCheck.problem(instruction, inputs.size());
       if (wrong != null) {
         problems.add(place + ": " + wrong);
       }

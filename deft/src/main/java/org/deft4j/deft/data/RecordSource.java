@@ -41,7 +41,7 @@ public sealed interface RecordSource {
     List<TrainingRecord> records = new ArrayList<>();
     try {
       for (Captioned picture : PictureFolder.list(folder.folder, folder.prompt)) {
-        String wrong = ImageTags.problem(picture.caption(), 0);
+        String wrong = TagCheck.problem(picture.caption(), 0);
         if (wrong != null) {
           problems.add("caption of " + picture.file() + ": " + wrong);
         }

@@ -7,7 +7,7 @@ import java.util.List;
  * One example: the text and the pictures that are given, and the picture that is to come out.
  *
  * @param taskType free text that training does not look at; empty where none is given
- * @param instruction with one tag for each input picture, see {@link ImageTags}
+ * @param instruction with one tag for each input picture, see {@link org.deft4j.diffusion.omnigen.ImageTags}
  * @param inputImages picture k of the tags is element k - 1
  * @param outputImage the target
  * @param place where it was read, for errors

@@ -4,15 +4,12 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /**
- * From a prompt and its input pictures to tokens, as OmniGen's own {@code OmniGenProcessor}. Where the prompt holds
- * {@code <|image_k|>}, usually as {@code <img><|image_k|></img>}, the places of picture k come, k counted from 1; the text
- * between two tags is tokenized by itself. A picture may be named twice, and in any order.
+ * From a prompt and its input pictures to tokens, as OmniGen's own {@code OmniGenProcessor}. Where the prompt has the tag of a
+ * picture ({@link ImageTags}), its places come; the text between two tags is tokenized by itself.
  */
 public final class OmniGenProcessor {
   /** The prompt of guidance's unconditional branch, which takes no picture. */
@@ -28,7 +25,6 @@ public final class OmniGenProcessor {
   /** As many numbers of pictures as an error lists. */
   private static final int SHOWN = 10;
 
-  private static final Pattern TAG = Pattern.compile("<\\|image_(\\d+)\\|>", Pattern.UNICODE_CHARACTER_CLASS);
   private static final String BEFORE = "<|user|>\nGenerate an image according to the following instructions\n";
   private static final String AFTER = "<|end|>\n<|assistant|>\n<|diffusion|>";
 
@@ -52,7 +48,7 @@ public final class OmniGenProcessor {
 
   /** The prompt of guidance's branch with the pictures alone: {@code <img><|image_1|></img> <img><|image_2|></img> ...}. */
   public static String imageOnlyPrompt(int pictures) {
-    return IntStream.rangeClosed(1, pictures).mapToObj(k -> "<img><|image_" + k + "|></img>").collect(Collectors.joining(" "));
+    return IntStream.rangeClosed(1, pictures).mapToObj(ImageTags::tag).collect(Collectors.joining(" "));
   }
 
   /**
@@ -81,26 +77,17 @@ public final class OmniGenProcessor {
    * @throws ConditionException as {@link #encode}
    */
   public OmniGenTokens encodeRaw(String text, List<PixelSize> pictures) {
-    List<Integer> named = new ArrayList<>();
+    List<ImageTags.Place> tags = ImageTags.in(text);
+    List<Integer> named = tags.stream().map(ImageTags.Place::number).toList();
     List<int[]> chunks = new ArrayList<>();
-    Matcher matcher = TAG.matcher(text);
     int from = 0;
-    for (; matcher.find(); from = matcher.end()) {
-      named.add(number(matcher.group(1)));
-      chunks.add(tokenizer.encode(text.substring(from, matcher.start())));
+    for (ImageTags.Place tag : tags) {
+      chunks.add(tokenizer.encode(text.substring(from, tag.start())));
+      from = tag.end();
     }
     chunks.add(tokenizer.encode(text.substring(from)));
     requireNames(named, pictures.size());
     return row(chunks, named, pictures);
-  }
-
-  /** A number that no picture can have where there are more digits than an int holds. */
-  private static int number(String digits) {
-    try {
-      return Integer.parseInt(digits);
-    } catch (NumberFormatException e) {
-      return Integer.MAX_VALUE;
-    }
   }
 
   private static void requireNames(List<Integer> named, int pictures) {

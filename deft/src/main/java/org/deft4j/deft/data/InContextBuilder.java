@@ -10,6 +10,7 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.deft4j.deft.InputException;
 import org.deft4j.deft.PictureFolder;
+import org.deft4j.diffusion.omnigen.ImageTags;
 import org.deft4j.tensor.RandomSource;
 
 /**

@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Set;
 import org.deft4j.deft.InputException;
 import org.deft4j.diffusion.image.Pictures;
+import org.deft4j.diffusion.omnigen.ImageTags;
 import org.deft4j.tensor.TorchRandom;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;

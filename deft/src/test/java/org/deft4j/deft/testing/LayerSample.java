@@ -128,9 +128,9 @@ public record LayerSample(Kind kind, int in, int out, int rank, int batch, boole
     return mask;
   }
 
-  /** P with the mask; what is held is 0, never -0, whose sign LAPACK's QR would take for that of a pivot. */
+  /** P with the mask; what is held is 0 of P's sign, which LAPACK's QR takes for that of a pivot. */
   public Dense masked(Dense p) {
-    return p.zip(mask(p), (value, kept) -> kept == 0 ? 0 : value);
+    return p.zip(mask(p), (value, kept) -> value * kept);
   }
 
   /** R or A [r, row]. */

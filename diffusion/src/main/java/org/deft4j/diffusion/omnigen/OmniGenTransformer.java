@@ -159,6 +159,9 @@ public final class OmniGenTransformer extends Module {
 
   /** Holds of the position table only its axes, where that is all there is to it; the released one takes 226 MB in 16 bits. */
   void foldPositions() {
+    if (!positionTable.isLoaded()) {
+      return;
+    }
     positionAxes = PositionAxes.of(positionTable.value(), config.tableSide()).orElse(null);
     if (positionAxes != null) {
       positionTable.close();

@@ -2,6 +2,7 @@ package org.deft4j.deft;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -84,9 +85,14 @@ public final class OmniGenTrainingSet implements AutoCloseable {
       return sizes.size();
     }
 
+    /** Tokens of each record's instruction, pictures included. */
+    public List<Integer> lengths() {
+      return tokens.stream().map(OmniGenTokens::length).toList();
+    }
+
     /** Tokens of the longest instruction, pictures included. */
     public int longest() {
-      return tokens.stream().mapToInt(OmniGenTokens::length).max().orElseThrow();
+      return Collections.max(lengths());
     }
 
     /** The output pictures by their sizes, how many of each. */

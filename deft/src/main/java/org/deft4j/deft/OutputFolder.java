@@ -48,6 +48,22 @@ public final class OutputFolder implements AutoCloseable {
     }
   }
 
+  /**
+   * Refuses a target that cannot be written, or holds anything at all: for what an earlier run left may have been added to
+   * since; creates nothing.
+   *
+   * @throws InputException if so
+   */
+  public static void requireNew(Path target) {
+    Path absolute = target.toAbsolutePath().normalize();
+    if (Files.isDirectory(absolute)) {
+      foreign(absolute, Set.of()).ifPresent(name -> {
+        throw new InputException("output " + target + " exists and holds " + name + "; give another --out, or move it away");
+      });
+    }
+    require(target, Set.of());
+  }
+
   private static Optional<String> foreign(Path folder, Set<String> names) {
     try (Stream<Path> files = Files.list(folder)) {
       return files.map(file -> file.getFileName().toString()).filter(name -> !names.contains(name)).sorted().findFirst();

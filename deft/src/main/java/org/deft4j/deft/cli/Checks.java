@@ -1,6 +1,9 @@
 package org.deft4j.deft.cli;
 
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
+import org.deft4j.deft.OutputFolder;
 import org.deft4j.diffusion.DiffusionModel;
 import org.deft4j.weights.FormatException;
 
@@ -41,6 +44,28 @@ final class Checks {
   static void takesNo(List<String> problems, String kind, String option, Object value) {
     if (value != null && !List.of().equals(value)) {
       problems.add(kind + " takes no " + option);
+    }
+  }
+
+  /**
+   * A folder is given, and there.
+   *
+   * @param what it is for, where it is not given
+   */
+  static void folder(List<String> problems, String option, Path folder, String what) {
+    if (folder == null) {
+      problems.add(option + " is missing: " + what);
+    } else if (!Files.isDirectory(folder)) {
+      problems.add(option + ": " + folder + (Files.exists(folder) ? " is not a folder" : " does not exist"));
+    }
+  }
+
+  /** {@code --out} is given, and a folder that is new or empty. */
+  static void newFolder(List<String> problems, Path out, String what) {
+    if (out == null) {
+      problems.add("--out is missing: " + what);
+    } else {
+      Subcommand.collect(problems, () -> OutputFolder.requireNew(out));
     }
   }
 

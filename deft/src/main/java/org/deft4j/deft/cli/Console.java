@@ -92,6 +92,11 @@ final class Console {
     }
   }
 
+  /** {@code 1 record}, {@code 2 records}. */
+  static String count(long number, String what) {
+    return number + " " + what + (number == 1 ? "" : "s");
+  }
+
   /** Seconds in a form for people: {@code 85 ms}, {@code 3.2 s}, {@code 4m05s}, {@code 2h07m}. */
   static String duration(double seconds) {
     if (seconds < 0.9995) {

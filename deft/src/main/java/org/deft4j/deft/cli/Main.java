@@ -17,7 +17,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
 @Command(name = "deft", sortOptions = false, usageHelpWidth = 110,
     description = "Adapts diffusion models (SD 1.5, SDXL) with DEFT, PaRa or LoRA, and makes pictures with them.",
     subcommands = {DemoCommand.class, TrainCommand.class, GenerateCommand.class, MergeCommand.class, ConvertCommand.class,
-        InspectCommand.class, BenchCommand.class},
+        InspectCommand.class, RecordsCommand.class, BenchCommand.class},
     footer = {"", "Example: deft demo", "Exit status: 0 done, 1 failed while running, 2 a mistake in what was given,",
         "3 not enough memory, 130 interrupted after saving."})
 public final class Main {
@@ -46,34 +46,39 @@ public final class Main {
       if (CommandLine.printHelpIfRequested(parsed)) {
         return ExitStatus.OK;
       }
-      return run(line, parsed);
+      return run(parsed);
     } catch (Throwable error) {
       return fail(error, System.err);
     }
   }
 
   private static void prepare(CommandLine line, String[] args) {
-    for (CommandLine each : line.getSubcommands().values()) {
-      each.getCommandSpec().parser().collectErrors(true);
-    }
-    line.getCommandSpec().parser().collectErrors(true);
+    collectErrors(line);
     if (args.length > 0 && args[0].equals("train")) {
       CommandLine train = line.getSubcommands().get("train");
       train.setDefaultValueProvider(ConfigFile.given(args, train.getCommandSpec()));
     }
   }
 
-  private static int run(CommandLine line, ParseResult parsed) throws Exception {
-    List<String> problems = problems(parsed);
-    if (!parsed.hasSubcommand()) {
+  private static void collectErrors(CommandLine line) {
+    line.getCommandSpec().parser().collectErrors(true);
+    line.getSubcommands().values().forEach(Main::collectErrors);
+  }
+
+  private static int run(ParseResult parsed) throws Exception {
+    List<ParseResult> levels = new ArrayList<>(List.of(parsed));
+    while (levels.getLast().hasSubcommand()) {
+      levels.add(levels.getLast().subcommand());
+    }
+    List<String> problems = new ArrayList<>();
+    levels.forEach(level -> problems.addAll(problems(level)));
+    if (!(levels.getLast().commandSpec().userObject() instanceof Subcommand command)) {
       if (problems.isEmpty()) {
-        line.usage(System.err);
+        levels.getLast().commandSpec().commandLine().usage(System.err);
         return ExitStatus.MISTAKE;
       }
       throw new InputException(problems);
     }
-    Subcommand command = (Subcommand) parsed.subcommand().commandSpec().userObject();
-    problems.addAll(problems(parsed.subcommand()));
     command.requireNoProblems(problems);
     return command.call();
   }

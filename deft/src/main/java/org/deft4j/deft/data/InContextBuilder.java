@@ -28,6 +28,8 @@ public final class InContextBuilder {
   private final RolePictures pictures;
   private final InContextTask task;
   private final List<String> samples;
+  /** Rows before the last one; null: drawn. */
+  private final Integer examples;
 
   /**
    * For the samples that have a picture in each role of the task.
@@ -43,6 +45,26 @@ public final class InContextBuilder {
           + "; those of one sample have the same name, as in canny/0_canny.png and target/0_target.png");
     }
     this.samples = List.copyOf(complete);
+    this.examples = null;
+  }
+
+  private InContextBuilder(InContextBuilder other, int examples) {
+    this.pictures = other.pictures;
+    this.task = other.task;
+    this.samples = other.samples;
+    this.examples = examples;
+  }
+
+  /**
+   * The same with a number of rows before the last one that is not drawn; 0 makes plain records, without examples.
+   *
+   * @throws IllegalArgumentException if it is negative
+   */
+  public InContextBuilder withExamples(int count) {
+    if (count < 0) {
+      throw new IllegalArgumentException("examples: " + count + ": at least 0 is needed");
+    }
+    return new InContextBuilder(this, count);
   }
 
   /** The samples there will be records of. */
@@ -90,10 +112,7 @@ public final class InContextBuilder {
 
   /** The samples of the rows, the one asked for at the end. */
   private List<String> rows(String sample, RandomSource random) {
-    int wanted = 1;
-    for (long draw = random.between(0, 10); draw >= ROWS_OF_TEN[wanted - 1]; wanted++) {
-      draw -= ROWS_OF_TEN[wanted - 1];
-    }
+    int wanted = examples == null ? drawnRows(random) : examples + 1;
     List<String> others = new ArrayList<>(samples);
     others.remove(sample);
     List<String> rows = new ArrayList<>();
@@ -101,6 +120,14 @@ public final class InContextBuilder {
       rows.add(others.remove((int) random.between(0, others.size())));
     }
     rows.add(sample);
+    return rows;
+  }
+
+  private static int drawnRows(RandomSource random) {
+    int rows = 1;
+    for (long draw = random.between(0, 10); draw >= ROWS_OF_TEN[rows - 1]; rows++) {
+      draw -= ROWS_OF_TEN[rows - 1];
+    }
     return rows;
   }
 

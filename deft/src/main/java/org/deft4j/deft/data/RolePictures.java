@@ -87,14 +87,20 @@ public final class RolePictures {
         if (other != null) {
           problems.add("pictures " + other + " and " + file + " are both of sample '" + sample + "' in role '" + role + "'");
         }
-        Pictures.requirePicture(file);
+        requirePicture(file, problems);
       }
     } catch (InputException e) {
       problems.addAll(e.problems());
+    }
+    return samples;
+  }
+
+  private static void requirePicture(Path file, Problems problems) {
+    try {
+      Pictures.requirePicture(file);
     } catch (PictureException e) {
       problems.add(e.getMessage());
     }
-    return samples;
   }
 
   /** The roles, in the order of the alphabet. */
@@ -148,8 +154,8 @@ public final class RolePictures {
    * These, and with them what {@code condition} makes of each picture in role {@code from}, written to {@code
    * root/role/sample_role.png}. What is random depends on the seed, the role and the sample's name alone.
    *
-   * @throws InputException if there is no role {@code from}, or one of the condition's name is there already
-   * @throws PictureException if a picture cannot be read
+   * @throws InputException if there is no role {@code from}, one of the condition's name is there already, or pictures cannot
+   *     be read, all of which are listed
    * @throws UncheckedIOException if one cannot be written
    */
   public RolePictures with(Condition condition, String from, Path root, long seed) {
@@ -159,18 +165,22 @@ public final class RolePictures {
     }
     Path folder = root.resolve(role);
     SortedMap<String, Path> made = new TreeMap<>();
+    Problems problems = new Problems();
     for (Map.Entry<String, Path> sample : inRole(from).entrySet()) {
       long own = 31 * (31 * seed + role.hashCode()) + sample.getKey().hashCode();
-      Picture picture = condition.of(Pictures.read(sample.getValue()), new TorchRandom(own));
       Path file = folder.resolve(sample.getKey() + "_" + role + ".png");
       try {
+        Picture picture = condition.of(Pictures.read(sample.getValue()), new TorchRandom(own));
         Files.createDirectories(folder);
+        PngWriter.write(file, picture, Map.of());
+        made.put(sample.getKey(), file);
+      } catch (PictureException e) {
+        problems.add(e.getMessage());
       } catch (IOException e) {
         throw new UncheckedIOException("folder " + folder + " cannot be made: " + e, e);
       }
-      PngWriter.write(file, picture, Map.of());
-      made.put(sample.getKey(), file);
     }
+    problems.throwIfAny();
     SortedMap<String, SortedMap<String, Path>> more = new TreeMap<>(files);
     more.put(role, made);
     return new RolePictures(more);

@@ -160,8 +160,9 @@ class MistakesTest {
 
   @Test
   void helpHasAnExample() {
-    for (String command : List.of("demo", "train", "generate", "merge", "convert", "inspect", "bench")) {
-      Terminal help = Terminal.run(command, "--help");
+    for (String command : List.of("demo", "train", "generate", "merge", "convert", "inspect", "records", "records in-context",
+        "records condition", "records camera", "records check", "bench")) {
+      Terminal help = Terminal.run((command + " --help").split(" "));
       assertEquals(0, help.status());
       assertTrue(help.out().contains("Example: deft " + command), help.out());
     }

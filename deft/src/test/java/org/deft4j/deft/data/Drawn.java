@@ -9,7 +9,7 @@ import org.deft4j.diffusion.image.Picture;
 import org.deft4j.diffusion.image.PngWriter;
 
 /** Pictures made for tests. */
-final class Drawn {
+public final class Drawn {
   private Drawn() {}
 
   /** The gray of a pixel. */
@@ -35,7 +35,7 @@ final class Drawn {
   }
 
   /** Colours that change slowly, as in a photograph. */
-  static Picture smooth(int width, int height) {
+  public static Picture smooth(int width, int height) {
     byte[] rgb = new byte[3 * width * height];
     for (int i = 0; i < width * height; i++) {
       int x = i % width;
@@ -48,12 +48,13 @@ final class Drawn {
   }
 
   /** Writes a small picture whose colour depends on its name. */
-  static Path write(Path file) throws IOException {
+  public static Path write(Path file) throws IOException {
     int shade = Math.floorMod(file.getFileName().toString().hashCode(), 200);
     return write(file, gray(16, 16, (x, y) -> shade + x + y));
   }
 
-  static Path write(Path file, Picture picture) throws IOException {
+  /** Writes {@code picture} as PNG, and makes the folder that it is in. */
+  public static Path write(Path file, Picture picture) throws IOException {
     Files.createDirectories(file.getParent());
     PngWriter.write(file, picture, Map.of());
     return file;

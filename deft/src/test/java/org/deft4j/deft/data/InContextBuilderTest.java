@@ -3,6 +3,7 @@ package org.deft4j.deft.data;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -66,8 +67,9 @@ class InContextBuilderTest {
     Files.createDirectories(folder.resolve("empty"));
     Files.createDirectories(folder.resolve("text"));
     Files.writeString(folder.resolve("text/0.png"), "no picture");
+    Files.writeString(folder.resolve("text/1.png"), "nor this");
     List<String> problems = assertThrows(InputException.class, () -> RolePictures.read(folder)).problems();
-    assertEquals(3, problems.size(), String.join("\n", problems));
+    assertEquals(4, problems.size(), String.join("\n", problems));
     assertTrue(problems.getFirst().endsWith("are both of sample '0' in role 'canny'"));
   }
 
@@ -135,6 +137,18 @@ class InContextBuilderTest {
   }
 
   @Test
+  void theNumberOfExamplesCanBeGiven() throws IOException {
+    InContextBuilder builder = new InContextBuilder(roles(4, "hed", "target"), new InContextTask(List.of("hed"), "target"));
+    for (int examples = 0; examples < 6; examples++) {
+      int inputs = 2 * Math.min(examples, 3) + 1;
+      List<TrainingRecord> records = builder.withExamples(examples).build(5, new TorchRandom(3));
+      assertEquals(20, records.size());
+      records.forEach(record -> assertEquals(inputs, record.inputImages().size()));
+    }
+    assertThrows(IllegalArgumentException.class, () -> builder.withExamples(-1));
+  }
+
+  @Test
   void theSeedDecides() throws IOException {
     InContextBuilder builder = new InContextBuilder(roles(4, "hed", "target"), new InContextTask(List.of("hed"), "target"));
     assertEquals(builder.build(3, new TorchRandom(9)), builder.build(3, new TorchRandom(9)));
@@ -173,6 +187,13 @@ class InContextBuilderTest {
     assertArrayEquals(first, Files.readAllBytes(pictures.file("gaussian_noise", "dog2")));
     assertThrows(InputException.class, () -> pictures.with(canny, "target", out, 1));
     assertThrows(InputException.class, () -> photo.with(canny, "ref", out, 1));
+    byte[] half = Files.readAllBytes(photos.resolve("dog1.png"));
+    Files.write(photos.resolve("dog1.png"), Arrays.copyOf(half, half.length / 2));
+    Files.write(photos.resolve("dog3.png"), Arrays.copyOf(half, half.length / 2));
+    RolePictures damaged = RolePictures.of("target", photos);
+    List<String> problems = assertThrows(InputException.class, () -> damaged.with(canny, "target", out, 1)).problems();
+    assertEquals(2, problems.size(), String.join("\n", problems));
+    assertTrue(problems.getFirst().contains("dog1.png") && problems.getLast().contains("dog3.png"), String.join("\n", problems));
   }
 
   @Test

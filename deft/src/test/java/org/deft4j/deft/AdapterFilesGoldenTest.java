@@ -105,7 +105,7 @@ class AdapterFilesGoldenTest {
     fixture.withUnet(unet -> {
       Map<String, Tensor> tensors = Fixtures.golden(lora(fixture));
       Map<String, Tensor> renamed = new LinkedHashMap<>();
-      Json.read(fixture.folder.resolve("lora/processor_style_names.json")).asMap()
+      Fixtures.json(fixture.folder.resolve("lora/processor_style_names.json")).asMap()
           .forEach((older, name) -> renamed.put(older, tensors.get(name)));
       assertEquals(tensors.size(), renamed.size());
       Path file = temporary.resolve("older.safetensors");

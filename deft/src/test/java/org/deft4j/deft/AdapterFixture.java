@@ -7,9 +7,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.function.Supplier;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.deft4j.diffusion.UNet2DConditionModel;
 import org.deft4j.diffusion.UNetConfig;
@@ -24,6 +22,8 @@ import org.deft4j.weights.testing.Fixtures;
 
 /** A folder of golden adapters, and the UNet they belong to. */
 final class AdapterFixture {
+  private static final String GOLDEN = ".golden.safetensors";
+  private static final String GRADIENTS = ".grads.safetensors";
   private static final String UNET_WEIGHTS = "unet/diffusion_pytorch_model.safetensors";
 
   /** The folder. */
@@ -80,18 +80,40 @@ final class AdapterFixture {
         new UNet2DConditionModel.Added(in.get("text_embeds"), in.get("time_ids")));
   }
 
-  /** The variants recorded in {@code deft/}. */
+  /** The variants recorded in {@code deft/}: of the repository's copy not all, the others being in OmniGen's golden data. */
   List<String> variants() {
     try (Stream<Path> files = Files.list(folder.resolve("deft"))) {
-      Set<String> found = files.map(file -> file.getFileName().toString()).filter(name -> name.endsWith(".golden.safetensors"))
-          .map(name -> name.replace(".golden.safetensors", "")).collect(Collectors.toSet());
-      if (!found.containsAll(List.of("relaxed", "p_relu", "qr", "para", "lora"))) {
+      List<String> found = files.map(file -> file.getFileName().toString()).filter(name -> name.endsWith(GOLDEN))
+          .map(name -> name.replace(GOLDEN, "")).sorted().toList();
+      if (!found.containsAll(List.of("qr", "para")) || found.stream().noneMatch(this::hasGradients)) {
         throw new AssertionError(folder + " has only " + found);
       }
-      return List.copyOf(found);
+      return found;
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  /** Whether a variant's gradients are there. */
+  boolean hasGradients(String variant) {
+    return Files.exists(folder.resolve("deft/" + variant + GRADIENTS));
+  }
+
+  /** A variant's gradients at the start, {@code <module>.P} and {@code <module>.R}. */
+  Map<String, Tensor> gradients(String variant) {
+    return golden("deft/" + variant + GRADIENTS);
+  }
+
+  /** A variant's matrices after training, by the same names; where they are not by themselves, from PEFT's folder. */
+  Map<String, Tensor> trained(String variant) {
+    String own = "deft/" + variant + ".final.safetensors";
+    if (Files.exists(folder.resolve(own))) {
+      return golden(own);
+    }
+    Map<String, Tensor> named = new LinkedHashMap<>();
+    golden("deft/peft_" + variant + "/" + PeftFolder.WEIGHTS)
+        .forEach((name, tensor) -> named.put(name.replace("base_model.model.", "").replace(".deft_", "."), tensor));
+    return named;
   }
 
   private static AdapterConfig config(String variant, int rank) {

@@ -161,7 +161,7 @@ class KohyaNamesTest {
   Stream<DynamicTest> everyLayerOfAFullSizeUnetHasItsNameInBothStyles() {
     return Fixtures.folders("manifests").stream().map(folder -> DynamicTest.dynamicTest(folder.getFileName().toString(), () -> {
       List<String> paths = manifest(folder.resolve("unet.json"));
-      JsonObject map = Json.read(SingleFiles.first(folder, "single_file_map."));
+      JsonObject map = Fixtures.json(SingleFiles.first(folder, "single_file_map."));
       Map<String, String> published = map.keys().stream().filter(name -> name.startsWith(UNET_PREFIX)).collect(Collectors.toMap(
           map::requireString, name -> name.substring(UNET_PREFIX.length())));
       KohyaNames names = KohyaNames.of(Component.UNET, paths);

@@ -39,7 +39,7 @@ class ClipTokenizerTest {
     Path folder = Fixtures.folder("tokenizer");
     tokenizer = ClipTokenizer.load(folderWith(folder, "tokenizer_config.json"));
     second = ClipTokenizer.load(folderWith(folder, "tokenizer_2_config.json"));
-    cases = ((List<?>) Json.readValue(folder.resolve("cases.json"))).stream()
+    cases = ((List<?>) Json.parseValue(Fixtures.text(folder.resolve("cases.json")), "cases.json")).stream()
         .map(entry -> Json.parse(Json.format(cast(entry)), "cases.json")).toList();
   }
 

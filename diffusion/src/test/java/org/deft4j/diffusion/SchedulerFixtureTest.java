@@ -43,7 +43,7 @@ class SchedulerFixtureTest {
   Stream<DynamicTest> tables() {
     List<DynamicTest> tests = new ArrayList<>();
     for (Path folder : Fixtures.folders("schedulers")) {
-      JsonObject tables = Json.read(folder.resolve("tables.json")).requireObject("tables");
+      JsonObject tables = Fixtures.json(folder.resolve("tables.json")).requireObject("tables");
       for (String config : tables.keys()) {
         for (String name : tables.requireObject(config).keys()) {
           JsonObject entry = tables.requireObject(config).requireObject(name);
@@ -82,7 +82,7 @@ class SchedulerFixtureTest {
   @Test
   void betasAndAlphas() {
     for (Path folder : Fixtures.folders("schedulers")) {
-      JsonObject tables = Json.read(folder.resolve("tables.json")).requireObject("tables");
+      JsonObject tables = Fixtures.json(folder.resolve("tables.json")).requireObject("tables");
       try (Scope _ = Scope.open()) {
         Map<String, Tensor> golden = Fixtures.golden(folder.resolve("betas.safetensors"));
         for (String config : tables.keys()) {
@@ -104,7 +104,7 @@ class SchedulerFixtureTest {
   @Test
   void addNoiseAndVelocity() {
     for (Path folder : Fixtures.folders("schedulers")) {
-      JsonObject tables = Json.read(folder.resolve("tables.json")).requireObject("tables");
+      JsonObject tables = Fixtures.json(folder.resolve("tables.json")).requireObject("tables");
       try (Scope _ = Scope.open()) {
         Map<String, Tensor> golden = Fixtures.golden(folder.resolve("steps.safetensors"));
         Tensor x0 = golden.get("add_noise.x0");
@@ -128,7 +128,7 @@ class SchedulerFixtureTest {
   @Test
   void addNoiseOfEuler() {
     for (Path folder : Fixtures.folders("schedulers")) {
-      JsonObject tables = Json.read(folder.resolve("tables.json")).requireObject("tables");
+      JsonObject tables = Fixtures.json(folder.resolve("tables.json")).requireObject("tables");
       try (Scope _ = Scope.open()) {
         Map<String, Tensor> golden = Fixtures.golden(folder.resolve("steps.safetensors"));
         String name = golden.keySet().stream().filter(key -> key.matches("add_noise\\.euler\\.\\d+")).findFirst().orElseThrow();

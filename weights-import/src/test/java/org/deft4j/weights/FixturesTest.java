@@ -1,15 +1,19 @@
 package org.deft4j.weights;
 
 import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
+import java.util.zip.GZIPOutputStream;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.testing.Fixtures;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -25,6 +29,30 @@ class FixturesTest {
     }
     assertFalse(Fixtures.models().isEmpty());
     assertThrows(AssertionError.class, () -> Fixtures.folders("nothing"));
+  }
+
+  /** The copy that a clone carries around. */
+  @Test
+  void theRepositoryHasLessThanTenMegabytesOfGoldenData() throws IOException {
+    Path copy = Fixtures.repository().resolve("weights-import/src/test/fixtures");
+    try (Stream<Path> all = Files.walk(copy)) {
+      long bytes = all.filter(Files::isRegularFile).mapToLong(file -> file.toFile().length()).sum();
+      assertTrue(bytes > 0 && bytes < 10_000_000, bytes + " bytes");
+    }
+  }
+
+  @Test
+  void aPackedFileReadsAsTheFileItself(@TempDir Path folder) throws IOException {
+    Path file = folder.resolve("some.json");
+    Path packed = folder.resolve("some.json.gz");
+    try (OutputStream out = new GZIPOutputStream(Files.newOutputStream(packed))) {
+      out.write("{\"a\": \"\u00e9\"}".getBytes(StandardCharsets.UTF_8));
+    }
+    assertEquals("\u00e9", Fixtures.json(file).get("a"));
+    assertEquals(Fixtures.text(file), Fixtures.text(packed));
+    Files.move(packed, folder.resolve("other.gz"));
+    Files.writeString(file, "{}");
+    assertEquals("{}", Fixtures.text(file));
   }
 
   @Test
@@ -44,9 +72,9 @@ class FixturesTest {
   @Test
   void everyJsonFileReads() throws IOException {
     try (Stream<Path> all = Files.walk(Fixtures.root())) {
-      List<Path> files = all.filter(file -> file.toString().endsWith(".json")).toList();
+      List<Path> files = all.filter(file -> file.toString().matches(".*\\.json(\\.gz)?")).toList();
       assertFalse(files.isEmpty());
-      files.forEach(Json::readValue);
+      files.forEach(file -> Json.parseValue(Fixtures.text(file), file.toString()));
     }
   }
 

@@ -23,7 +23,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 class LdmUNetNamesTest {
   /** Single-file name to diffusers name of every parameter. */
   private static Map<String, String> published(Path manifest) {
-    JsonObject map = Json.read(SingleFiles.first(manifest, "single_file_map."));
+    JsonObject map = Fixtures.json(SingleFiles.first(manifest, "single_file_map."));
     Map<String, String> names = new LinkedHashMap<>();
     map.keys().stream().filter(name -> name.startsWith(SingleFileMap.UNET_PREFIX)).forEach(name ->
         names.put(name.substring(SingleFileMap.UNET_PREFIX.length()), map.requireString(name).substring("unet/".length())));

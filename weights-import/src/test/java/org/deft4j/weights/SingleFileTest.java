@@ -27,7 +27,7 @@ class SingleFileTest {
   @TempDir private Path temp;
 
   private static Map<String, Shape> manifest(Path file) {
-    JsonObject json = Json.read(file);
+    JsonObject json = Fixtures.json(file);
     Map<String, Shape> shapes = new LinkedHashMap<>();
     for (String name : json.keys()) {
       shapes.put(name, Shape.of(json.requireObject(name).requireInts("shape").stream().mapToLong(i -> i).toArray()));
@@ -52,7 +52,7 @@ class SingleFileTest {
   void theMapOfAFullSizeCheckpointIsThePublishedOneEntryByEntry() {
     for (Path folder : Fixtures.folders("manifests")) {
       Path shapes = SingleFiles.first(folder, "single_file.");
-      JsonObject expected = Json.read(SingleFiles.first(folder, "single_file_map."));
+      JsonObject expected = Fixtures.json(SingleFiles.first(folder, "single_file_map."));
       Map<String, Shape> tensors = manifest(shapes);
       Map<String, SingleFileMap.Mapping> ours =
           SingleFileMap.of("checkpoint", SingleFileFamily.of("checkpoint", tensors.keySet()), tensors);
@@ -99,7 +99,7 @@ class SingleFileTest {
   void aFullSizeCheckpointOpensWithThePublishedConfigurations() throws IOException {
     for (Path folder : Fixtures.folders("manifests")) {
       Path file = Crafted.sparse(temp.resolve("checkpoint.safetensors"),
-          Json.read(SingleFiles.first(folder, "single_file.")));
+          Fixtures.json(SingleFiles.first(folder, "single_file.")));
       try (Scope _ = Scope.open(); ModelSource source = ModelSource.open(file.toString())) {
         assertTrue(Files.size(file) > 1L << 30, "bytes");
         assertEquals(Json.read(folder.resolve("configs/model_index.json")).get("_class_name"), source.pipeline());

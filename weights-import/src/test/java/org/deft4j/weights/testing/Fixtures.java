@@ -1,7 +1,9 @@
 package org.deft4j.weights.testing;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -9,8 +11,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.stream.Stream;
+import java.util.zip.GZIPInputStream;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.Json;
+import org.deft4j.weights.JsonObject;
 import org.deft4j.weights.SafetensorsFile;
 
 /**
@@ -31,6 +35,7 @@ public final class Fixtures {
       "deft_layer", List.of("deft_layer.safetensors"),
       "manifests", List.of("configs", "unet.json", "vae.json"));
   private static final int DEPTH = 3;
+  private static final String PACKED = ".gz";
 
   private Fixtures() {}
 
@@ -95,10 +100,29 @@ public final class Fixtures {
   private static boolean is(Path folder, String kind) {
     List<String> signs = SIGNS.get(kind);
     if (signs != null) {
-      return signs.stream().allMatch(sign -> Files.exists(folder.resolve(sign)));
+      return signs.stream().map(folder::resolve).allMatch(sign -> Files.exists(sign) || Files.exists(packed(sign)));
     }
     Path description = folder.resolve("fixture.json");
     return Files.exists(description) && kind.equals(Json.read(description).get("kind"));
+  }
+
+  /** The JSON object in {@code file}. */
+  public static JsonObject json(Path file) {
+    return Json.parse(text(file), file.toString());
+  }
+
+  /** The text of {@code file}, which may be packed: the repository's copy has its largest texts in {@code file.gz}. */
+  public static String text(Path file) {
+    Path packed = file.toString().endsWith(PACKED) ? file : packed(file);
+    try (InputStream in = Files.exists(packed) ? new GZIPInputStream(Files.newInputStream(packed)) : Files.newInputStream(file)) {
+      return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static Path packed(Path file) {
+    return file.resolveSibling(file.getFileName() + PACKED);
   }
 
   /** Every tensor of a safetensors file, in its order; they belong to the innermost scope. */

@@ -16,7 +16,6 @@ import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.DiffusersFolder;
-import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
 import org.deft4j.weights.SafetensorsWriter;
 import org.deft4j.weights.WeightSource;
@@ -80,7 +79,7 @@ public final class SingleFiles {
 
   /** The one that has the most of these names. */
   private static JsonObject publishedMap(Set<String> names) {
-    return Fixtures.folders("manifests").stream().map(folder -> Json.read(first(folder, "single_file_map.")))
+    return Fixtures.folders("manifests").stream().map(folder -> Fixtures.json(first(folder, "single_file_map.")))
         .max(Comparator.comparingLong(map -> map.keys().stream().flatMap(name -> targets(map, name).stream())
             .filter(names::contains).count())).orElseThrow();
   }

@@ -32,6 +32,7 @@ import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.TorchRandom;
 import org.deft4j.tensor.op.Decompose;
 import org.deft4j.weights.testing.Fixtures;
+import org.deft4j.weights.testing.OmniGenFolders;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -57,8 +58,8 @@ class ReadmeExamplesTest {
 
   @Test
   void omniGenSampled(@TempDir Path folder) throws Exception {
-    String path = Fixtures.folders("omnigen").getFirst().toString();
-    Path dog = Path.of(path).resolve("images/a.png");
+    String path = OmniGenFolders.make(folder.resolve("omnigen")).toString();
+    Path dog = Fixtures.folders("omnigen").getFirst().resolve("images/a.png");
     Path out = folder.resolve("beach.png");
     try (OmniGen model = OmniGen.load(path, DType.BF16); Scope _ = Scope.open()) {
       OmniGenPipeline pipeline = new OmniGenPipeline(model);
@@ -72,9 +73,10 @@ class ReadmeExamplesTest {
 
   @Test
   void omniGenTrained(@TempDir Path out) throws Exception {
-    String path = Fixtures.folders("omnigen").getFirst().toString();
+    String path = OmniGenFolders.make(out.resolve("omnigen")).toString();
+    Path pictures = Fixtures.folders("omnigen").getFirst().resolve("images").toAbsolutePath();
     Path records = Files.writeString(out.resolve("records.jsonl"), "{\"instruction\": \"<img><|image_1|></img> in the snow\", "
-        + "\"input_images\": [\"" + path + "/images/a.png\"], \"output_image\": \"" + path + "/images/b.png\"}");
+        + "\"input_images\": [\"" + pictures + "/a.png\"], \"output_image\": \"" + pictures + "/b.png\"}");
     try (OmniGen model = OmniGen.load(path, DType.BF16)) {
       Plan plan = OmniGenTrainingSet.plan(model, RecordFile.read(records, null), new Options(64, false, false, 18_000));
       Targets targets = Targets.suffixes(model.attentionProjections());

@@ -32,7 +32,7 @@ class MadeUpOmniGenTest {
   void writeManifests() throws IOException {
     golden = Fixtures.folders("omnigen").getFirst();
     Path vae = Files.createDirectories(temp.resolve("sdxl-base-1.0/configs/vae"));
-    Files.copy(golden.resolve("vae/config.json"), vae.resolve("config.json"));
+    Files.copy(Fixtures.folders("sdxl").getFirst().resolve("vae/config.json"), vae.resolve("config.json"));
     try (SafetensorsFile file = SafetensorsFile.open(golden.resolve("model.safetensors"))) {
       List<Long> table = Arrays.stream(file.shape("pos_embed").toArray()).boxed().toList();
       Json.write(temp.resolve("omnigen-v1.json"), Map.of("pos_embed", Map.of("shape", table), "llm.norm.weight",

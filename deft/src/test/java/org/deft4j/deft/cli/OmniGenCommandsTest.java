@@ -11,6 +11,7 @@ import org.deft4j.diffusion.image.PngText;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
 import org.deft4j.weights.testing.Fixtures;
+import org.deft4j.weights.testing.OmniGenFolders;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -33,8 +34,8 @@ class OmniGenCommandsTest {
 
   @BeforeEach
   void makeRecords() throws IOException {
-    model = Fixtures.folders("omnigen").getFirst();
-    pictures = model.resolve("images");
+    model = OmniGenFolders.make(folder.resolve("omnigen"));
+    pictures = Fixtures.folders("omnigen").getFirst().resolve("images");
     records = folder.resolve("records.jsonl");
     Files.writeString(records, """
         {"task_type": "text_to_image", "instruction": "a photo of sks fox", "output_image": "a.png"}

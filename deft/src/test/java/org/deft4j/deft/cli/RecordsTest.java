@@ -17,6 +17,7 @@ import org.deft4j.diffusion.image.Pictures;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
 import org.deft4j.weights.testing.Fixtures;
+import org.deft4j.weights.testing.OmniGenFolders;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -31,6 +32,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 class RecordsTest {
   @TempDir
   private Path folder;
+
+  @TempDir
+  private Path models;
 
   private Path photos;
   private Path out;
@@ -71,8 +75,8 @@ class RecordsTest {
     }
   }
 
-  private static String omniGen() {
-    return Fixtures.folders("omnigen").getFirst().toString();
+  private String omniGen() {
+    return OmniGenFolders.make(models).toString();
   }
 
   private void assertTrainable(Path file, int count) {

@@ -44,7 +44,8 @@ class AdapterGoldenTest {
   void everyMethodIsRecorded() {
     Set<String> recorded = new TreeSet<>();
     AdapterFixture.all().forEach(fixture -> recorded.addAll(fixture.variants()));
-    OmniGenFixture.all().forEach(fixture -> fixture.variants().forEach(variant -> recorded.add(variant.replace("deft_", "").replace("relu", "p_relu"))));
+    OmniGenFixture.all().stream().flatMap(fixture -> fixture.variants().stream())
+        .forEach(variant -> recorded.add(variant.replace("deft_", "").replace("relu", "p_relu")));
     assertTrue(recorded.containsAll(List.of("relaxed", "p_relu", "qr", "para", "lora")), recorded.toString());
   }
 

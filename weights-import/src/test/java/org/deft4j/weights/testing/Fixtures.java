@@ -100,7 +100,7 @@ public final class Fixtures {
   private static boolean is(Path folder, String kind) {
     List<String> signs = SIGNS.get(kind);
     if (signs != null) {
-      return signs.stream().map(folder::resolve).allMatch(sign -> Files.exists(sign) || Files.exists(packed(sign)));
+      return signs.stream().map(folder::resolve).allMatch(file -> Files.exists(file) || Files.exists(packed(file)));
     }
     Path description = folder.resolve("fixture.json");
     return Files.exists(description) && kind.equals(Json.read(description).get("kind"));

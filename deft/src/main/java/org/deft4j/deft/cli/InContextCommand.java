@@ -158,8 +158,8 @@ final class InContextCommand extends Subcommand {
     List<String> problems = new ArrayList<>();
     Stream.concat(taskRoles().stream(), computed().isEmpty() ? Stream.of() : Stream.of(source())).distinct()
         .filter(role -> !computed().contains(role)).forEach(role -> collect(problems, () -> found.samples(List.of(role))));
-    computed().stream().filter(role -> found.roles().contains(role)).forEach(role -> problems.add("--compute: there are pictures in role '" + role
-        + "' already"));
+    computed().stream().filter(role -> found.roles().contains(role))
+        .forEach(role -> problems.add("--compute: there are pictures in role '" + role + "' already"));
     if (!problems.isEmpty()) {
       throw new InputException(problems);
     }

@@ -84,7 +84,9 @@ public final class LatentCache {
     int scale = vae.config().downscale();
     long[] shape = {1, vae.config().latentChannels(), picture.height() / scale, picture.width() / scale};
     try (Scope _ = Scope.open(); SafetensorsFile source = SafetensorsFile.open(file)) {
-      return new LatentDistribution(tensor(source, MEAN, shape), tensor(source, DEVIATION, shape));
+      Tensor mean = tensor(source, MEAN, shape);
+      Tensor deviation = tensor(source, DEVIATION, shape);
+      return new LatentDistribution(Scope.release(mean), Scope.release(deviation));
     }
   }
 
@@ -93,6 +95,6 @@ public final class LatentCache {
         || !Arrays.equals(source.shape(name).toArray(), shape)) {
       throw new FormatException(source.source() + ": is no cached latent of this picture");
     }
-    return Scope.release(source.load(name));
+    return source.load(name);
   }
 }

@@ -9,6 +9,7 @@ import java.util.function.Consumer;
 import org.deft4j.diffusion.omnigen.OmniGen;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.MemoryPool;
 import org.deft4j.weights.FormatException;
 import org.deft4j.weights.ModelSource;
 import org.deft4j.weights.OmniGenFolder;
@@ -67,6 +68,17 @@ public sealed interface DiffusionModel extends AutoCloseable permits StableDiffu
 
   /** The side of the square pictures the model was made for. */
   int defaultSize();
+
+  /** About half of a side of so many pixels: the largest multiple of {@link #grain} that is no more, but at least one. */
+  default int half(int side) {
+    return Math.max(grain(), side / 2 / grain() * grain());
+  }
+
+  /** Lets go of the autoencoder's weights, which training needs no more once the pictures are encoded. */
+  default void releaseVae() {
+    vae().close();
+    MemoryPool.cpu().trim();
+  }
 
   /**
    * Loads the weights of every part that has none, each tensor converted as it is read, so that nothing is held twice; {@code reading} is

@@ -254,10 +254,4 @@ public final class StableDiffusion implements DiffusionModel {
     }
     MemoryPool.cpu().trim();
   }
-
-  /** Lets go of the autoencoder's weights, which training needs no more once the pictures are encoded. */
-  public void releaseVae() {
-    vae.close();
-    MemoryPool.cpu().trim();
-  }
 }

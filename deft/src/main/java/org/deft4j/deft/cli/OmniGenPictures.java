@@ -91,8 +91,8 @@ record OmniGenPictures(OmniGen model, Settings settings, List<Picture> images, L
   @Override
   public Map<String, PictureMaker> lighter() {
     Map<String, PictureMaker> lighter = new LinkedHashMap<>();
-    int width = half(settings.width());
-    int height = half(settings.height());
+    int width = model.half(settings.width());
+    int height = model.half(settings.height());
     lighter.put("--width " + width + " --height " + height, new OmniGenPictures(model, settings.withSize(width, height), images, names));
     if (!images.isEmpty()) {
       int largest = images.stream().mapToInt(image -> Math.max(image.width(), image.height())).max().orElseThrow() / 2;
@@ -101,10 +101,6 @@ record OmniGenPictures(OmniGen model, Settings settings, List<Picture> images, L
           images.stream().map(image -> pipeline.fit(image, Math.max(model.grain(), largest))).toList(), names));
     }
     return lighter;
-  }
-
-  private int half(int side) {
-    return Math.max(model.grain(), side / 2 / model.grain() * model.grain());
   }
 
   @Override

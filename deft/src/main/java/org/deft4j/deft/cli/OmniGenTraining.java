@@ -68,8 +68,7 @@ record OmniGenTraining(OmniGen model, TrainingRequest request, OmniGenTrainingSe
 
   @Override
   public Map<String, TrainingJob> lighter() {
-    int grain = model.grain();
-    int smaller = Math.max(grain, plan.options().size() / 2 / grain * grain);
+    int smaller = model.half(plan.options().size());
     return Map.of("--size " + smaller, new OmniGenTraining(model, request, plan(model, request, plan.records(), smaller)));
   }
 

@@ -54,14 +54,9 @@ record StableDiffusionPictures(StableDiffusion model, Settings settings, String 
 
   @Override
   public Map<String, PictureMaker> lighter() {
-    int width = half(settings.width());
-    int height = half(settings.height());
+    int width = model.half(settings.width());
+    int height = model.half(settings.height());
     return Map.of("--width " + width + " --height " + height, with(width, height, settings.steps()));
-  }
-
-  private int half(int side) {
-    int grain = model.grain();
-    return Math.max(grain, side / 2 / grain * grain);
   }
 
   @Override

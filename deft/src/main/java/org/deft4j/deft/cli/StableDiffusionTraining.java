@@ -75,8 +75,7 @@ record StableDiffusionTraining(StableDiffusion model, String prompt, List<Traini
 
   @Override
   public Map<String, TrainingJob> lighter() {
-    int grain = model.grain();
-    int smaller = Math.max(grain, side() / 2 / grain * grain);
+    int smaller = model.half(side());
     List<TrainingPicture> small = examples.stream().map(picture -> picture.resized(smaller)).toList();
     return Map.of("--size " + smaller, new StableDiffusionTraining(model, prompt, small));
   }

@@ -8,14 +8,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
 import java.util.function.Consumer;
-import java.util.stream.Stream;
 import org.deft4j.diffusion.AutoencoderKL;
 import org.deft4j.diffusion.DiffusionModel;
 import org.deft4j.diffusion.ModuleWeights;
 import org.deft4j.diffusion.VaeConfig;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.DType;
-import org.deft4j.tensor.MemoryPool;
 import org.deft4j.tensor.Shape;
 import org.deft4j.weights.FormatException;
 import org.deft4j.weights.Json;
@@ -171,20 +169,14 @@ public final class OmniGen implements DiffusionModel {
     return Math.min(USUAL_SIZE, transformer.config().largestSide());
   }
 
-  /** Lets go of the autoencoder's weights, which training needs no more once the pictures are encoded. */
-  public void releaseVae() {
-    vae.close();
-    MemoryPool.cpu().trim();
-  }
-
   /** In the layout of the released model. */
   @Override
   public void save(Path folder) throws IOException {
     try (ModelSource source = ModelSource.open(model)) {
       Path from = source.folder(OmniGenFolder.TOKENIZER).orElseThrow();
-      try (Stream<Path> files = Files.list(from)) {
-        for (Path file : files.filter(OmniGen::goesAlong).toList()) {
-          Files.copy(file, folder.resolve(file.getFileName().toString()));
+      for (String file : OmniGenFolder.FILES) {
+        if (Files.isRegularFile(from.resolve(file))) {
+          Files.copy(from.resolve(file), folder.resolve(file));
         }
       }
       transformer.unfoldPositions();
@@ -193,10 +185,5 @@ public final class OmniGen implements DiffusionModel {
       Json.write(to.resolve("config.json"), source.config(OmniGenFolder.VAE).asMap());
       ModuleWeights.write(to.resolve("diffusion_pytorch_model.safetensors"), vae);
     }
-  }
-
-  /** The configuration and the tokenizer, but no weights and nothing that has to do with none of them. */
-  private static boolean goesAlong(Path file) {
-    return Files.isRegularFile(file) && OmniGenFolder.FILES.contains(file.getFileName().toString());
   }
 }

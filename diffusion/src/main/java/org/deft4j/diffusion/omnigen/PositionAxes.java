@@ -8,7 +8,7 @@ import org.deft4j.tensor.Tensor;
 
 /**
  * What OmniGen's table of positions is made of: the first half of an entry, sines and cosines of x, is that of its column, the second that
- * of its row. For a table of 192 x 192 entries this is a hundredth of its size. Owned by nobody's scope.
+ * of its row. For a table of M x M entries this is an M-th of its size. Owned by nobody's scope.
  *
  * <p>Letters: M side of the table, D width of an entry.
  *

@@ -79,14 +79,14 @@ final class OmniGenOptions {
     Checks.takesNo(problems, kind, "--cache", cache);
   }
 
-  /** gi of the guidance; null for none. */
-  Double guidanceByImages() {
-    return imageGuidance == null ? (Double) 1.6 : imageGuidance.equals("none") ? null : Double.valueOf(imageGuidance);
+  /** gi of the guidance, {@code usual} where nothing was given; null for none. */
+  Double guidanceByImages(Double usual) {
+    return imageGuidance == null ? usual : imageGuidance.equals("none") ? null : Double.valueOf(imageGuidance);
   }
 
-  /** What was given, or the exact one. */
-  KeyValueCache.Kind cacheKind() {
-    return cache == null ? KeyValueCache.Kind.EXACT : KeyValueCache.Kind.valueOf(cache.toUpperCase(Locale.ROOT));
+  /** What was given, or {@code usual}. */
+  KeyValueCache.Kind cacheKind(KeyValueCache.Kind usual) {
+    return cache == null ? usual : KeyValueCache.Kind.valueOf(cache.toUpperCase(Locale.ROOT));
   }
 
   /** Whether input pictures are their likeliest latents. */

@@ -24,8 +24,6 @@ import org.deft4j.tensor.TorchRandom;
  * @param names of their files
  */
 record OmniGenPictures(OmniGen model, Settings settings, List<Picture> images, List<String> names) implements PictureMaker {
-  private static final int USUAL_STEPS = 50;
-  private static final double USUAL_GUIDANCE = 3;
   private static final String KIND = "an OmniGen model";
 
   /** @throws InputException listing all that is asked for and such a model cannot do */
@@ -39,9 +37,10 @@ record OmniGenPictures(OmniGen model, Settings settings, List<Picture> images, L
     if (!problems.isEmpty()) {
       throw new InputException(problems);
     }
+    Settings usual = Settings.of(request.prompt(), size.width(), size.height());
     Settings settings = new Settings(request.prompt(), request.negative(), size.width(), size.height(),
-        request.steps() == null ? USUAL_STEPS : request.steps(), request.guidance() == null ? USUAL_GUIDANCE : request.guidance(),
-        options.guidanceByImages(), options.stacked, options.cacheKind(), options.mode());
+        request.steps() == null ? usual.steps() : request.steps(), request.guidance() == null ? usual.guidance() : request.guidance(),
+        options.guidanceByImages(usual.imageGuidance()), options.stacked, options.cacheKind(usual.cache()), options.mode());
     try {
       pipeline.tokens(settings, images.stream().map(PixelSize::of).toList());
     } catch (ConditionException e) {

@@ -76,11 +76,6 @@ public final class OmniGenPipeline {
       this.branches = branches;
       this.pictures = pictures;
     }
-
-    /** Tokens of text and pictures. */
-    public int tokens() {
-      return branches.getFirst().length();
-    }
   }
 
   /** {@code picture} as the model takes it: its larger side at most {@code largest} pixels, both sides multiples of 16. */
@@ -150,9 +145,14 @@ public final class OmniGenPipeline {
       Tensor latent;
       try (OmniGenSampler sampler = new OmniGenSampler(model.transformer(), branches,
           new OmniGenSampler.Guidance(settings.guidance(), image, settings.stacked(), settings.cache()))) {
-        latent = sampler.run(noise, OmniGenSampler.times(settings.steps(), 1),
-            (step, latents, velocity) -> progress.done(step, settings.steps(), latents));
+        latent = sampler.run(noise, OmniGenSampler.times(settings.steps(), 1), (step, latents, velocity) -> {
+          if (step < settings.steps()) {
+            progress.done(step, settings.steps(), latents);
+          }
+        });
       }
+      // Told when the caches are gone, so that a memory plan counts them to the sampling, not to what comes after.
+      progress.done(settings.steps(), settings.steps(), latent);
       MemoryPool.cpu().trim();
       return model.vae().decode(model.vae().unscale(latent));
     });

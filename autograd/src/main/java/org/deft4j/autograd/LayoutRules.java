@@ -14,6 +14,7 @@ final class LayoutRules {
   static Rule of(Layout op) {
     return switch (op) {
       case Layout.Contiguous() -> Rule.of(keeping(Backward::dy));
+      case Layout.Transfer _ -> Rule.of(keeping(b -> b.dy().to(b.value(0).device())));
       // rounding counts as the identity
       case Layout.Cast(var dtype) -> dtype.isFloating() ? Rule.of(keeping(b -> b.dy().cast(b.gradientType(0))))
           : Rule.CONSTANT;

@@ -1,13 +1,14 @@
 package org.deft4j.autograd;
 
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 
 /** What a tape knows of a tensor without holding its memory. */
-record Value(long id, DType dtype, Shape shape) {
+record Value(long id, Device device, DType dtype, Shape shape) {
   static Value of(Tensor tensor) {
-    return new Value(tensor.id(), tensor.dtype(), tensor.shape());
+    return new Value(tensor.id(), tensor.device(), tensor.dtype(), tensor.shape());
   }
 
   /** The type of its gradient: its own, but F32 for what is stored in fewer bits than arithmetic runs in. */

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.LongStream;
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
@@ -122,6 +123,7 @@ final class ShapingSamples {
 
   private void layouts() {
     add(new Layout.Contiguous(), "contiguous", any(2, 2));
+    add(new Layout.Transfer(Device.CPU), "transfer", any(2, 3).transposed());
     add(new Layout.Contiguous(), "transposed", any(2, 3).transposed());
     add(new Layout.Cast(DType.F64), "to the same type", any(2, 2).sliced());
     add(new Layout.Concat(0), "three", any(2, 2), any(1, 2), any(3, 2).transposed());

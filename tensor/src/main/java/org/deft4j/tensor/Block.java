@@ -45,7 +45,12 @@ final class Block {
     return size == segment.size();
   }
 
-  /** Its bytes, while on loan; null in a pool without memory. */
+  /** Where its first byte is. */
+  long address() {
+    return segment.address() + offset;
+  }
+
+  /** Its bytes, while on loan; null in a pool without memory, or on a card. */
   MemorySegment memory() {
     return memory;
   }

@@ -1,38 +1,61 @@
 package org.deft4j.tensor;
 
 import java.util.Locale;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.deft4j.tensor.internal.cuda.Cuda;
 
 /** Where a tensor's data is and its operations run. */
 public enum Device {
   /** Native memory of this process, computed by the scalar or vector kernels. */
   CPU,
+  /** The memory of an NVIDIA card, computed by the CUDA kernels and cuBLAS. A process uses one card. */
+  CUDA,
   /** Nowhere: only shapes, types and bytes are followed. A program run on it is its own memory estimate. */
   META;
 
+  private static final Pattern CARD = Pattern.compile("cuda(?::(\\d{1,4}))?");
+
+  private static volatile Device current = CPU;
+
   /**
-   * Reads {@code cpu} or {@code cuda[:n]}.
+   * Where tensors are made that nothing else is said of: those of Java arrays and numbers, of random draws, and what is read
+   * from files. The CPU, until {@link #use}.
+   */
+  public static Device current() {
+    return current;
+  }
+
+  /**
+   * Makes tensors of the whole process on {@code device} from now on. A program chooses once, before it makes any: an operation
+   * takes no inputs from two devices.
    *
-   * @throws IllegalArgumentException for another name, or for {@code cuda}, which has no kernels yet
+   * @throws DeviceException if the card cannot be used; what is missing, and how to get it
+   */
+  public static void use(Device device) {
+    if (device == CUDA) {
+      Cuda.card();
+    }
+    current = device;
+  }
+
+  /**
+   * Reads {@code cpu} or {@code cuda[:n]}, n being the card's number as the driver counts them, which the process then uses.
+   *
+   * @throws IllegalArgumentException for another name
    */
   public static Device parse(String name) {
     String text = name.toLowerCase(Locale.ROOT);
     if (text.equals("cpu")) {
       return CPU;
     }
-    if (text.matches("cuda(:\\d+)?")) {
-      throw new IllegalArgumentException("device " + name + ": there are no CUDA kernels yet ("
-          + (jcudaPresent() ? "JCuda was found" : "and JCuda is not on the class path") + "); use --device cpu");
+    Matcher card = CARD.matcher(text);
+    if (!card.matches()) {
+      throw new IllegalArgumentException("device '" + name + "' is unknown; use cpu, cuda or cuda:1");
     }
-    throw new IllegalArgumentException("device '" + name + "' is unknown; use cpu");
-  }
-
-  /** Whether JCuda is there; asked by name, so that nothing needs its jars. */
-  private static boolean jcudaPresent() {
-    try {
-      Class.forName("jcuda.driver.JCudaDriver", false, Device.class.getClassLoader());
-      return true;
-    } catch (ClassNotFoundException e) {
-      return false;
+    if (card.group(1) != null) {
+      Cuda.choose(Integer.parseInt(card.group(1)));
     }
+    return CUDA;
   }
 }

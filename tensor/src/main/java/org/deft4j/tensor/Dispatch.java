@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.deft4j.tensor.internal.CpuKernels;
 import org.deft4j.tensor.internal.Kernels;
+import org.deft4j.tensor.internal.cuda.Cuda;
 import org.deft4j.tensor.op.Binary;
 import org.deft4j.tensor.op.Contraction;
 import org.deft4j.tensor.op.Fused;
@@ -81,15 +82,15 @@ public final class Dispatch {
 
   private static Tensor[] compute(Op op, Device device, Tensor[] inputs) {
     List<ShapeRules.Spec> specs = ShapeRules.outputs(op, inputs);
+    Device target = op instanceof Layout.Transfer(var other) ? other : device;
     Tensor[] outputs = new Tensor[specs.size()];
     try {
       for (int i = 0; i < outputs.length; i++) {
-        outputs[i] = Tensor.allocate(device, specs.get(i).dtype(), specs.get(i).shape(), op.label());
+        outputs[i] = Tensor.allocate(target, specs.get(i).dtype(), specs.get(i).shape(), op.label());
       }
-      if (device == Device.CPU) {
-        execute(CpuKernels.get()::run, op, inputs, outputs);
-      } else if (Rehearsal.isOpen()) {
-        execute((_, _, _) -> {}, op, inputs, outputs);
+      Computation kernel = kernel(op, device);
+      if (kernel != null) {
+        execute(kernel, op, inputs, outputs);
       }
     } catch (RuntimeException | Error e) {
       for (Tensor output : outputs) {
@@ -100,6 +101,18 @@ public final class Dispatch {
       throw e;
     }
     return outputs;
+  }
+
+  /** What computes {@code op} on {@code device}; null on the meta device but for a {@link Rehearsal}, which wants the copies of inputs. */
+  private static Computation kernel(Op op, Device device) {
+    if (op instanceof Layout.Transfer && device != Device.META) {
+      return (_, inputs, outputs) -> outputs[0].write(to -> inputs[0].read(from -> to.copyFrom(from)));
+    }
+    return switch (device) {
+      case CPU -> CpuKernels.get()::run;
+      case CUDA -> Cuda.kernels()::run;
+      case META -> Rehearsal.isOpen() ? (_, _, _) -> {} : null;
+    };
   }
 
   /**
@@ -117,8 +130,9 @@ public final class Dispatch {
       Tensor[] dense = inputs.clone();
       for (int i = 0; i < dense.length; i++) {
         if (overlaps ? i == 1 : !dense[i].isContiguous()) {
-          dense[i] = Tensor.allocate(Device.CPU, inputs[i].dtype(), inputs[i].shape(), op.label());
-          kernel.run(new Layout.Contiguous(), new Tensor[] {inputs[i]}, new Tensor[] {dense[i]});
+          dense[i] = Tensor.allocate(inputs[i].device(), inputs[i].dtype(), inputs[i].shape(), op.label());
+          Op copy = new Layout.Contiguous();
+          kernel(copy, inputs[i].device()).run(copy, new Tensor[] {inputs[i]}, new Tensor[] {dense[i]});
         }
       }
       kernel.run(op, dense, outputs);
@@ -129,6 +143,7 @@ public final class Dispatch {
   private static boolean takesAnyStrides(Op op) {
     return switch (op) {
       case Binary ignored -> true;
+      case Layout.Transfer ignored -> false;
       case Layout ignored -> true;
       case Contraction.MatMul ignored -> true;
       case Contraction.Linear ignored -> true;

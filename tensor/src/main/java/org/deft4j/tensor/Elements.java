@@ -13,10 +13,7 @@ final class Elements {
     if (shape.elementCount() != length) {
       throw new ShapeException("of: " + length + " values do not fill shape " + shape);
     }
-    Tensor tensor = Tensor.allocate(Device.CPU, dtype, shape, "of");
-    if (tensor.device() == Device.META) {
-      return tensor;
-    }
+    Tensor tensor = Tensor.allocate(Device.current(), dtype, shape, "of");
     MemorySegment source = switch (array) {
       case float[] values -> MemorySegment.ofArray(values);
       case double[] values -> MemorySegment.ofArray(values);
@@ -24,7 +21,7 @@ final class Elements {
       case int[] values -> MemorySegment.ofArray(values);
       default -> throw new IllegalArgumentException("of: arrays of " + array.getClass());
     };
-    MemorySegment.copy(source, 0, tensor.memory(), 0, source.byteSize());
+    tensor.write(bytes -> bytes.copyFrom(source));
     return tensor;
   }
 
@@ -32,7 +29,7 @@ final class Elements {
     try (Scope _ = Scope.open()) {
       Tensor dense = tensor.cast(DType.F32).contiguous();
       return isRehearsed(dense) ? new float[Math.toIntExact(dense.elementCount())]
-          : dense.bytes().toArray(ValueLayout.JAVA_FLOAT_UNALIGNED);
+          : dense.read(bytes -> bytes.toArray(ValueLayout.JAVA_FLOAT_UNALIGNED));
     }
   }
 
@@ -40,7 +37,7 @@ final class Elements {
     try (Scope _ = Scope.open()) {
       Tensor dense = tensor.cast(DType.F64).contiguous();
       return isRehearsed(dense) ? new double[Math.toIntExact(dense.elementCount())]
-          : dense.bytes().toArray(ValueLayout.JAVA_DOUBLE_UNALIGNED);
+          : dense.read(bytes -> bytes.toArray(ValueLayout.JAVA_DOUBLE_UNALIGNED));
     }
   }
 
@@ -48,7 +45,7 @@ final class Elements {
     try (Scope _ = Scope.open()) {
       Tensor dense = tensor.cast(DType.I64).contiguous();
       return isRehearsed(dense) ? new long[Math.toIntExact(dense.elementCount())]
-          : dense.bytes().toArray(ValueLayout.JAVA_LONG_UNALIGNED);
+          : dense.read(bytes -> bytes.toArray(ValueLayout.JAVA_LONG_UNALIGNED));
     }
   }
 

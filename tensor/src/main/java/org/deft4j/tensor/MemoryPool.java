@@ -6,9 +6,10 @@ import java.util.function.Supplier;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.LongStream;
+import org.deft4j.tensor.internal.cuda.Cuda;
 
 /**
- * The one owner of native memory. It asks the system for segments, cuts blocks from them, and joins what comes back with
+ * The one owner of native memory, or of a card's. It asks the system for segments, cuts blocks from them, and joins what comes back with
  * its free neighbours; a request takes the smallest free range that holds it. A budget in bytes refuses before the operating
  * system would. In the steady state of a training loop every request finds a free range, so {@link #systemAllocations}
  * stands still; and where one does not, segments that nobody uses go back before another is asked for, so that what is
@@ -35,9 +36,13 @@ public final class MemoryPool {
   /** More than any memory, and sums with it do not overflow: what is asked for beyond is refused as this is. */
   private static final long LARGEST = 1L << 60;
   private static final Pattern SIZE = Pattern.compile("(\\d{1,15})([kmgtKMGT]?)");
-  private static final MemoryPool CPU = new MemoryPool(defaultBudget());
+  /** The property that sets the budget of the CPU's pool, and that of the card's. */
+  private static final String BUDGET = "deft4j.memory";
+  private static final String CARD_BUDGET = "deft4j.cuda.memory";
+  private static final MemoryPool CPU = new MemoryPool(budget(BUDGET, machineBytes()), BUDGET, Segment::ofSystem);
 
-  private final boolean hollow;
+  private final String property;
+  private final Segment.Source source;
   private final FreeBlocks small = new FreeBlocks();
   private final FreeBlocks large = new FreeBlocks();
   private long budget;
@@ -51,23 +56,42 @@ public final class MemoryPool {
 
   /** A pool of its own, with a budget in bytes. */
   public MemoryPool(long budgetBytes) {
-    this(budgetBytes, false);
+    this(budgetBytes, BUDGET, Segment::ofSystem);
   }
 
-  private MemoryPool(long budgetBytes, boolean hollow) {
+  private MemoryPool(long budgetBytes, String property, Segment.Source source) {
     this.budget = budgetBytes;
-    this.hollow = hollow;
+    this.property = property;
+    this.source = source;
+  }
+
+  /** The card's, made when it is first asked for. */
+  private static final class OfCard {
+    static final MemoryPool POOL = new MemoryPool(budget(CARD_BUDGET, Cuda.card().freeBytes()), CARD_BUDGET, Segment::ofCard);
   }
 
   /** The pool of all CPU tensors; on a thread with a {@link Rehearsal} its accounts. */
   public static MemoryPool cpu() {
+    return of(Device.CPU);
+  }
+
+  /** The pool of the tensors that are made where nothing else is said; see {@link Device#current}. */
+  public static MemoryPool current() {
+    return of(Device.current());
+  }
+
+  /** The pool of a device that has memory; on a thread with a {@link Rehearsal} its accounts. */
+  static MemoryPool of(Device device) {
     Rehearsal rehearsal = Rehearsal.current();
-    return rehearsal == null ? CPU : rehearsal.pool();
+    if (rehearsal != null) {
+      return rehearsal.pool();
+    }
+    return device == Device.CUDA ? OfCard.POOL : CPU;
   }
 
   /** The accounts alone: its blocks have no memory, and there is no end to them. */
   static MemoryPool withoutMemory() {
-    return new MemoryPool(Long.MAX_VALUE, true);
+    return new MemoryPool(Long.MAX_VALUE, BUDGET, Segment::hollow);
   }
 
   /** The next multiple of {@link #ALIGNMENT}, and at least that. */
@@ -108,15 +132,15 @@ public final class MemoryPool {
     if (size > budget - reserved) {
       throw new MemoryException(what.get() + ": " + describe(bytes) + " more would exceed the memory budget of "
           + describe(budget) + "; in use are " + describe(live)
-          + ". Use a smaller size, batch or rank, or raise the budget (-Ddeft4j.memory=BYTES)");
+          + ". Use a smaller size, batch or rank, or raise the budget (-D" + property + "=BYTES)");
     }
     Segment segment;
     try {
-      segment = segment(home, Math.min(wanted, budget - reserved));
+      segment = source.segment(home, systemAllocations, Math.min(wanted, budget - reserved));
     } catch (OutOfMemoryError _) {
       trim();
       try {
-        segment = segment(home, size);
+        segment = source.segment(home, systemAllocations, size);
       } catch (OutOfMemoryError e) {
         throw new MemoryException(what.get() + ": the system refused " + describe(size) + "; in use are "
             + describe(live) + ". Use a smaller size, batch or rank", e);
@@ -146,10 +170,6 @@ public final class MemoryPool {
   private long shared(long size) {
     return size <= SMALL ? SMALL_SEGMENT
         : Math.max(size, Math.clamp(rounded(reserved / SHARE), LEAST_SEGMENT, LARGEST_SEGMENT));
-  }
-
-  private Segment segment(FreeBlocks home, long size) {
-    return hollow ? Segment.hollow(home, systemAllocations, size) : Segment.ofSystem(home, systemAllocations, size);
   }
 
   synchronized void release(Block block) {
@@ -226,14 +246,13 @@ public final class MemoryPool {
         " KMGTP".charAt(unit));
   }
 
-  /** {@code -Ddeft4j.memory}, or nine tenths of the memory that this process may use. */
-  private static long defaultBudget() {
-    String given = System.getProperty("deft4j.memory");
+  /** What the property says, or nine tenths of the memory that this process may use. */
+  private static long budget(String property, long available) {
+    String given = System.getProperty(property);
     if (given != null) {
       return parseBytes(given);
     }
-    long machine = machineBytes();
-    return machine == Long.MAX_VALUE ? machine : machine / 10 * 9;
+    return available == Long.MAX_VALUE ? available : available / 10 * 9;
   }
 
   /** The memory of this machine, or what its container allows; {@link Long#MAX_VALUE} where the system does not tell. */

@@ -1,6 +1,5 @@
 package org.deft4j.tensor;
 
-import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
@@ -48,14 +47,14 @@ public interface RandomSource {
 
   /** A tensor of draws from the standard normal distribution, F32 or F64. */
   default Tensor normal(DType dtype, long... sizes) {
-    Tensor tensor = Tensor.empty(Device.CPU, dtype, Shape.of(sizes));
+    Tensor tensor = Tensor.empty(dtype, Shape.of(sizes));
     fillNormal(tensor, 0, 1);
     return tensor;
   }
 
   /** A tensor of draws spread evenly over 0 (inclusive) to 1 (exclusive), F32 or F64. */
   default Tensor uniform(DType dtype, long... sizes) {
-    Tensor tensor = Tensor.empty(Device.CPU, dtype, Shape.of(sizes));
+    Tensor tensor = Tensor.empty(dtype, Shape.of(sizes));
     fillUniform(tensor, 0, 1);
     return tensor;
   }
@@ -69,14 +68,12 @@ public interface RandomSource {
     if (low >= high) {
       throw new IllegalArgumentException("integers: none lies from " + low + " (inclusive) to " + high + " (exclusive)");
     }
-    Tensor tensor = Tensor.empty(Device.CPU, DType.I64, Shape.of(sizes));
-    if (tensor.device() == Device.META) {
-      return tensor;
-    }
-    MemorySegment memory = tensor.bytes();
-    for (long i = 0; i < tensor.elementCount(); i++) {
-      memory.setAtIndex(ValueLayout.JAVA_LONG, i, between(low, high));
-    }
+    Tensor tensor = Tensor.empty(DType.I64, Shape.of(sizes));
+    tensor.write(bytes -> {
+      for (long i = 0; i < tensor.elementCount(); i++) {
+        bytes.setAtIndex(ValueLayout.JAVA_LONG, i, between(low, high));
+      }
+    });
     return tensor;
   }
 }

@@ -2,22 +2,38 @@ package org.deft4j.tensor;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import org.deft4j.tensor.internal.cuda.Card;
+import org.deft4j.tensor.internal.cuda.Cuda;
 
-/** One piece of memory from the system, cut into {@link Block}s from its first byte to its last. */
+/** One piece of memory from the system or a card, cut into {@link Block}s from its first byte to its last. */
 final class Segment {
+  /** Where the segments of a pool come from. */
+  @FunctionalInterface
+  interface Source {
+    /**
+     * One of so many bytes.
+     *
+     * @throws OutOfMemoryError if there is no more
+     */
+    Segment segment(FreeBlocks home, long number, long size);
+  }
+
   private final FreeBlocks home;
   /** Tells segments of one pool apart, and orders them by age. */
   private final long number;
   private final long size;
-  private final Arena arena;
+  /** Null where this process cannot reach it. */
   private final MemorySegment memory;
+  private final long address;
+  private final Runnable giveBack;
 
-  private Segment(FreeBlocks home, long number, long size, Arena arena, MemorySegment memory) {
+  private Segment(FreeBlocks home, long number, long size, MemorySegment memory, long address, Runnable giveBack) {
     this.home = home;
     this.number = number;
     this.size = size;
-    this.arena = arena;
     this.memory = memory;
+    this.address = address;
+    this.giveBack = giveBack;
   }
 
   /**
@@ -28,7 +44,8 @@ final class Segment {
   static Segment ofSystem(FreeBlocks home, long number, long size) {
     Arena arena = Arena.ofShared();
     try {
-      return new Segment(home, number, size, arena, arena.allocate(size, MemoryPool.ALIGNMENT));
+      MemorySegment memory = arena.allocate(size, MemoryPool.ALIGNMENT);
+      return new Segment(home, number, size, memory, memory.address(), arena::close);
     } catch (OutOfMemoryError e) {
       arena.close();
       throw e;
@@ -37,7 +54,18 @@ final class Segment {
 
   /** A size, and no memory: for the accounts of a {@link Rehearsal}. */
   static Segment hollow(FreeBlocks home, long number, long size) {
-    return new Segment(home, number, size, null, null);
+    return new Segment(home, number, size, null, 0, () -> {});
+  }
+
+  /**
+   * Memory of the card: addresses that only its kernels may follow.
+   *
+   * @throws OutOfMemoryError if it has no more
+   */
+  static Segment ofCard(FreeBlocks home, long number, long size) {
+    Card card = Cuda.card();
+    long address = card.allocate(size);
+    return new Segment(home, number, size, null, address, () -> card.free(address));
   }
 
   /** Where its free blocks are kept. */
@@ -53,15 +81,18 @@ final class Segment {
     return size;
   }
 
-  /** The bytes of a block; null where there is no memory. */
+  /** Where the first byte is, in this process's memory or the card's. */
+  long address() {
+    return address;
+  }
+
+  /** The bytes of a block; null where this process cannot reach them. */
   MemorySegment slice(long offset, long bytes) {
     return memory == null ? null : memory.asSlice(offset, bytes);
   }
 
   /** Gives the memory back. */
   void close() {
-    if (arena != null) {
-      arena.close();
-    }
+    giveBack.run();
   }
 }

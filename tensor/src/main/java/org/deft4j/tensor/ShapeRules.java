@@ -151,6 +151,7 @@ final class ShapeRules {
     }
     return List.of(switch (op) {
       case Layout.Contiguous() -> like(in[0]);
+      case Layout.Transfer ignored -> like(in[0]);
       case Layout.Cast(var dtype) -> new Spec(dtype, in[0].shape());
       case Layout.Concat(var dim) -> concat(op, dim, in);
       case Layout.Pad(var before, var after, var value) -> pad(op, before, after, in[0]);

@@ -22,7 +22,7 @@ final class Storage {
   /** Memory of {@code device}, or in a {@link Rehearsal} that of the meta device, on its accounts. */
   static Storage allocate(Device device, long bytes, Supplier<String> what) {
     boolean rehearsed = Rehearsal.isOpen();
-    MemoryPool pool = device == Device.CPU || rehearsed ? MemoryPool.cpu() : null;
+    MemoryPool pool = device == Device.META && !rehearsed ? null : MemoryPool.of(device);
     return new Storage(rehearsed ? Device.META : device, bytes, pool, pool == null ? null : pool.allocate(bytes, what));
   }
 
@@ -34,11 +34,19 @@ final class Storage {
     return bytes;
   }
 
+  /** The bytes, for whom this process may read and write them. */
   MemorySegment segment() {
-    if (device == Device.META) {
-      throw new UnsupportedOperationException("a tensor on the meta device has a shape and no data");
-    }
-    return block.memory();
+    return switch (device) {
+      case CPU -> block.memory();
+      case CUDA -> throw new UnsupportedOperationException(
+          "the data of a tensor on the card is not in this process's memory; copy it to the CPU");
+      case META -> throw new UnsupportedOperationException("a tensor on the meta device has a shape and no data");
+    };
+  }
+
+  /** Where the bytes are, on whatever device. */
+  long address() {
+    return block.address();
   }
 
   synchronized void hold() {

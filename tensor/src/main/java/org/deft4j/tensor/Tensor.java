@@ -5,7 +5,10 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
+import java.util.function.Function;
 import java.util.stream.IntStream;
+import org.deft4j.tensor.internal.cuda.Cuda;
 import org.deft4j.tensor.op.Binary;
 import org.deft4j.tensor.op.Contraction;
 import org.deft4j.tensor.op.Contraction.ConvSpec;
@@ -66,6 +69,11 @@ public final class Tensor implements AutoCloseable {
 
   // ---------------------------------------------------------------------------------------------------- making
 
+  /** A tensor on {@link Device#current} whose elements are whatever the memory held. */
+  public static Tensor empty(DType dtype, Shape shape) {
+    return empty(Device.current(), dtype, shape);
+  }
+
   /** A tensor whose elements are whatever the memory held. */
   public static Tensor empty(Device device, DType dtype, Shape shape) {
     return allocate(device, dtype, shape, "empty");
@@ -84,7 +92,7 @@ public final class Tensor implements AutoCloseable {
 
   /** A tensor of {@code value}s. */
   public static Tensor full(DType dtype, double value, long... shape) {
-    Tensor tensor = empty(Device.CPU, dtype, Shape.of(shape));
+    Tensor tensor = empty(Device.current(), dtype, Shape.of(shape));
     Dispatch.run(new InPlace.Fill(value), tensor);
     return tensor;
   }
@@ -178,21 +186,72 @@ public final class Tensor implements AutoCloseable {
     return contiguous;
   }
 
-  /** The memory this tensor and its views share; the pool's rounding makes it longer than the elements. */
+  /** The memory this tensor and its views share, which must be the CPU's; the pool's rounding makes it longer than the elements. */
   public MemorySegment memory() {
     requireOpen("memory");
     return storage.segment();
   }
 
-  /** Exactly the bytes of a contiguous tensor. */
+  /** Exactly the bytes of a contiguous tensor on the CPU. */
   public MemorySegment bytes() {
-    requireOpen("bytes");
-    if (!contiguous) {
-      throw new ShapeException("bytes: " + this + " is not contiguous; call contiguous() first");
-    }
+    requireContiguous("bytes");
     // Where there are no elements, their offset may lie beyond the memory.
     long start = elementCount() == 0 ? 0 : offset * dtype.bytes();
     return storage.segment().asSlice(start, elementCount() * dtype.bytes());
+  }
+
+  private void requireContiguous(String what) {
+    requireOpen(what);
+    if (!contiguous) {
+      throw new ShapeException(what + ": " + this + " is not contiguous; call contiguous() first");
+    }
+  }
+
+  /**
+   * Sets the bytes of a contiguous tensor, whatever device they are on: {@code writer} writes them all, in memory of this process. It is
+   * not called on the meta device, which has none.
+   */
+  public void write(Consumer<MemorySegment> writer) {
+    requireContiguous("write");
+    switch (device()) {
+      case CPU -> writer.accept(bytes());
+      case CUDA -> {
+        try (Tensor here = allocate(Device.CPU, dtype, shape, "write")) {
+          writer.accept(here.bytes());
+          Cuda.card().upload(here.bytes(), address());
+        }
+      }
+      case META -> {}
+    }
+    changed();
+  }
+
+  /**
+   * Shows the bytes of a contiguous tensor, whatever device they are on, to {@code reader}, in memory of this process that is gone or may
+   * change afterwards. What runs on the card is waited for.
+   *
+   * @throws UnsupportedOperationException on the meta device, which has none
+   */
+  public <T> T read(Function<MemorySegment, T> reader) {
+    requireContiguous("read");
+    if (device() != Device.CUDA) {
+      return reader.apply(bytes());
+    }
+    try (Tensor here = allocate(Device.CPU, dtype, shape, "read")) {
+      Cuda.download(address(), here.bytes());
+      return reader.apply(here.bytes());
+    }
+  }
+
+  /** Where the first element is in the memory of its device: for kernels. */
+  public long address() {
+    requireOpen("address");
+    return storage.address() + offset * dtype.bytes();
+  }
+
+  /** This tensor if it is on that device, else a row-major copy there; on the meta device, as in a rehearsal, this. */
+  public Tensor to(Device device) {
+    return device == device() || device() == Device.META ? this : run(new Layout.Transfer(device));
   }
 
   /** Names the tensor for error messages; returns it. */

@@ -78,10 +78,11 @@ public final class TorchRandom implements RandomSource {
 
   @Override
   public void fillUniform(Tensor target, double low, double high) {
-    MemorySegment memory = start(target, "fill_uniform");
-    if (memory == null) {
-      return;
-    }
+    requireFillable(target, "fill_uniform");
+    target.write(memory -> fillUniform(target, memory, low, high));
+  }
+
+  private void fillUniform(Tensor target, MemorySegment memory, double low, double high) {
     if (target.dtype() == DType.F32) {
       float from = (float) low;
       float width = (float) high - from;
@@ -101,10 +102,11 @@ public final class TorchRandom implements RandomSource {
 
   @Override
   public void fillNormal(Tensor target, double mean, double deviation) {
-    MemorySegment memory = start(target, "fill_normal");
-    if (memory == null) {
-      return;
-    }
+    requireFillable(target, "fill_normal");
+    target.write(memory -> fillNormal(target, memory, mean, deviation));
+  }
+
+  private void fillNormal(Tensor target, MemorySegment memory, double mean, double deviation) {
     boolean isFloat = target.dtype() == DType.F32;
     long count = target.elementCount();
     if (count < BLOCK) {
@@ -130,8 +132,7 @@ public final class TorchRandom implements RandomSource {
     }
   }
 
-  /** The target's bytes, null on the meta device; filling is a change in place, which a tape must be able to see. */
-  private static MemorySegment start(Tensor target, String what) {
+  private static void requireFillable(Tensor target, String what) {
     if (!target.dtype().isComputable()) {
       throw new DTypeException(what + ": target: expected F32 or F64, found " + target
           + "; draw in F32 and cast");
@@ -140,8 +141,6 @@ public final class TorchRandom implements RandomSource {
       throw new ShapeException(what + ": target: expected a contiguous tensor, found " + target + " with strides "
           + Arrays.toString(target.strides()));
     }
-    target.changed();
-    return target.device() == Device.META ? null : target.bytes();
   }
 
   private void fillUniform(boolean isFloat, MemorySegment memory, long start, long count) {

@@ -19,6 +19,7 @@ final class ScalarLayout {
     Tensor y = out[0];
     switch (op) {
       case Layout.Contiguous() -> StridedCopy.copy(x, y);
+      case Layout.Transfer ignored -> throw new IllegalStateException(op.label() + ": between devices, not on one");
       case Layout.Cast ignored -> StridedCopy.convert(x, y);
       case Layout.Concat(var dim) -> concat(dim, in, y);
       case Layout.Pad(var before, var after, var value) -> pad(before, value, x, y);

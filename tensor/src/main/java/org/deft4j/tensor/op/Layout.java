@@ -2,6 +2,7 @@ package org.deft4j.tensor.op;
 
 import java.util.List;
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Device;
 
 /** Copies that rearrange or convert. */
 public sealed interface Layout extends Op {
@@ -13,6 +14,9 @@ public sealed interface Layout extends Op {
    * truncates towards zero, to BOOL is {@code x != 0}.
    */
   record Cast(DType dtype) implements Layout {}
+
+  /** A row-major copy on {@code device}. */
+  record Transfer(Device device) implements Layout {}
 
   /** One after the other along {@code dim}; any number of inputs. */
   record Concat(int dim) implements Layout {}

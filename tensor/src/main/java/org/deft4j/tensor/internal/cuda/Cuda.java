@@ -1,0 +1,95 @@
+package org.deft4j.tensor.internal.cuda;
+
+import java.lang.System.Logger.Level;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.reflect.InvocationTargetException;
+import org.deft4j.tensor.DeviceException;
+import org.deft4j.tensor.NumericException;
+import org.deft4j.tensor.internal.Kernels;
+
+/** The one card of this process, opened when it is first asked for. No class that needs JCuda is touched before. */
+public final class Cuda {
+  /** The class of the card, if it is to be another than JCuda's: the tests have one that runs on the processor. */
+  private static final String PROPERTY = "deft4j.cuda.card";
+  private static final String OF_JCUDA = "org.deft4j.tensor.internal.cuda.JcudaCard";
+
+  private static int number;
+
+  private Cuda() {}
+
+  private static final class Holder {
+    static final Card CARD = open(System.getProperty(PROPERTY, OF_JCUDA));
+    static final CudaKernels KERNELS = new CudaKernels(CARD);
+  }
+
+  /** Which of several cards is to be opened, counted from 0; must be said before the first use. */
+  public static synchronized void choose(int card) {
+    number = card;
+  }
+
+  /** The number of the card to open. */
+  public static synchronized int number() {
+    return number;
+  }
+
+  /**
+   * The card.
+   *
+   * @throws DeviceException if there is none that can be used: what is missing, and how to get it
+   */
+  public static Card card() {
+    try {
+      return Holder.CARD;
+    } catch (ExceptionInInitializerError e) {
+      if (e.getCause() instanceof DeviceException cause) {
+        throw cause;
+      }
+      throw e;
+    } catch (NoClassDefFoundError e) {
+      // The second time after a failure the JVM says only this.
+      throw new DeviceException("device cuda: the card could not be opened before; see the first error", e);
+    }
+  }
+
+  /** Its kernels. */
+  public static Kernels kernels() {
+    card();
+    return Holder.KERNELS;
+  }
+
+  /**
+   * Copies from the card, after waiting for what runs there.
+   *
+   * @throws NumericException if a kernel met an index out of range since the last time
+   */
+  public static void download(long from, MemorySegment into) {
+    card().download(from, into);
+    Holder.KERNELS.faults().check();
+  }
+
+  private static Card open(String name) {
+    try {
+      Card card = (Card) Class.forName(name).getDeclaredMethod("open", int.class).invoke(null, number());
+      System.getLogger("org.deft4j.tensor").log(Level.INFO, card.describe());
+      return card;
+    } catch (InvocationTargetException e) {
+      if (e.getCause() instanceof DeviceException cause) {
+        throw cause;
+      }
+      if (e.getCause() instanceof LinkageError cause) {
+        throw missing(cause);
+      }
+      throw new DeviceException("device cuda: " + e.getCause(), e.getCause());
+    } catch (LinkageError e) {
+      throw missing(e);
+    } catch (ReflectiveOperationException e) {
+      throw new DeviceException("device cuda: " + name + " is no card: " + e, e);
+    }
+  }
+
+  private static DeviceException missing(LinkageError e) {
+    return new DeviceException("device cuda: JCuda is not there (" + e.getMessage() + "). The program built with the profile cuda has it "
+        + "(mvn -Pcuda package); a program of your own needs org.jcuda:jcuda and jcublas with their natives beside deft4j-tensor", e);
+  }
+}

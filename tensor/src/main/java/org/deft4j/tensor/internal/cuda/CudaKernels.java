@@ -1,0 +1,66 @@
+package org.deft4j.tensor.internal.cuda;
+
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.internal.Kernels;
+import org.deft4j.tensor.internal.Limits;
+import org.deft4j.tensor.op.Binary;
+import org.deft4j.tensor.op.Contraction;
+import org.deft4j.tensor.op.Decompose;
+import org.deft4j.tensor.op.Fused;
+import org.deft4j.tensor.op.InPlace;
+import org.deft4j.tensor.op.Indexing;
+import org.deft4j.tensor.op.Layout;
+import org.deft4j.tensor.op.Norm;
+import org.deft4j.tensor.op.Op;
+import org.deft4j.tensor.op.Reduction;
+import org.deft4j.tensor.op.Spatial;
+import org.deft4j.tensor.op.Unary;
+import org.deft4j.tensor.op.View;
+
+/** What a card computes: for each family of operations, which kernels of the sources are launched, or which products asked for. */
+final class CudaKernels implements Kernels {
+  private final Card card;
+  private final Faults faults;
+  private final CudaElementwise elementwise;
+
+  CudaKernels(Card card) {
+    this.card = card;
+    this.faults = new Faults(card);
+    Launcher launcher = new Launcher(card);
+    this.elementwise = new CudaElementwise(launcher);
+  }
+
+  Faults faults() {
+    return faults;
+  }
+
+  @Override
+  public void run(Op op, Tensor[] in, Tensor[] out) {
+    switch (op) {
+      case Unary unary -> elementwise.run(unary, in[0], out[0]);
+      case Binary binary -> elementwise.run(binary, in[0], in[1], out[0]);
+      case View view -> throw new IllegalStateException(view.label() + ": a view computes nothing");
+      case Fused fused -> runFused(fused, in, out);
+      default -> throw new UnsupportedOperationException(op.label());
+    }
+  }
+
+  private void runFused(Fused op, Tensor[] in, Tensor[] out) {
+    switch (op) {
+      case Fused.Gated gated -> elementwise.run(gated, in[0], out[0]);
+      case Fused.GatedGrad(var gated) -> elementwise.gradient(gated, in[0], in[1], out[0]);
+      case Fused.ActivationGrad(var function) -> elementwise.gradient(function, in[0], in[1], out[0]);
+      default -> throw new UnsupportedOperationException(op.label());
+    }
+  }
+
+  @Override
+  public Limits limits() {
+    throw new UnsupportedOperationException("the limits of a card are not found by loops of this process");
+  }
+
+  @Override
+  public String describe() {
+    return "CUDA kernels on " + card.describe();
+  }
+}

@@ -1,0 +1,131 @@
+package org.deft4j.tensor.internal.cuda;
+
+import java.util.Arrays;
+import java.util.Optional;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Device;
+import org.deft4j.tensor.Dispatch;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.Binary;
+import org.deft4j.tensor.op.Fused;
+import org.deft4j.tensor.op.InPlace;
+import org.deft4j.tensor.op.Layout;
+import org.deft4j.tensor.op.Op;
+import org.deft4j.tensor.op.Unary;
+import org.junit.jupiter.api.Assumptions;
+
+/** What tests of the card share: whether there is one, and how far its results are from the CPU's. */
+public final class CudaTests {
+  private CudaTests() {}
+
+  /** Skips the test, and says why, where there is neither a card nor a compiler for its stand-in. */
+  public static void assumeCard() {
+    boolean emulated = System.getProperty("deft4j.cuda.card", "").endsWith("EmulatedCard");
+    Assumptions.assumeTrue(!emulated || EmulatedCard.isPossible(), "no g++ here: the kernels of CUDA cannot run on this processor");
+  }
+
+  /** Runs {@code op} on the CPU and on the card, in {@code dtype} where the inputs are F32, and says where results differ too much. */
+  public static Optional<String> differences(Op op, DType dtype, Tensor... given) {
+    Tensor[] here = Arrays.stream(given).map(x -> converted(x, dtype)).toArray(Tensor[]::new);
+    Tensor[] there = Arrays.stream(here).map(CudaTests::moved).toArray(Tensor[]::new);
+    Tensor[] expected = Dispatch.run(op, here);
+    Tensor[] actual = Dispatch.run(op, there);
+    if (op instanceof InPlace) {
+      expected = here;
+      actual = there;
+    }
+    for (int i = 0; i < expected.length; i++) {
+      Optional<String> difference = difference(op, expected[i], actual[i].to(Device.CPU), scales(op, here));
+      if (difference.isPresent()) {
+        return Optional.of("output " + i + " " + difference.get());
+      }
+    }
+    return Optional.empty();
+  }
+
+  private static Tensor converted(Tensor x, DType dtype) {
+    if (x.dtype() != DType.F32 || dtype == DType.F32) {
+      return strided(x, x);
+    }
+    return strided(x, x.cast(dtype));
+  }
+
+  /** A copy of {@code values} with the strides of {@code like}, as far as a permutation of dimensions makes them. */
+  private static Tensor strided(Tensor like, Tensor values) {
+    Integer[] order = new Integer[like.rank()];
+    Arrays.setAll(order, d -> d);
+    long[] strides = like.strides();
+    Arrays.sort(order, (a, b) -> Long.compare(strides[b], strides[a]));
+    int[] dims = Arrays.stream(order).mapToInt(Integer::intValue).toArray();
+    int[] back = new int[dims.length];
+    for (int d = 0; d < dims.length; d++) {
+      back[dims[d]] = d;
+    }
+    return values.permute(dims).copy().permute(back);
+  }
+
+  private static Tensor moved(Tensor x) {
+    if (x.isContiguous()) {
+      return x.to(Device.CUDA);
+    }
+    Integer[] order = new Integer[x.rank()];
+    Arrays.setAll(order, d -> d);
+    long[] strides = x.strides();
+    Arrays.sort(order, (a, b) -> Long.compare(strides[b], strides[a]));
+    int[] dims = Arrays.stream(order).mapToInt(Integer::intValue).toArray();
+    int[] back = new int[dims.length];
+    for (int d = 0; d < dims.length; d++) {
+      back[dims[d]] = d;
+    }
+    return x.permute(dims).to(Device.CUDA).permute(back);
+  }
+
+  /** What a function's rounding is multiplied by in each element of the result, where it is multiplied; else null. */
+  private static double[] scales(Op op, Tensor[] in) {
+    return switch (op) {
+      case Fused.ActivationGrad _ -> in[0].abs().toDoubles();
+      case Fused.Gated gated -> half(in[0], gated.value(in[0].size(-1) / 2)).abs().toDoubles();
+      case Fused.GatedGrad(var gated) -> {
+        Tensor ofValue = in[0].abs();
+        Tensor ofGate = ofValue.mul(half(in[1], gated.value(in[0].size(-1))).abs());
+        yield (gated.gateFirst() ? Tensor.concat(-1, ofGate, ofValue) : Tensor.concat(-1, ofValue, ofGate)).toDoubles();
+      }
+      default -> null;
+    };
+  }
+
+  private static Tensor half(Tensor x, long start) {
+    return x.slice(-1, start, start + x.size(-1) / 2);
+  }
+
+  /** Elements are compared one by one; where results are sums, to a part of the largest. */
+  private static Optional<String> difference(Op op, Tensor expected, Tensor actual, double[] scales) {
+    if (!expected.dtype().isFloating()) {
+      long[] e = expected.toLongs();
+      long[] a = actual.toLongs();
+      int at = Arrays.mismatch(e, a);
+      return at < 0 ? Optional.empty() : Optional.of("element " + at + " is " + a[at] + ", expected " + e[at]);
+    }
+    boolean wide = expected.dtype() == DType.F64;
+    double relative = wide ? 1e-13 : 8e-6;
+    double absolute = wide ? 1e-14 : 1e-6;
+    double[] e = expected.toDoubles();
+    double[] a = actual.toDoubles();
+    if (isSum(op)) {
+      double largest = Arrays.stream(e).filter(Double::isFinite).map(Math::abs).max().orElse(0);
+      absolute = Math.max(absolute, (wide ? 1e-13 : 2e-5) * largest);
+    }
+    for (int i = 0; i < e.length; i++) {
+      double allowed = relative * Math.abs(e[i]) + absolute * (scales == null ? 1 : Math.max(1, scales[i]));
+      if (e[i] != a[i] && !(Double.isNaN(e[i]) && Double.isNaN(a[i])) && !(Math.abs(e[i] - a[i]) <= allowed)) {
+        return Optional.of("element " + i + " is " + a[i] + ", expected " + e[i]);
+      }
+    }
+    return Optional.empty();
+  }
+
+  private static boolean isSum(Op op) {
+    return !(op instanceof Unary || op instanceof Binary || op instanceof Layout || op instanceof Fused.ActivationGrad
+        || op instanceof Fused.Gated || op instanceof Fused.GatedGrad);
+  }
+}

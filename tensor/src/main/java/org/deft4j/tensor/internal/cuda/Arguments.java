@@ -10,6 +10,15 @@ public final class Arguments {
   /** The most that a kernel of any architecture takes. */
   private static final int MOST = 4096;
 
+  /** Numbers that a kernel takes as one parameter, a struct whose largest are of 8 bytes. */
+  interface Struct {
+    /** Its size, a multiple of 8. */
+    int bytes();
+
+    /** Writes its fields as they lie. */
+    void put(ByteBuffer bytes);
+  }
+
   private final ByteBuffer bytes = ByteBuffer.allocateDirect(MOST).order(ByteOrder.nativeOrder());
   private final StringBuilder sizes = new StringBuilder();
 
@@ -17,7 +26,7 @@ public final class Arguments {
 
   /**
    * @param values a {@link Tensor} for the address of its first element (null for no address), a Long, an Integer, a Float, a Double, a
-   *     Boolean as an int, or a {@link Walk}
+   *     Boolean as an int, or a {@link Struct}
    */
   static Arguments of(Object... values) {
     Arguments arguments = new Arguments();
@@ -44,7 +53,7 @@ public final class Arguments {
       case Integer number -> aligned(Integer.BYTES).putInt(number);
       case Boolean truth -> aligned(Integer.BYTES).putInt(truth ? 1 : 0);
       case Float number -> aligned(Float.BYTES).putFloat(number);
-      case Walk walk -> walk.put(struct(Walk.BYTES));
+      case Struct struct -> struct.put(struct(struct.bytes()));
       default -> throw new IllegalArgumentException("no kernel takes a " + value.getClass());
     }
   }

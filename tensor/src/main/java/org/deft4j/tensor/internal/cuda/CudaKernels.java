@@ -22,12 +22,16 @@ final class CudaKernels implements Kernels {
   private final Card card;
   private final Faults faults;
   private final CudaElementwise elementwise;
+  private final CudaReductions reductions;
+  private final CudaNorms norms;
 
   CudaKernels(Card card) {
     this.card = card;
     this.faults = new Faults(card);
     Launcher launcher = new Launcher(card);
     this.elementwise = new CudaElementwise(launcher);
+    this.reductions = new CudaReductions(launcher);
+    this.norms = new CudaNorms(launcher, reductions);
   }
 
   Faults faults() {
@@ -39,6 +43,8 @@ final class CudaKernels implements Kernels {
     switch (op) {
       case Unary unary -> elementwise.run(unary, in[0], out[0]);
       case Binary binary -> elementwise.run(binary, in[0], in[1], out[0]);
+      case Reduction reduction -> reductions.run(reduction, in[0], out[0]);
+      case Norm norm -> norms.run(norm, in, out);
       case View view -> throw new IllegalStateException(view.label() + ": a view computes nothing");
       case Fused fused -> runFused(fused, in, out);
       default -> throw new UnsupportedOperationException(op.label());
@@ -50,6 +56,7 @@ final class CudaKernels implements Kernels {
       case Fused.Gated gated -> elementwise.run(gated, in[0], out[0]);
       case Fused.GatedGrad(var gated) -> elementwise.gradient(gated, in[0], in[1], out[0]);
       case Fused.ActivationGrad(var function) -> elementwise.gradient(function, in[0], in[1], out[0]);
+      case Fused.SoftmaxGrad(var dim) -> reductions.softmaxGradient(dim, in[0], in[1], out[0]);
       default -> throw new UnsupportedOperationException(op.label());
     }
   }

@@ -9,7 +9,7 @@ import java.util.List;
 /** The CUDA C sources: files of the resources, each preceded by what all share. */
 public final class Sources {
   /** The sources, by name. */
-  public static final List<String> NAMES = List.of("elementwise", "reductions", "norms");
+  public static final List<String> NAMES = List.of("elementwise", "reductions", "norms", "updates");
 
   /** Those of rows and columns, which work in teams. */
   private static final List<String> OF_TEAMS = List.of("reductions", "norms");

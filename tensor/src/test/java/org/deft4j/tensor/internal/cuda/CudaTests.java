@@ -1,5 +1,6 @@
 package org.deft4j.tensor.internal.cuda;
 
+import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.Optional;
 import org.deft4j.tensor.DType;
@@ -41,6 +42,40 @@ public final class CudaTests {
       }
     }
     return Optional.empty();
+  }
+
+  /**
+   * Runs {@code op} on the card twice, in {@code dtype} where the inputs are F32, the second time with the threads of a block in the other
+   * order if the card is {@link EmulatedCard}, and says which output has other bits then: a kernel lacks a barrier.
+   */
+  public static Optional<String> changesWithOrder(Op op, DType dtype, Tensor... given) {
+    byte[][] once = bits(op, dtype, given);
+    byte[][] again;
+    EmulatedCard card = EmulatedCard.instance();
+    try {
+      if (card != null) {
+        card.turnLanes(true);
+      }
+      again = bits(op, dtype, given);
+    } finally {
+      if (card != null) {
+        card.turnLanes(false);
+      }
+    }
+    for (int i = 0; i < once.length; i++) {
+      int at = Arrays.mismatch(once[i], again[i]);
+      if (at >= 0) {
+        return Optional.of("output " + i + " differs at byte " + at);
+      }
+    }
+    return Optional.empty();
+  }
+
+  private static byte[][] bits(Op op, DType dtype, Tensor... given) {
+    Tensor[] in = Arrays.stream(given).map(x -> moved(converted(x, dtype))).toArray(Tensor[]::new);
+    Tensor[] out = Dispatch.run(op, in);
+    return Arrays.stream(op instanceof InPlace ? in : out).map(x -> x.<byte[]>read(bytes -> bytes.toArray(ValueLayout.JAVA_BYTE)))
+        .toArray(byte[][]::new);
   }
 
   private static Tensor converted(Tensor x, DType dtype) {

@@ -1,0 +1,78 @@
+package org.deft4j.tensor.internal.cuda;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Device;
+import org.deft4j.tensor.Shape;
+import org.deft4j.tensor.Tensor;
+
+/**
+ * The factors of products as the card's multiplication wants them: in the type of the precision, and with rows or columns without gaps.
+ * What is not so already is copied, for as long as this is open.
+ */
+final class Factors implements AutoCloseable {
+  private static final String SOURCE = "products";
+
+  private final Launcher launcher;
+  private final Precision precision;
+  private final List<Tensor> copies = new ArrayList<>();
+
+  Factors(Launcher launcher, Precision precision) {
+    this.launcher = launcher;
+    this.precision = precision;
+  }
+
+  /** What factors of a result of {@code dtype} are multiplied in. */
+  DType type(DType dtype) {
+    return dtype == DType.F64 ? DType.F64 : precision.factors();
+  }
+
+  /**
+   * A batch of matrices, element (i, j) of matrix b at {@code address + b batchStride + i rowStride + j columnStride}.
+   *
+   * @param result the type of the product
+   */
+  Gemm.Matrix of(long address, DType dtype, DType result, long rows, long columns, long rowStride, long columnStride, long batch,
+      long batchStride) {
+    boolean byRows = columnStride == 1 && (rowStride >= columns || rows == 1) || columns == 1;
+    boolean byColumns = rowStride == 1 && (columnStride >= rows || columns == 1) || rows == 1;
+    boolean turned = !byRows && byColumns;
+    DType type = type(result);
+    if (dtype == type && (byRows || byColumns)) {
+      long lead = turned ? Math.max(columnStride, rows) : Math.max(rowStride, columns);
+      boolean gaps = turned ? rows > 1 && rowStride != 1 : columns > 1 && columnStride != 1;
+      if (!gaps) {
+        return new Gemm.Matrix(address, dtype, turned, lead, batchStride);
+      }
+    }
+    return copied(address, dtype, type, turned ? columns : rows, turned ? rows : columns, turned ? columnStride : rowStride,
+        turned ? rowStride : columnStride, batchStride == 0 ? 1 : batch, batchStride, turned);
+  }
+
+  /** The same of matrices without gaps in their rows or columns, rows x columns, or columns x rows where they are transposed. */
+  Gemm.Matrix of(Gemm.Matrix m, DType result, long rows, long columns, long batch) {
+    return of(m.address(), m.dtype(), result, rows, columns, m.transposed() ? 1 : m.lead(), m.transposed() ? m.lead() : 1, batch,
+        m.batchStride());
+  }
+
+  /** Dense, {@code major x minor} as it lies in memory. */
+  private Gemm.Matrix copied(long address, DType from, DType to, long major, long minor, long majorStride, long minorStride, long batch,
+      long batchStride, boolean turned) {
+    Tensor copy = Tensor.empty(Device.CUDA, to, Shape.of(batch, major, minor));
+    copies.add(copy);
+    launcher.each(copy.elementCount(), SOURCE, "convert_" + suffix(from) + "_" + suffix(to), address, copy, copy.elementCount(), major, minor,
+        batchStride, majorStride, minorStride);
+    return new Gemm.Matrix(copy.address(), to, turned, minor, batch == 1 ? 0 : major * minor);
+  }
+
+  static String suffix(DType dtype) {
+    return dtype.name().toLowerCase(Locale.ROOT);
+  }
+
+  @Override
+  public void close() {
+    copies.forEach(Tensor::close);
+  }
+}

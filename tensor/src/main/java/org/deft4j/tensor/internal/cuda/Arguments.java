@@ -8,19 +8,24 @@ import org.deft4j.tensor.Tensor;
 /** The arguments of a kernel, packed as its parameters lie: one after the other, each at a multiple of its size. */
 public final class Arguments {
   /** The most that a kernel of any architecture takes. */
-  private static final int MOST = 4096;
+  static final int MOST = 4096;
 
-  private final ByteBuffer bytes = ByteBuffer.allocateDirect(MOST).order(ByteOrder.nativeOrder());
-  private final StringBuilder sizes = new StringBuilder();
+  private final ByteBuffer bytes = ByteBuffer.allocate(MOST).order(ByteOrder.nativeOrder());
+  private final int[] offsets;
+  private final int[] sizes;
+  private int count;
 
-  private Arguments() {}
+  private Arguments(int count) {
+    this.offsets = new int[count];
+    this.sizes = new int[count];
+  }
 
   /**
    * @param values a {@link Tensor} for the address of its first element (null for no address), a Long, an Integer, a Float, a Double, a
    *     Boolean as an int, or a {@link Struct}
    */
   static Arguments of(Object... values) {
-    Arguments arguments = new Arguments();
+    Arguments arguments = new Arguments(values.length);
     for (Object value : values) {
       arguments.add(value);
     }
@@ -53,7 +58,8 @@ public final class Arguments {
   private ByteBuffer sized(int size) {
     int alignment = Math.min(size, Long.BYTES);
     bytes.position((bytes.position() + alignment - 1) / alignment * alignment);
-    sizes.append(size).append(' ');
+    offsets[count] = bytes.position();
+    sizes[count++] = size;
     return bytes;
   }
 
@@ -63,8 +69,13 @@ public final class Arguments {
     return bytes;
   }
 
-  /** The bytes of each argument, in order: what a card can compare with the parameters of the kernel. */
-  public String sizes() {
-    return sizes.toString().strip();
+  /** Where each argument starts. */
+  int[] offsets() {
+    return offsets;
+  }
+
+  /** The bytes of each argument: what a card can compare with the parameters of the kernel. */
+  int[] sizes() {
+    return sizes;
   }
 }

@@ -36,19 +36,20 @@ final class Factors implements AutoCloseable {
    */
   Gemm.Matrix of(long address, DType dtype, DType result, long rows, long columns, long rowStride, long columnStride, long batch,
       long batchStride) {
-    boolean byRows = columnStride == 1 && (rowStride >= columns || rows == 1) || columns == 1;
-    boolean byColumns = rowStride == 1 && (columnStride >= rows || columns == 1) || rows == 1;
-    boolean turned = !byRows && byColumns;
+    boolean byRows = isEven(rows, columns, rowStride, columnStride);
+    boolean turned = !byRows && isEven(columns, rows, columnStride, rowStride);
     DType type = type(result);
-    if (dtype == type && (byRows || byColumns)) {
+    if (dtype == type && (byRows || turned)) {
       long lead = turned ? Math.max(columnStride, rows) : Math.max(rowStride, columns);
-      boolean gaps = turned ? rows > 1 && rowStride != 1 : columns > 1 && columnStride != 1;
-      if (!gaps) {
-        return new Gemm.Matrix(address, dtype, turned, lead, batchStride);
-      }
+      return new Gemm.Matrix(address, dtype, turned, lead, batchStride);
     }
     return copied(address, dtype, type, turned ? columns : rows, turned ? rows : columns, turned ? columnStride : rowStride,
         turned ? rowStride : columnStride, batchStride == 0 ? 1 : batch, batchStride, turned);
+  }
+
+  /** Whether numbers of the minor dimension lie side by side, and those of the major one beyond each other. */
+  private static boolean isEven(long major, long minor, long majorStride, long minorStride) {
+    return (minor <= 1 || minorStride == 1) && (major <= 1 || majorStride >= minor);
   }
 
   /** The same of matrices without gaps in their rows or columns, rows x columns, or columns x rows where they are transposed. */

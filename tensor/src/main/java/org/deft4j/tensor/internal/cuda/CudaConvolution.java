@@ -3,6 +3,7 @@ package org.deft4j.tensor.internal.cuda;
 import java.nio.ByteBuffer;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
+import org.deft4j.tensor.Precision;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.internal.Kernels;
@@ -28,15 +29,13 @@ final class CudaConvolution {
   private static final long ROWS = 256;
 
   private final Launcher launcher;
-  private final Precision precision;
   private final CudaProducts products;
   private final Kernels kernels;
 
   /** @param kernels for what is no product */
-  CudaConvolution(Launcher launcher, Precision precision, CudaProducts products, Kernels kernels) {
+  CudaConvolution(Launcher launcher, CudaProducts products, Kernels kernels) {
     this.kernels = kernels;
     this.launcher = launcher;
-    this.precision = precision;
     this.products = products;
   }
 
@@ -105,13 +104,13 @@ final class CudaConvolution {
       products.spread(in[2], s.pixels(), y);
     }
     double beta = in.length == 3 ? 1 : 0;
-    try (Factors factors = new Factors(launcher, precision)) {
+    try (Factors factors = new Factors(launcher)) {
       for (long g = 0; g < s.groups(); g++) {
         long group = g;
         Gemm.Matrix filters = filters(factors, s, in[1], y.dtype(), group);
         Gemm.Matrix planes = planes(y, s.o(), s.pixels(), s.groups(), group);
         forPatches(s, in[0], y.dtype(), group, (patches, picture) -> multiply(new Gemm(filters, patches.matrix(),
-            pixels(planes, picture, patches.firstPixel()), s.o(), patches.pixels(), s.depth(), patches.pictures(), 1, beta, precision)));
+            pixels(planes, picture, patches.firstPixel()), s.o(), patches.pixels(), s.depth(), patches.pictures(), 1, beta, Precision.current())));
       }
     }
   }
@@ -123,7 +122,7 @@ final class CudaConvolution {
       kernels.run(new InPlace.Fill(0), new Tensor[] {dw}, new Tensor[0]);
       return;
     }
-    try (Factors factors = new Factors(launcher, precision)) {
+    try (Factors factors = new Factors(launcher)) {
       for (long g = 0; g < s.groups(); g++) {
         Gemm.Matrix upstream = factors.of(planes(dy, s.o(), s.pixels(), s.groups(), g), dw.dtype(), s.o(), s.pixels(), s.n());
         Gemm.Matrix product = new Gemm.Matrix(dw.address() + g * s.o() * s.depth() * dw.dtype().bytes(), dw.dtype(), false, s.depth(), 0);
@@ -131,7 +130,7 @@ final class CudaConvolution {
           for (long i = 0; i < patches.pictures(); i++) {
             double beta = picture + i == 0 && patches.firstPixel() == 0 ? 0 : 1;
             multiply(new Gemm(pixels(upstream, picture + i, patches.firstPixel()).at(0), patches.matrix().at(i).t(), product, s.o(), s.depth(),
-                patches.pixels(), 1, 1, beta, precision));
+                patches.pixels(), 1, 1, beta, Precision.current()));
           }
         });
       }
@@ -142,12 +141,12 @@ final class CudaConvolution {
   void inputGrad(ConvSpec spec, Tensor dy, Tensor w, Tensor dx) {
     Sizes s = Sizes.of(spec, dx.shape(), w.shape());
     DType type = dx.dtype();
-    try (Factors factors = new Factors(launcher, precision)) {
+    try (Factors factors = new Factors(launcher)) {
       for (long g = 0; g < s.groups(); g++) {
         Gemm.Matrix filters = filters(factors, s, w, type, g).t();
         Gemm.Matrix upstream = factors.of(planes(dy, s.o(), s.pixels(), s.groups(), g), type, s.o(), s.pixels(), s.n());
         if (s.isPlain()) {
-          multiply(new Gemm(filters, upstream, planes(dx, s.c(), s.pixels(), s.groups(), g), s.c(), s.pixels(), s.o(), s.n(), 1, 0, precision));
+          multiply(new Gemm(filters, upstream, planes(dx, s.c(), s.pixels(), s.groups(), g), s.c(), s.pixels(), s.o(), s.n(), 1, 0, Precision.current()));
         } else {
           gather(s, filters, upstream, planes(dx, s.c(), s.picture(), s.groups(), g));
         }
@@ -163,7 +162,7 @@ final class CudaConvolution {
       for (long n = 0; n < s.n(); n++) {
         for (long c = 0; c < s.c(); c += channels) {
           long some = Math.min(channels, s.c() - c);
-          multiply(Gemm.of(filters.from(c * s.taps()), upstream.at(n), product, some * s.taps(), s.pixels(), s.o(), precision));
+          multiply(Gemm.of(filters.from(c * s.taps()), upstream.at(n), product, some * s.taps(), s.pixels(), s.o(), Precision.current()));
           launcher.each(some * s.picture(), SOURCE, Launcher.variant("gather", type), patches, dx.at(n).from(c).address(),
               some * s.picture(), new Geometry(s, 0, s.pixels()));
         }
@@ -194,7 +193,7 @@ final class CudaConvolution {
       return;
     }
     Gemm.Matrix pictures = planes(x, s.c(), s.picture(), s.groups(), group);
-    try (Factors factors = new Factors(launcher, precision)) {
+    try (Factors factors = new Factors(launcher)) {
       if (s.isPlain()) {
         use.use(new Patches(factors.of(pictures, result, s.c(), s.pixels(), s.n()), s.n(), 0, s.pixels()), 0);
         return;

@@ -31,10 +31,9 @@ final class CudaKernels implements Kernels {
     this.card = card;
     this.faults = new Faults(card);
     Launcher launcher = new Launcher(card);
-    Precision precision = Precision.chosen();
     this.elementwise = new CudaElementwise(launcher);
-    this.products = new CudaProducts(launcher, precision, this);
-    this.convolution = new CudaConvolution(launcher, precision, products, this);
+    this.products = new CudaProducts(launcher, this);
+    this.convolution = new CudaConvolution(launcher, products, this);
   }
 
   Faults faults() {

@@ -2,6 +2,7 @@ package org.deft4j.tensor.internal.cuda;
 
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
+import org.deft4j.tensor.Precision;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.internal.Kernels;
 import org.deft4j.tensor.op.Layout;
@@ -11,13 +12,11 @@ final class CudaProducts {
   private static final String SOURCE = "products";
 
   private final Launcher launcher;
-  private final Precision precision;
   private final Kernels kernels;
 
   /** @param kernels for copies */
-  CudaProducts(Launcher launcher, Precision precision, Kernels kernels) {
+  CudaProducts(Launcher launcher, Kernels kernels) {
     this.launcher = launcher;
-    this.precision = precision;
     this.kernels = kernels;
   }
 
@@ -33,14 +32,14 @@ final class CudaProducts {
     long[] sa = a.strides();
     long[] sb = b.strides();
     int width = a.dtype().bytes();
-    try (Factors factors = new Factors(launcher, precision)) {
+    try (Factors factors = new Factors(launcher)) {
       for (Batches.Run run : batches.runs()) {
         Gemm.Matrix left = factors.of(a.address() + run.a() * width, a.dtype(), c.dtype(), m, k, sa[sa.length - 2], sa[sa.length - 1],
             batches.count(), batches.strideA());
         Gemm.Matrix right = factors.of(b.address() + run.b() * b.dtype().bytes(), b.dtype(), c.dtype(), k, n, sb[sb.length - 2],
             sb[sb.length - 1], batches.count(), batches.strideB());
         Gemm.Matrix product = new Gemm.Matrix(c.address() + run.c() * c.dtype().bytes(), c.dtype(), false, n, batches.strideC());
-        multiply(new Gemm(left, right, product, m, n, k, batches.count(), 1, 0, precision));
+        multiply(new Gemm(left, right, product, m, n, k, batches.count(), 1, 0, Precision.current()));
       }
     }
   }
@@ -57,14 +56,14 @@ final class CudaProducts {
     if (in.length == 3) {
       spread(in[2], 1, y);
     }
-    try (Factors factors = new Factors(launcher, precision); Tensor copy = evenRows(in[0])) {
+    try (Factors factors = new Factors(launcher); Tensor copy = evenRows(in[0])) {
       Tensor x = copy == null ? in[0] : copy;
       long[] sx = x.strides();
       long rowStride = rowStride(x);
       Gemm.Matrix left = factors.of(x.address(), x.dtype(), y.dtype(), rows, k, rowStride, sx[sx.length - 1], 1, 0);
       Gemm.Matrix right = factors.of(w.address(), w.dtype(), y.dtype(), k, n, w.strides()[1], w.strides()[0], 1, 0);
       Gemm.Matrix product = new Gemm.Matrix(y.address(), y.dtype(), false, n, 0);
-      multiply(new Gemm(left, right, product, rows, n, k, 1, 1, in.length == 3 ? 1 : 0, precision));
+      multiply(new Gemm(left, right, product, rows, n, k, 1, 1, in.length == 3 ? 1 : 0, Precision.current()));
     }
   }
 
@@ -81,14 +80,14 @@ final class CudaProducts {
     if (rows == 0 || r == 0) {
       return;
     }
-    try (Factors factors = new Factors(launcher, precision)) {
+    try (Factors factors = new Factors(launcher)) {
       Gemm.Matrix thin = new Gemm.Matrix(t.address(), t.dtype(), false, r, 0);
       multiply(new Gemm(factors.of(x.address(), x.dtype(), z.dtype(), rows, n, n, 1, 1, 0),
           factors.of(in[1].address(), in[1].dtype(), z.dtype(), n, r, r, 1, 1, 0), thin, rows, r, n, 1, -1, in.length == 4 ? scale : 0,
-          precision));
+          Precision.current()));
       multiply(new Gemm(factors.of(t.address(), t.dtype(), z.dtype(), rows, r, r, 1, 1, 0),
           factors.of(in[2].address(), in[2].dtype(), z.dtype(), r, n, 1, r, 1, 0), new Gemm.Matrix(z.address(), z.dtype(), false, n, 0), rows, n,
-          r, 1, 1, 1, precision));
+          r, 1, 1, 1, Precision.current()));
     }
   }
 

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Locale;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
+import org.deft4j.tensor.Precision;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 
@@ -16,17 +17,15 @@ final class Factors implements AutoCloseable {
   private static final String SOURCE = "products";
 
   private final Launcher launcher;
-  private final Precision precision;
   private final List<Tensor> copies = new ArrayList<>();
 
-  Factors(Launcher launcher, Precision precision) {
+  Factors(Launcher launcher) {
     this.launcher = launcher;
-    this.precision = precision;
   }
 
   /** What factors of a result of {@code dtype} are multiplied in. */
   DType type(DType dtype) {
-    return dtype == DType.F64 ? DType.F64 : precision.factors();
+    return dtype == DType.F64 ? DType.F64 : Precision.current().factors();
   }
 
   /**

@@ -1,6 +1,7 @@
 package org.deft4j.tensor.internal.cuda;
 
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Precision;
 
 /**
  * {@code C = alpha A B + beta C} for row-major matrices, A of m x k, B of k x n, C of m x n, repeated over a batch.

@@ -12,6 +12,7 @@ import jcuda.jcublas.cublasStatus;
 import jcuda.runtime.cudaStream_t;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.DeviceException;
+import org.deft4j.tensor.Precision;
 
 /** Products by cuBLAS, which has its matrices by columns: {@code C = A B} by rows is {@code C^T = B^T A^T} by columns. */
 final class JcudaBlas {

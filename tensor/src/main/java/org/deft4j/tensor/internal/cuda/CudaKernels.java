@@ -4,7 +4,6 @@ import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.internal.CpuKernels;
 import org.deft4j.tensor.internal.Kernels;
-import org.deft4j.tensor.internal.Limits;
 import org.deft4j.tensor.op.Binary;
 import org.deft4j.tensor.op.Contraction;
 import org.deft4j.tensor.op.Decompose;
@@ -94,11 +93,6 @@ final class CudaKernels implements Kernels {
       case Fused.ActivationGrad(var function) -> elementwise.gradient(function, in[0], in[1], out[0]);
       default -> throw new UnsupportedOperationException(op.label());
     }
-  }
-
-  @Override
-  public Limits limits() {
-    throw new UnsupportedOperationException("the limits of a card are not found by loops of this process");
   }
 
   @Override

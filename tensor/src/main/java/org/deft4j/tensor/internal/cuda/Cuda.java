@@ -24,7 +24,7 @@ public final class Cuda {
   private Cuda() {}
 
   private static final class Holder {
-    static final Card CARD = open(System.getProperty(PROPERTY, OF_JCUDA));
+    static final GatheringCard CARD = new GatheringCard(open(System.getProperty(PROPERTY, OF_JCUDA)));
     static final CudaKernels KERNELS = new CudaKernels(CARD);
   }
 

@@ -25,14 +25,20 @@ final class CudaKernels implements Kernels {
   private final CudaElementwise elementwise;
   private final CudaProducts products;
   private final CudaConvolution convolution;
+  private final CudaReductions reductions;
+  private final CudaNorms norms;
+  private final CudaUpdates updates;
 
-  CudaKernels(Card card) {
+  CudaKernels(GatheringCard card) {
     this.card = card;
     this.faults = new Faults(card);
     Launcher launcher = new Launcher(card);
     this.elementwise = new CudaElementwise(launcher);
     this.products = new CudaProducts(launcher, this);
     this.convolution = new CudaConvolution(launcher, products, this);
+    this.reductions = new CudaReductions(launcher);
+    this.norms = new CudaNorms(launcher, reductions);
+    this.updates = new CudaUpdates(launcher, card);
   }
 
   Faults faults() {
@@ -44,6 +50,9 @@ final class CudaKernels implements Kernels {
     switch (op) {
       case Unary unary -> elementwise.run(unary, in[0], out[0]);
       case Binary binary -> elementwise.run(binary, in[0], in[1], out[0]);
+      case Reduction reduction -> reductions.run(reduction, in[0], out[0]);
+      case Norm norm -> norms.run(norm, in, out);
+      case InPlace update -> runInPlace(update, in);
       case View view -> throw new IllegalStateException(view.label() + ": a view computes nothing");
       case Contraction contraction -> runContraction(contraction, in, out);
       case Fused fused -> runFused(fused, in, out);
@@ -91,6 +100,17 @@ final class CudaKernels implements Kernels {
       case Fused.Gated gated -> elementwise.run(gated, in[0], out[0]);
       case Fused.GatedGrad(var gated) -> elementwise.gradient(gated, in[0], in[1], out[0]);
       case Fused.ActivationGrad(var function) -> elementwise.gradient(function, in[0], in[1], out[0]);
+      case Fused.SoftmaxGrad(var dim) -> reductions.softmaxGradient(dim, in[0], in[1], out[0]);
+      default -> throw new UnsupportedOperationException(op.label());
+    }
+  }
+
+  private void runInPlace(InPlace op, Tensor[] in) {
+    switch (op) {
+      case InPlace.AddScaledInto add -> updates.run(add, in[0], in[1]);
+      case InPlace.ScaleInto scale -> updates.run(scale, in[0]);
+      case InPlace.AdamUpdate adam -> updates.run(adam, in);
+      case InPlace.SgdUpdate sgd -> updates.run(sgd, in);
       default -> throw new UnsupportedOperationException(op.label());
     }
   }

@@ -17,7 +17,7 @@ public final class Arguments {
 
   /**
    * @param values a {@link Tensor} for the address of its first element (null for no address), a Long, an Integer, a Float, a Double, a
-   *     Boolean as an int, or a {@link Walk}
+   *     Boolean as an int, a long[] for a struct of so many, or a {@link Walk}
    */
   static Arguments of(Object... values) {
     Arguments arguments = new Arguments();
@@ -44,6 +44,12 @@ public final class Arguments {
       case Integer number -> aligned(Integer.BYTES).putInt(number);
       case Boolean truth -> aligned(Integer.BYTES).putInt(truth ? 1 : 0);
       case Float number -> aligned(Float.BYTES).putFloat(number);
+      case long[] numbers -> {
+        ByteBuffer struct = struct(numbers.length * Long.BYTES);
+        for (long number : numbers) {
+          struct.putLong(number);
+        }
+      }
       case Walk walk -> walk.put(struct(Walk.BYTES));
       default -> throw new IllegalArgumentException("no kernel takes a " + value.getClass());
     }

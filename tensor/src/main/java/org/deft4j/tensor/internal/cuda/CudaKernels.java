@@ -22,12 +22,14 @@ final class CudaKernels implements Kernels {
   private final Card card;
   private final Faults faults;
   private final CudaElementwise elementwise;
+  private final CudaAttention attention;
 
   CudaKernels(Card card) {
     this.card = card;
     this.faults = new Faults(card);
     Launcher launcher = new Launcher(card);
     this.elementwise = new CudaElementwise(launcher);
+    this.attention = new CudaAttention(launcher);
   }
 
   Faults faults() {
@@ -41,6 +43,15 @@ final class CudaKernels implements Kernels {
       case Binary binary -> elementwise.run(binary, in[0], in[1], out[0]);
       case View view -> throw new IllegalStateException(view.label() + ": a view computes nothing");
       case Fused fused -> runFused(fused, in, out);
+      case Contraction contraction -> runContraction(contraction, in, out);
+      default -> throw new UnsupportedOperationException(op.label());
+    }
+  }
+
+  private void runContraction(Contraction op, Tensor[] in, Tensor[] out) {
+    switch (op) {
+      case Contraction.Attention forward -> attention.run(forward, in, out);
+      case Contraction.AttentionGrad gradient -> attention.gradient(gradient, in, out);
       default -> throw new UnsupportedOperationException(op.label());
     }
   }

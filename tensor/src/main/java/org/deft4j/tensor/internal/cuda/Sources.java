@@ -5,17 +5,24 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** The CUDA C sources: files of the resources, each preceded by what all share. */
 public final class Sources {
   /** The sources, by name. */
-  public static final List<String> NAMES = List.of("elementwise");
+  public static final List<String> NAMES = List.of("elementwise", "attention");
+
+  /** The first line of a source that shares more with others than all do. */
+  private static final Pattern INCLUDE = Pattern.compile("#include \"(\\w+\\.cuh)\"\n");
 
   private Sources() {}
 
   /** The whole text of a source, ready to be compiled by itself. */
   public static String text(String name) {
-    return shared() + "#line 1 \"" + name + ".cu\"\n" + resource(name + ".cu");
+    return shared() + INCLUDE.matcher("#line 1 \"" + name + ".cu\"\n" + resource(name + ".cu"))
+        .replaceFirst(include -> Matcher.quoteReplacement("#line 1 \"" + include.group(1) + "\"\n" + resource(include.group(1))
+            + "#line 2 \"" + name + ".cu\"\n"));
   }
 
   /** What precedes each. */

@@ -12,6 +12,7 @@ import org.deft4j.tensor.op.InPlace;
 import org.deft4j.tensor.op.Layout;
 import org.deft4j.tensor.op.Op;
 import org.deft4j.tensor.op.Unary;
+import org.junit.jupiter.api.Assertions;
 import org.junit.jupiter.api.Assumptions;
 
 /** What tests of the card share: whether there is one, and how far its results are from the CPU's. */
@@ -41,6 +42,22 @@ public final class CudaTests {
       }
     }
     return Optional.empty();
+  }
+
+  /** Runs {@code op}, of inputs on the card, with the threads of a block in either order, and asks for the same bits. */
+  public static void assertOrderOfLanesIsFree(Op op, Tensor... in) {
+    Tensor[] usual = Dispatch.run(op, in);
+    EmulatedCard emulated = EmulatedCard.instance();
+    Assumptions.assumeTrue(emulated != null, "a card has an order of its own");
+    emulated.turnLanes(true);
+    try {
+      Tensor[] turned = Dispatch.run(op, in);
+      for (int i = 0; i < usual.length; i++) {
+        Assertions.assertArrayEquals(usual[i].to(Device.CPU).toDoubles(), turned[i].to(Device.CPU).toDoubles(), op + ", output " + i);
+      }
+    } finally {
+      emulated.turnLanes(false);
+    }
   }
 
   private static Tensor converted(Tensor x, DType dtype) {

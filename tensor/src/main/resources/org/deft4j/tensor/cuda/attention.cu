@@ -16,10 +16,6 @@ const int COLUMNS = 4;  // of a thread
 const int DEPTH = 32;   // columns of q and k that pass at a time
 const int PITCH = 68;   // of shared memory: 8 lanes that step by it meet different banks, four neighbours lie at a multiple of 16 bytes
 
-template <class T> struct alignas(16) Four {
-  T x[4];
-};
-
 // The sum over the 16 lanes that share rows, for all of them.
 template <class T> DEVICE T lanes_sum(T x) {
   for (int step = LANES / 2; step > 0; step /= 2) {
@@ -166,29 +162,13 @@ template <class T, int C> DEVICE void store(const T (&sum)[ROWS][C], T scale, T 
   }
 }
 
-// The tile of a block, the last ones of a causal head first: they have most to do.
-struct Place {
-  i64 batch, head, index;
-  int first;
-};
-
-DEVICE Place place(i64 heads, i64 rows) {
-  i64 tiles = (rows + TILE - 1) / TILE;
-  Place result;
-  result.index = blockIdx.x / tiles;
-  result.batch = result.index / heads;
-  result.head = result.index % heads;
-  result.first = (int) (tiles - 1 - blockIdx.x % tiles) * TILE;
-  return result;
-}
-
 // o = softmax(scale q k^T + mask) v and lse = log sum_s e^score, with the online softmax: a maximum m and a sum l of each row so far.
 template <class T, int C>
 DEVICE void attention(const T *q, const T *k, const T *v, const void *mask, T *o, T *lse, const Sizes &n, const Steps &of_q, const Steps &of_k,
     const Steps &of_v, const Steps &of_mask, int kind, int causal, T scale) {
   alignas(16) __shared__ T shared[TILE * PITCH];
   __shared__ T slice[128 / sizeof(T) * LANES * C];
-  Place at = place(n.heads, n.queries);
+  Place at = place<TILE>(n.heads, n.queries);
   Matrix<T> query = matrix(q, of_q, at.batch, at.head, n.queries);
   Matrix<T> key = matrix(k, of_k, at.batch, at.head, n.keys);
   Matrix<T> value = matrix(v, of_v, at.batch, at.head, n.keys);
@@ -248,17 +228,6 @@ DEVICE void attention(const T *q, const T *k, const T *v, const void *mask, T *o
   }
   store(sum, T(1), o + at.index * n.queries * width, at.first, (int) n.queries, start, width);
 }
-
-// What p and ds of a tile are computed from.
-template <class T> struct Given {
-  Matrix<T> query, key, value, dout;
-  const T *lse;  // of this head, its step, and delta [queries]
-  i64 lse_step;
-  const T *delta;
-  Sight<T> look;
-  T scale;
-  int width;
-};
 
 // p = e^(score - lse) and ds = p (do v^T - delta) of a tile, rows being queries or, TURNED, keys; zero where nothing is seen.
 template <bool TURNED, class T>
@@ -322,17 +291,6 @@ template <class T, int C> DEVICE void key_grads(const Given<T> &x, const Place &
   store(sum_k, T(1), dk, at.first, x.look.keys, start, x.width);
   store(sum_v, T(1), dv, at.first, x.look.keys, start, x.width);
 }
-
-#define GIVEN(T, rows)                                                                                                     \
-  Place at = place(n.heads, rows);                                                                                        \
-  Given<T> given = {matrix(q, of_q, at.batch, at.head, n.queries), matrix(k, of_k, at.batch, at.head, n.keys),             \
-      matrix(v, of_v, at.batch, at.head, n.keys), matrix(dout, of_do, at.batch, at.head, n.queries),                       \
-      lse + at.batch * of_lse.batch + at.head * of_lse.head, of_lse.row, delta + at.index * n.queries,                     \
-      sight<T>(mask, kind, of_mask, at.batch, at.head, causal, n), scale, (int) n.width}
-
-#define GRADIENT_INPUTS(T)                                                                                                 \
-  const T *dout, const T *q, const T *k, const T *v, const T *lse, const T *delta, const void *mask, Sizes n, Steps of_do, \
-      Steps of_q, Steps of_k, Steps of_v, Steps of_lse, Steps of_mask, int kind, int causal, T scale
 
 #define ATTENTION(T, suffix, columns, C)                                                                                   \
   KERNEL(__launch_bounds__(THREADS) attention_##columns##_##suffix,                                                        \

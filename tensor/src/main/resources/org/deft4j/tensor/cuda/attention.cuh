@@ -9,6 +9,11 @@ struct Steps {
   i64 batch, head, row, column;
 };
 
+// Read and written at once.
+template <class T> struct alignas(16) Four {
+  T x[4];
+};
+
 // One head of such a tensor.
 template <class T> struct Matrix {
   const T *at;
@@ -51,6 +56,22 @@ template <class T> DEVICE T minus_infinity() {
   return T(bits_to_float(0xff800000u));
 }
 
+// The tile of a block, the last ones of a causal head first: they have most to do.
+struct Place {
+  i64 batch, head, index;
+  int first;
+};
+
+template <int TILE> DEVICE Place place(i64 heads, i64 rows) {
+  i64 tiles = (rows + TILE - 1) / TILE;
+  Place result;
+  result.index = blockIdx.x / tiles;
+  result.batch = result.index / heads;
+  result.head = result.index % heads;
+  result.first = (int) (tiles - 1 - blockIdx.x % tiles) * TILE;
+  return result;
+}
+
 // The bits that any thread of a block of whole warps has, for all of them.
 DEVICE u64 block_or(u64 x) {
   __shared__ u64 parts[WARP];
@@ -68,6 +89,28 @@ DEVICE u64 block_or(u64 x) {
   }
   return all;
 }
+
+// What p and ds of a tile are computed from.
+template <class T> struct Given {
+  Matrix<T> query, key, value, dout;
+  const T *lse;  // of this head, its step, and delta [queries]
+  i64 lse_step;
+  const T *delta;
+  Sight<T> look;
+  T scale;
+  int width;
+};
+
+#define GIVEN(T, rows)                                                                                                     \
+  Place at = place<TILE>(n.heads, rows);                                                                                   \
+  Given<T> given = {matrix(q, of_q, at.batch, at.head, n.queries), matrix(k, of_k, at.batch, at.head, n.keys),             \
+      matrix(v, of_v, at.batch, at.head, n.keys), matrix(dout, of_do, at.batch, at.head, n.queries),                       \
+      lse + at.batch * of_lse.batch + at.head * of_lse.head, of_lse.row, delta + at.index * n.queries,                     \
+      sight<T>(mask, kind, of_mask, at.batch, at.head, causal, n), scale, (int) n.width}
+
+#define GRADIENT_INPUTS(T)                                                                                                 \
+  const T *dout, const T *q, const T *k, const T *v, const T *lse, const T *delta, const void *mask, Sizes n, Steps of_do, \
+      Steps of_q, Steps of_k, Steps of_v, Steps of_lse, Steps of_mask, int kind, int causal, T scale
 
 // delta = sum_d do_d o_d, a warp for each row.
 template <class T>

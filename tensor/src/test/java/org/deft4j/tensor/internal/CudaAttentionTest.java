@@ -244,9 +244,10 @@ class CudaAttentionTest {
       Tensor k = normal(1, 2, 130, 40).to(Device.CUDA);
       Tensor v = normal(1, 2, 130, 40).to(Device.CUDA);
       Tensor mask = allowed(0.5, 70, 130).to(Device.CUDA);
-      CudaTests.assertOrderOfLanesIsFree(new Contraction.Attention(0.3, false), q, k, v, mask);
-      Tensor[] out = Dispatch.run(new Contraction.Attention(0.3, false), q, k, v, mask);
-      CudaTests.assertOrderOfLanesIsFree(new Contraction.AttentionGrad(0.3, false), out[0], q, k, v, out[0], out[1], mask);
+      Contraction.Attention op = new Contraction.Attention(0.3, false);
+      CudaTests.assertOrderOfLanesIsFree(() -> Dispatch.run(op, q, k, v, mask));
+      Tensor[] out = Dispatch.run(op, q, k, v, mask);
+      CudaTests.assertOrderOfLanesIsFree(() -> Dispatch.run(new Contraction.AttentionGrad(0.3, false), out[0], q, k, v, out[0], out[1], mask));
     }
   }
 }

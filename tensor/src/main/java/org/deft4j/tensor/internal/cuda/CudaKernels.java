@@ -29,7 +29,7 @@ final class CudaKernels implements Kernels {
     this.faults = new Faults(card);
     Launcher launcher = new Launcher(card);
     this.elementwise = new CudaElementwise(launcher);
-    this.attention = new CudaAttention(launcher);
+    this.attention = new CudaAttention(launcher, Precision.chosen());
   }
 
   Faults faults() {

@@ -11,7 +11,7 @@ import java.util.regex.Pattern;
 /** The CUDA C sources: files of the resources, each preceded by what all share. */
 public final class Sources {
   /** The sources, by name. */
-  public static final List<String> NAMES = List.of("elementwise", "attention");
+  public static final List<String> NAMES = List.of("elementwise", "attention", "attention_bf16", "attention_f16");
 
   /** The first line of a source that shares more with others than all do. */
   private static final Pattern INCLUDE = Pattern.compile("#include \"(\\w+\\.cuh)\"\n");
@@ -20,9 +20,15 @@ public final class Sources {
 
   /** The whole text of a source, ready to be compiled by itself. */
   public static String text(String name) {
-    return shared() + INCLUDE.matcher("#line 1 \"" + name + ".cu\"\n" + resource(name + ".cu"))
-        .replaceFirst(include -> Matcher.quoteReplacement("#line 1 \"" + include.group(1) + "\"\n" + resource(include.group(1))
-            + "#line 2 \"" + name + ".cu\"\n"));
+    return shared() + included(name + ".cu");
+  }
+
+  /** A file after what its first line includes. */
+  private static String included(String file) {
+    String text = resource(file);
+    Matcher include = INCLUDE.matcher(text);
+    return include.lookingAt() ? included(include.group(1)) + "#line 2 \"" + file + "\"\n" + text.substring(include.end())
+        : "#line 1 \"" + file + "\"\n" + text;
   }
 
   /** What precedes each. */

@@ -55,7 +55,7 @@ final class Walk implements Struct {
   }
 
   /** The strides over the dimensions of {@code shape}: 0 where a size of 1 stretches. */
-  private static long[] stretched(Tensor tensor, Shape shape) {
+  static long[] stretched(Tensor tensor, Shape shape) {
     long[] strides = tensor.strides();
     long[] result = new long[shape.rank()];
     int lead = result.length - strides.length;

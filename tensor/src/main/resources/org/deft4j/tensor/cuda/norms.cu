@@ -1,3 +1,4 @@
+#include "teams.cuh"
 // Group, layer and RMS norm, and their gradients.
 //
 // Means and variances lose no digits to an offset that is large beside the deviation: of a row are found its sum, and with the centre c that

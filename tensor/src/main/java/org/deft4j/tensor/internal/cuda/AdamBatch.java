@@ -8,7 +8,7 @@ import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.InPlace;
 
 /** Steps of Adam with the same numbers, one for each of several parameters, as one launch: {@code struct AdamTensors} of {@code updates.cu}. */
-final class AdamBatch implements Arguments.Struct {
+final class AdamBatch implements Struct {
   /** The most that the arguments of a launch hold. */
   static final int MOST = 80;
   /** Elements that a block changes. */

@@ -1,8 +1,9 @@
 package org.deft4j.tensor.internal.cuda;
 
+import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.internal.CpuKernels;
 import org.deft4j.tensor.internal.Kernels;
-import org.deft4j.tensor.internal.Limits;
 import org.deft4j.tensor.op.Binary;
 import org.deft4j.tensor.op.Contraction;
 import org.deft4j.tensor.op.Decompose;
@@ -22,6 +23,9 @@ final class CudaKernels implements Kernels {
   private final Card card;
   private final Faults faults;
   private final CudaElementwise elementwise;
+  private final CudaProducts products;
+  private final CudaConvolution convolution;
+  private final CudaAttention attention;
   private final CudaReductions reductions;
   private final CudaNorms norms;
   private final CudaUpdates updates;
@@ -31,6 +35,9 @@ final class CudaKernels implements Kernels {
     this.faults = new Faults(card);
     Launcher launcher = new Launcher(card);
     this.elementwise = new CudaElementwise(launcher);
+    this.products = new CudaProducts(launcher, this);
+    this.convolution = new CudaConvolution(launcher, products, this);
+    this.attention = new CudaAttention(launcher);
     this.reductions = new CudaReductions(launcher);
     this.norms = new CudaNorms(launcher, reductions);
     this.updates = new CudaUpdates(launcher, card);
@@ -49,8 +56,45 @@ final class CudaKernels implements Kernels {
       case Norm norm -> norms.run(norm, in, out);
       case InPlace update -> runInPlace(update, in);
       case View view -> throw new IllegalStateException(view.label() + ": a view computes nothing");
+      case Contraction contraction -> runContraction(contraction, in, out);
       case Fused fused -> runFused(fused, in, out);
+      case Decompose decompose -> onCpu(decompose, in, out);
       default -> throw new UnsupportedOperationException(op.label());
+    }
+  }
+
+  private void runContraction(Contraction op, Tensor[] in, Tensor[] out) {
+    switch (op) {
+      case Contraction.MatMul() -> products.matMul(in[0], in[1], out[0]);
+      case Contraction.Linear() -> products.linear(in, out[0]);
+      case Contraction.RankUpdate(var scale) -> products.rankUpdate(scale, in, out[0], out[1]);
+      case Contraction.Conv2d(var spec) -> convolution.forward(spec, in, out[0]);
+      case Contraction.Conv2dInputGrad(var spec, var _) -> convolution.inputGrad(spec, in[0], in[1], out[0]);
+      case Contraction.Conv2dWeightGrad(var spec, var _) -> convolution.weightGrad(spec, in[0], in[1], out[0]);
+      case Contraction.Attention forward -> attention.run(forward, in, out);
+      case Contraction.AttentionGrad gradient -> attention.gradient(gradient, in, out);
+    }
+  }
+
+  /** Decompositions are of thin matrices, in float64, and step by step: the processor does them. */
+  private static void onCpu(Decompose op, Tensor[] in, Tensor[] out) {
+    try (Tensor x = Tensor.empty(Device.CPU, in[0].dtype(), in[0].shape())) {
+      Cuda.download(in[0].address(), x.bytes());
+      Tensor[] results = new Tensor[out.length];
+      for (int i = 0; i < out.length; i++) {
+        results[i] = Tensor.empty(Device.CPU, out[i].dtype(), out[i].shape());
+      }
+      try {
+        CpuKernels.get().run(op, new Tensor[] {x}, results);
+        for (int i = 0; i < out.length; i++) {
+          Tensor result = results[i];
+          out[i].write(bytes -> bytes.copyFrom(result.bytes()));
+        }
+      } finally {
+        for (Tensor result : results) {
+          result.close();
+        }
+      }
     }
   }
 
@@ -72,11 +116,6 @@ final class CudaKernels implements Kernels {
       case InPlace.SgdUpdate sgd -> updates.run(sgd, in);
       default -> throw new UnsupportedOperationException(op.label());
     }
-  }
-
-  @Override
-  public Limits limits() {
-    throw new UnsupportedOperationException("the limits of a card are not found by loops of this process");
   }
 
   @Override

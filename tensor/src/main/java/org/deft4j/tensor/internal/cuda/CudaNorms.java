@@ -106,7 +106,7 @@ final class CudaNorms {
   // ---------------------------------------------------------------------------------------------------- group norm
 
   /** x [batch, groups, perGroup, positions]; a row is a group's elements: {@code struct Channels} of the source. */
-  private record Groups(long batch, long groups, long perGroup, long positions) implements Arguments.Struct {
+  private record Groups(long batch, long groups, long perGroup, long positions) implements Struct {
     static Groups of(Shape shape, int groups) {
       return new Groups(shape.size(0), groups, shape.size(1) / groups, shape.sub(2, shape.rank()).elementCount());
     }

@@ -10,12 +10,10 @@ import org.deft4j.tensor.Tensor;
  * {@code struct Walk} of {@code common.cuh}. Neighbouring dimensions that all step through evenly are one, so that dense tensors of one
  * shape are walked by the index alone.
  */
-final class Walk implements Arguments.Struct {
+final class Walk implements Struct {
   /** The most dimensions that are left after merging, and the most tensors. */
   private static final int MOST = 8;
   private static final int TENSORS = 3;
-  /** The size of the struct. */
-  private static final int BYTES = 2 * Integer.BYTES + MOST * (1 + TENSORS) * Long.BYTES;
 
   private final long[] sizes = new long[MOST];
   private final long[][] strides = new long[TENSORS][MOST];
@@ -57,7 +55,7 @@ final class Walk implements Arguments.Struct {
   }
 
   /** The strides over the dimensions of {@code shape}: 0 where a size of 1 stretches. */
-  private static long[] stretched(Tensor tensor, Shape shape) {
+  static long[] stretched(Tensor tensor, Shape shape) {
     long[] strides = tensor.strides();
     long[] result = new long[shape.rank()];
     int lead = result.length - strides.length;
@@ -69,7 +67,7 @@ final class Walk implements Arguments.Struct {
 
   @Override
   public int bytes() {
-    return BYTES;
+    return 2 * Integer.BYTES + MOST * (1 + TENSORS) * Long.BYTES;
   }
 
   @Override

@@ -1,18 +1,23 @@
 package org.deft4j.tensor.internal.cuda;
 
-import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.Optional;
+import java.util.function.Function;
+import java.util.function.Supplier;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
+import org.deft4j.tensor.Precision;
+import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Binary;
+import org.deft4j.tensor.op.Contraction;
 import org.deft4j.tensor.op.Fused;
 import org.deft4j.tensor.op.InPlace;
 import org.deft4j.tensor.op.Layout;
 import org.deft4j.tensor.op.Op;
 import org.deft4j.tensor.op.Unary;
+import org.junit.jupiter.api.Assertions;
 import org.junit.jupiter.api.Assumptions;
 
 /** What tests of the card share: whether there is one, and how far its results are from the CPU's. */
@@ -44,38 +49,40 @@ public final class CudaTests {
     return Optional.empty();
   }
 
-  /**
-   * Runs {@code op} on the card twice, in {@code dtype} where the inputs are F32, the second time with the threads of a block in the other
-   * order if the card is {@link EmulatedCard}, and says which output has other bits then: a kernel lacks a barrier.
-   */
-  public static Optional<String> changesWithOrder(Op op, DType dtype, Tensor... given) {
-    byte[][] once = bits(op, dtype, given);
-    byte[][] again;
-    EmulatedCard card = EmulatedCard.instance();
-    try {
-      if (card != null) {
-        card.turnLanes(true);
-      }
-      again = bits(op, dtype, given);
-    } finally {
-      if (card != null) {
-        card.turnLanes(false);
-      }
+  /** Runs {@code program} on the CPU and on the card, and fails where the results are further apart than sums in another order are. */
+  public static void same(String what, Function<Tensor[], Tensor> program, Tensor... in) {
+    try (Scope _ = Scope.open()) {
+      Tensor expected = program.apply(in);
+      Tensor actual = program.apply(Arrays.stream(in).map(x -> x.to(Device.CUDA)).toArray(Tensor[]::new)).to(Device.CPU);
+      difference(new Contraction.MatMul(), expected, actual, null).ifPresent(text -> Assertions.fail(what + ": " + text));
     }
-    for (int i = 0; i < once.length; i++) {
-      int at = Arrays.mismatch(once[i], again[i]);
-      if (at >= 0) {
-        return Optional.of("output " + i + " differs at byte " + at);
-      }
-    }
-    return Optional.empty();
   }
 
-  private static byte[][] bits(Op op, DType dtype, Tensor... given) {
-    Tensor[] in = Arrays.stream(given).map(x -> moved(converted(x, dtype))).toArray(Tensor[]::new);
-    Tensor[] out = Dispatch.run(op, in);
-    return Arrays.stream(op instanceof InPlace ? in : out).map(x -> x.<byte[]>read(bytes -> bytes.toArray(ValueLayout.JAVA_BYTE)))
-        .toArray(byte[][]::new);
+  /** Runs {@code work} with the card multiplying in {@code precision}. */
+  public static <T> T with(Precision precision, Supplier<T> work) {
+    Precision before = Precision.current();
+    Precision.use(precision);
+    try {
+      return work.get();
+    } finally {
+      Precision.use(before);
+    }
+  }
+
+  /** Runs {@code work} with the threads of a block in either order, and asks for the same bits. */
+  public static void assertOrderOfLanesIsFree(Supplier<Tensor[]> work) {
+    Tensor[] usual = work.get();
+    EmulatedCard emulated = EmulatedCard.instance();
+    Assumptions.assumeTrue(emulated != null, "a card has an order of its own");
+    emulated.turnLanes(true);
+    try {
+      Tensor[] turned = work.get();
+      for (int i = 0; i < usual.length; i++) {
+        Assertions.assertArrayEquals(usual[i].to(Device.CPU).toDoubles(), turned[i].to(Device.CPU).toDoubles(), "output " + i);
+      }
+    } finally {
+      emulated.turnLanes(false);
+    }
   }
 
   private static Tensor converted(Tensor x, DType dtype) {

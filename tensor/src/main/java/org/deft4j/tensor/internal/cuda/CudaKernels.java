@@ -22,12 +22,15 @@ final class CudaKernels implements Kernels {
   private final Card card;
   private final Faults faults;
   private final CudaElementwise elementwise;
+  private final CudaLayout layout;
 
   CudaKernels(Card card) {
     this.card = card;
     this.faults = new Faults(card);
     Launcher launcher = new Launcher(card);
     this.elementwise = new CudaElementwise(launcher);
+    CudaCopies copies = new CudaCopies(launcher);
+    this.layout = new CudaLayout(launcher, copies, faults);
   }
 
   Faults faults() {
@@ -39,6 +42,8 @@ final class CudaKernels implements Kernels {
     switch (op) {
       case Unary unary -> elementwise.run(unary, in[0], out[0]);
       case Binary binary -> elementwise.run(binary, in[0], in[1], out[0]);
+      case Layout moved -> layout.run(moved, in, out[0]);
+      case InPlace inPlace -> runInPlace(inPlace, in);
       case View view -> throw new IllegalStateException(view.label() + ": a view computes nothing");
       case Fused fused -> runFused(fused, in, out);
       default -> throw new UnsupportedOperationException(op.label());
@@ -50,6 +55,14 @@ final class CudaKernels implements Kernels {
       case Fused.Gated gated -> elementwise.run(gated, in[0], out[0]);
       case Fused.GatedGrad(var gated) -> elementwise.gradient(gated, in[0], in[1], out[0]);
       case Fused.ActivationGrad(var function) -> elementwise.gradient(function, in[0], in[1], out[0]);
+      default -> throw new UnsupportedOperationException(op.label());
+    }
+  }
+
+  private void runInPlace(InPlace op, Tensor[] in) {
+    switch (op) {
+      case InPlace.CopyInto() -> layout.convert(in[1], in[0]);
+      case InPlace.Fill(var value) -> layout.fill(in[0], value);
       default -> throw new UnsupportedOperationException(op.label());
     }
   }

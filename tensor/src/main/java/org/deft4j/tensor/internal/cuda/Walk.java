@@ -25,11 +25,16 @@ final class Walk {
 
   /** Over {@code shape}. */
   static Walk over(Shape shape, Tensor... tensors) {
-    Walk walk = new Walk();
     long[][] steps = new long[tensors.length][];
     for (int t = 0; t < tensors.length; t++) {
       steps[t] = stretched(tensors[t], shape);
     }
+    return over(shape, steps);
+  }
+
+  /** Over {@code shape}, by steps for each of its dimensions. */
+  static Walk over(Shape shape, long[]... steps) {
+    Walk walk = new Walk();
     for (int d = 0; d < shape.rank(); d++) {
       if (shape.size(d) != 1) {
         walk.append(shape, d, steps);
@@ -57,7 +62,7 @@ final class Walk {
   }
 
   /** The strides over the dimensions of {@code shape}: 0 where a size of 1 stretches. */
-  private static long[] stretched(Tensor tensor, Shape shape) {
+  static long[] stretched(Tensor tensor, Shape shape) {
     long[] strides = tensor.strides();
     long[] result = new long[shape.rank()];
     int lead = result.length - strides.length;
@@ -65,6 +70,21 @@ final class Walk {
       result[lead + d] = tensor.size(d) == 1 ? 0 : strides[d];
     }
     return result;
+  }
+
+  /** Dimensions left; 0 for a single element. */
+  int rank() {
+    return rank;
+  }
+
+  /** The size of a dimension that is left. */
+  long size(int d) {
+    return sizes[d];
+  }
+
+  /** What tensor {@code t} steps by there. */
+  long stride(int t, int d) {
+    return strides[t][d];
   }
 
   void put(ByteBuffer bytes) {

@@ -23,6 +23,7 @@ final class CudaKernels implements Kernels {
   private final Faults faults;
   private final CudaElementwise elementwise;
   private final CudaLayout layout;
+  private final CudaIndexing indexing;
 
   CudaKernels(Card card) {
     this.card = card;
@@ -31,6 +32,7 @@ final class CudaKernels implements Kernels {
     this.elementwise = new CudaElementwise(launcher);
     CudaCopies copies = new CudaCopies(launcher);
     this.layout = new CudaLayout(launcher, copies, faults);
+    this.indexing = new CudaIndexing(launcher, copies, faults);
   }
 
   Faults faults() {
@@ -43,6 +45,7 @@ final class CudaKernels implements Kernels {
       case Unary unary -> elementwise.run(unary, in[0], out[0]);
       case Binary binary -> elementwise.run(binary, in[0], in[1], out[0]);
       case Layout moved -> layout.run(moved, in, out[0]);
+      case Indexing chosen -> indexing.run(chosen, in, out);
       case InPlace inPlace -> runInPlace(inPlace, in);
       case View view -> throw new IllegalStateException(view.label() + ": a view computes nothing");
       case Fused fused -> runFused(fused, in, out);

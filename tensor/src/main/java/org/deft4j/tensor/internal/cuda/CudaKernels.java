@@ -24,6 +24,8 @@ final class CudaKernels implements Kernels {
   private final CudaElementwise elementwise;
   private final CudaLayout layout;
   private final CudaIndexing indexing;
+  private final CudaSpatial spatial;
+  private final CudaRotary rotary;
 
   CudaKernels(Card card) {
     this.card = card;
@@ -33,6 +35,8 @@ final class CudaKernels implements Kernels {
     CudaCopies copies = new CudaCopies(launcher);
     this.layout = new CudaLayout(launcher, copies, faults);
     this.indexing = new CudaIndexing(launcher, copies, faults);
+    this.spatial = new CudaSpatial(launcher, copies, indexing);
+    this.rotary = new CudaRotary(launcher);
   }
 
   Faults faults() {
@@ -46,6 +50,7 @@ final class CudaKernels implements Kernels {
       case Binary binary -> elementwise.run(binary, in[0], in[1], out[0]);
       case Layout moved -> layout.run(moved, in, out[0]);
       case Indexing chosen -> indexing.run(chosen, in, out);
+      case Spatial resampled -> spatial.run(resampled, in, out);
       case InPlace inPlace -> runInPlace(inPlace, in);
       case View view -> throw new IllegalStateException(view.label() + ": a view computes nothing");
       case Fused fused -> runFused(fused, in, out);
@@ -57,6 +62,7 @@ final class CudaKernels implements Kernels {
     switch (op) {
       case Fused.Gated gated -> elementwise.run(gated, in[0], out[0]);
       case Fused.GatedGrad(var gated) -> elementwise.gradient(gated, in[0], in[1], out[0]);
+      case Fused.Rotary(var inverse) -> rotary.run(inverse, in[0], in[1], in[2], out[0]);
       case Fused.ActivationGrad(var function) -> elementwise.gradient(function, in[0], in[1], out[0]);
       default -> throw new UnsupportedOperationException(op.label());
     }

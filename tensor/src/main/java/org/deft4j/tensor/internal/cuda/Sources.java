@@ -9,7 +9,7 @@ import java.util.List;
 /** The CUDA C sources: files of the resources, each preceded by what all share. */
 public final class Sources {
   /** The sources, by name. */
-  public static final List<String> NAMES = List.of("elementwise", "indexing", "layout");
+  public static final List<String> NAMES = List.of("elementwise", "indexing", "layout", "rotary", "spatial");
 
   private Sources() {}
 

@@ -38,6 +38,9 @@ using std::rint;
 #define EXPORT(name)                                                                                                     \
   extern "C" __attribute__((visibility("default"))) int name##_launch(const long long *grid, int threads, int shared, const char *bytes, const char *sizes, char *error) { \
     return host::launch(name, grid, threads, shared, bytes, sizes, error);                                               \
+  }                                                                                                                      \
+  extern "C" __attribute__((visibility("default"))) int name##_call(const long long *grid, int threads, int shared, void **parameters, char *error) { \
+    return host::call(name, grid, threads, shared, parameters, error);                                                   \
   }
 #define DYNAMIC_SHARED(type, name) type *name = (type *) host::dynamic_shared
 
@@ -265,6 +268,23 @@ static int launch(void (*kernel)(A...), const long long *grid, int threads, int 
     }
   }
   return 0;
+}
+
+// The same for parameters as the driver takes them: a pointer to each.
+template <class... A> static int call(void (*kernel)(A...), const long long *grid, int threads, int shared, void **parameters, char *error) {
+  char bytes[4096];
+  char sizes[1024] = "";
+  size_t at = 0;
+  int written = 0;
+  int next = 0;
+  size_t each[][2] = {{sizeof(A), alignof(A)}...};
+  for (auto &size : each) {
+    at = (at + size[1] - 1) / size[1] * size[1];
+    memcpy(bytes + at, parameters[next++], size[0]);
+    at += size[0];
+    written += snprintf(sizes + written, sizeof(sizes) - written, written ? " %zu" : "%zu", size[0]);
+  }
+  return launch(kernel, grid, threads, shared, bytes, sizes, error);
 }
 
 }  // namespace host

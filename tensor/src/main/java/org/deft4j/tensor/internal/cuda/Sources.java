@@ -9,18 +9,26 @@ import java.util.List;
 /** The CUDA C sources: files of the resources, each preceded by what all share. */
 public final class Sources {
   /** The sources, by name. */
-  public static final List<String> NAMES = List.of("elementwise", "indexing", "layout", "rotary", "spatial");
+  public static final List<String> NAMES = List.of("elementwise", "layout", "indexing", "spatial", "rotary", "reductions", "norms",
+      "updates", "products", "convolution");
+
+  /** Those of rows and columns, which work in teams. */
+  private static final List<String> OF_TEAMS = List.of("reductions", "norms");
 
   private Sources() {}
 
   /** The whole text of a source, ready to be compiled by itself. */
   public static String text(String name) {
-    return shared() + "#line 1 \"" + name + ".cu\"\n" + resource(name + ".cu");
+    return shared() + (OF_TEAMS.contains(name) ? included("teams.cuh") : "") + included(name + ".cu");
   }
 
   /** What precedes each. */
   static String shared() {
-    return CudaFunctions.declarations() + "#line 1 \"common.cuh\"\n" + resource("common.cuh");
+    return CudaFunctions.declarations() + included("common.cuh");
+  }
+
+  private static String included(String file) {
+    return "#line 1 \"" + file + "\"\n" + resource(file);
   }
 
   private static String resource(String file) {

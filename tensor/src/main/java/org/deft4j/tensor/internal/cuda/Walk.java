@@ -10,12 +10,10 @@ import org.deft4j.tensor.Tensor;
  * {@code struct Walk} of {@code common.cuh}. Neighbouring dimensions that all step through evenly are one, so that dense tensors of one
  * shape are walked by the index alone.
  */
-final class Walk {
+final class Walk implements Struct {
   /** The most dimensions that are left after merging, and the most tensors. */
   private static final int MOST = 8;
   private static final int TENSORS = 3;
-  /** The size of the struct. */
-  static final int BYTES = 2 * Integer.BYTES + MOST * (1 + TENSORS) * Long.BYTES;
 
   private final long[] sizes = new long[MOST];
   private final long[][] strides = new long[TENSORS][MOST];
@@ -87,7 +85,13 @@ final class Walk {
     return strides[t][d];
   }
 
-  void put(ByteBuffer bytes) {
+  @Override
+  public int bytes() {
+    return 2 * Integer.BYTES + MOST * (1 + TENSORS) * Long.BYTES;
+  }
+
+  @Override
+  public void put(ByteBuffer bytes) {
     bytes.putInt(rank).putInt(0);
     for (long size : sizes) {
       bytes.putLong(size);

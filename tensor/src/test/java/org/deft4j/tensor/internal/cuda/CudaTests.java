@@ -2,16 +2,20 @@ package org.deft4j.tensor.internal.cuda;
 
 import java.util.Arrays;
 import java.util.Optional;
+import java.util.function.Function;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
+import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Binary;
+import org.deft4j.tensor.op.Contraction;
 import org.deft4j.tensor.op.Fused;
 import org.deft4j.tensor.op.InPlace;
 import org.deft4j.tensor.op.Layout;
 import org.deft4j.tensor.op.Op;
 import org.deft4j.tensor.op.Unary;
+import org.junit.jupiter.api.Assertions;
 import org.junit.jupiter.api.Assumptions;
 
 /** What tests of the card share: whether there is one, and how far its results are from the CPU's. */
@@ -41,6 +45,15 @@ public final class CudaTests {
       }
     }
     return Optional.empty();
+  }
+
+  /** Runs {@code program} on the CPU and on the card, and fails where the results are further apart than sums in another order are. */
+  public static void same(String what, Function<Tensor[], Tensor> program, Tensor... in) {
+    try (Scope _ = Scope.open()) {
+      Tensor expected = program.apply(in);
+      Tensor actual = program.apply(Arrays.stream(in).map(x -> x.to(Device.CUDA)).toArray(Tensor[]::new)).to(Device.CPU);
+      difference(new Contraction.MatMul(), expected, actual, null).ifPresent(text -> Assertions.fail(what + ": " + text));
+    }
   }
 
   private static Tensor converted(Tensor x, DType dtype) {

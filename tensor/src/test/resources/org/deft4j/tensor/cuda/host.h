@@ -27,6 +27,7 @@ using std::erf;
 using std::pow;
 using std::fma;
 using std::floor;
+using std::rint;
 
 #define DEVICE inline
 #define DEVICE_FUNCTION inline
@@ -395,6 +396,21 @@ static inline unsigned __float_as_uint(float x) {
   return bits;
 }
 
+static inline long long __double_as_longlong(double x) {
+  long long bits;
+  memcpy(&bits, &x, sizeof(x));
+  return bits;
+}
+
+// Compiled without contraction, a product is rounded anyway.
+static inline float __fmul_rn(float a, float b) {
+  return a * b;
+}
+
+static inline double __dmul_rn(double a, double b) {
+  return a * b;
+}
+
 template <class T> static inline T __ldg(const T *at) {
   return *at;
 }
@@ -423,6 +439,9 @@ static inline unsigned short host_float_to_f16(float x) {
   }
   if (size >= 65520.0f) {
     return sign | 0x7c00;
+  }
+  if (size == 0) {
+    return sign;
   }
   int exponent;
   std::frexp(size, &exponent);

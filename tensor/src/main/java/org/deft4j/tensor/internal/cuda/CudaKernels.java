@@ -23,6 +23,10 @@ final class CudaKernels implements Kernels {
   private final Card card;
   private final Faults faults;
   private final CudaElementwise elementwise;
+  private final CudaLayout layout;
+  private final CudaIndexing indexing;
+  private final CudaSpatial spatial;
+  private final CudaRotary rotary;
   private final CudaProducts products;
   private final CudaConvolution convolution;
   private final CudaAttention attention;
@@ -35,6 +39,11 @@ final class CudaKernels implements Kernels {
     this.faults = new Faults(card);
     Launcher launcher = new Launcher(card);
     this.elementwise = new CudaElementwise(launcher);
+    CudaCopies copies = new CudaCopies(launcher);
+    this.layout = new CudaLayout(launcher, copies, faults);
+    this.indexing = new CudaIndexing(launcher, copies, faults);
+    this.spatial = new CudaSpatial(launcher, copies, indexing);
+    this.rotary = new CudaRotary(launcher);
     this.products = new CudaProducts(launcher, this);
     this.convolution = new CudaConvolution(launcher, products, this);
     this.attention = new CudaAttention(launcher);
@@ -52,6 +61,9 @@ final class CudaKernels implements Kernels {
     switch (op) {
       case Unary unary -> elementwise.run(unary, in[0], out[0]);
       case Binary binary -> elementwise.run(binary, in[0], in[1], out[0]);
+      case Layout moved -> layout.run(moved, in, out[0]);
+      case Indexing chosen -> indexing.run(chosen, in, out);
+      case Spatial resampled -> spatial.run(resampled, in, out);
       case Reduction reduction -> reductions.run(reduction, in[0], out[0]);
       case Norm norm -> norms.run(norm, in, out);
       case InPlace update -> runInPlace(update, in);
@@ -59,7 +71,6 @@ final class CudaKernels implements Kernels {
       case Contraction contraction -> runContraction(contraction, in, out);
       case Fused fused -> runFused(fused, in, out);
       case Decompose decompose -> onCpu(decompose, in, out);
-      default -> throw new UnsupportedOperationException(op.label());
     }
   }
 
@@ -102,19 +113,20 @@ final class CudaKernels implements Kernels {
     switch (op) {
       case Fused.Gated gated -> elementwise.run(gated, in[0], out[0]);
       case Fused.GatedGrad(var gated) -> elementwise.gradient(gated, in[0], in[1], out[0]);
+      case Fused.Rotary(var inverse) -> rotary.run(inverse, in[0], in[1], in[2], out[0]);
       case Fused.ActivationGrad(var function) -> elementwise.gradient(function, in[0], in[1], out[0]);
       case Fused.SoftmaxGrad(var dim) -> reductions.softmaxGradient(dim, in[0], in[1], out[0]);
-      default -> throw new UnsupportedOperationException(op.label());
     }
   }
 
   private void runInPlace(InPlace op, Tensor[] in) {
     switch (op) {
+      case InPlace.CopyInto() -> layout.convert(in[1], in[0]);
+      case InPlace.Fill(var value) -> layout.fill(in[0], value);
       case InPlace.AddScaledInto add -> updates.run(add, in[0], in[1]);
       case InPlace.ScaleInto scale -> updates.run(scale, in[0]);
       case InPlace.AdamUpdate adam -> updates.run(adam, in);
       case InPlace.SgdUpdate sgd -> updates.run(sgd, in);
-      default -> throw new UnsupportedOperationException(op.label());
     }
   }
 

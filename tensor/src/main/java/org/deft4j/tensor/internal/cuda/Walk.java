@@ -23,11 +23,16 @@ final class Walk implements Struct {
 
   /** Over {@code shape}. */
   static Walk over(Shape shape, Tensor... tensors) {
-    Walk walk = new Walk();
     long[][] steps = new long[tensors.length][];
     for (int t = 0; t < tensors.length; t++) {
       steps[t] = stretched(tensors[t], shape);
     }
+    return over(shape, steps);
+  }
+
+  /** Over {@code shape}, by steps for each of its dimensions. */
+  static Walk over(Shape shape, long[]... steps) {
+    Walk walk = new Walk();
     for (int d = 0; d < shape.rank(); d++) {
       if (shape.size(d) != 1) {
         walk.append(shape, d, steps);
@@ -63,6 +68,21 @@ final class Walk implements Struct {
       result[lead + d] = tensor.size(d) == 1 ? 0 : strides[d];
     }
     return result;
+  }
+
+  /** Dimensions left; 0 for a single element. */
+  int rank() {
+    return rank;
+  }
+
+  /** The size of a dimension that is left. */
+  long size(int d) {
+    return sizes[d];
+  }
+
+  /** What tensor {@code t} steps by there. */
+  long stride(int t, int d) {
+    return strides[t][d];
   }
 
   @Override

@@ -1,8 +1,8 @@
 #include "teams.cuh"
 // Group, layer and RMS norm, and their gradients.
 //
-// Means and variances lose no digits to an offset that is large beside the deviation: of a row are found its sum, and with the centre c that
-// gives, d = sum(x - c) and q = sum((x - c)^2); then mean = c + d / n, its T and what rounding took from it (low), and
+// Means and variances lose no digits to an offset that is large beside the deviation: of a row are found its sum, and with the centre c
+// that gives, d = sum(x - c) and q = sum((x - c)^2); then mean = c + d / n, its T and what rounding took from it (low), and
 // variance = (q - d^2 / n) / n. Results are computed from (x - mean) - low.
 
 // Elements of a row that a lane of its team keeps in registers; of longer rows they are read again, from a cache near by.
@@ -170,11 +170,6 @@ struct Channels {
   i64 positions;
 };
 
-// a / b, in 32 bits where they hold it.
-DEVICE i64 quotient(i64 a, i64 b) {
-  return ((u64) a | (u64) b) >> 32 == 0 ? (i64) ((u32) a / (u32) b) : a / b;
-}
-
 // Which of a row's channels its element i is in, elements from and to - 1 lying in channels first and last.
 DEVICE i64 channel_of(i64 i, i64 first, i64 last, i64 positions) {
   return first == last ? first : quotient(i, positions);
@@ -237,16 +232,16 @@ DEVICE Statistics<T> row_statistics(const Team &team, const T *moments, i64 row,
 // y = (x - mean) rstd w + b, and with silu h sigmoid(h) of that.
 template <class T>
 DEVICE void group_norm(const T *x, const T *w, const T *b, const T *moments, T *y, T *mean, T *rstd, Channels shape, i64 part, i64 parts,
-    T eps, int silu, int lanes) {
+    i64 piece, i64 pieces, T eps, int silu, int lanes) {
   Team team = team_of(lanes, 0);
   i64 count = shape.per_group * shape.positions;
-  i64 pieces = shape.rows * parts;
-  FOR_TEAMS(piece, team, pieces) {
-    i64 row = piece < pieces ? piece / parts : 0;
-    i64 from = (piece - row * parts) * part;
-    i64 to = piece < pieces ? (from + part < count ? from + part : count) : from;
+  i64 all = shape.rows * pieces;
+  FOR_TEAMS(index, team, all) {
+    i64 row = index < all ? index / pieces : 0;
+    i64 from = (index - row * pieces) * piece;
+    i64 to = index < all ? (from + piece < count ? from + piece : count) : from;
     Statistics<T> s = row_statistics(team, moments, row, shape.rows, count, part, parts, eps);
-    if (team.lane == 0 && piece < pieces && from == 0) {
+    if (team.lane == 0 && index < all && from == 0) {
       mean[row] = s.mean;
       rstd[row] = s.rstd;
     }
@@ -270,8 +265,8 @@ template <class T> DEVICE T through_silu(int silu, T dy, T d, T scale, T shift) 
 
 // Of each part p of each channel k of the batch A = sum dh and B = sum dh xhat: sums[0 .. 1][k parts + p]. b is given with silu alone.
 template <class T>
-DEVICE void group_norm_sums(const T *dy, const T *x, const T *means, const T *rstds, const T *w, const T *b, T *sums, Channels shape, i64 part,
-    i64 parts, int lanes) {
+DEVICE void group_norm_sums(const T *dy, const T *x, const T *means, const T *rstds, const T *w, const T *b, T *sums, Channels shape,
+    i64 part, i64 parts, int lanes) {
   Team team = team_of(lanes, 0);
   i64 channels = shape.groups * shape.per_group;
   i64 pieces = shape.rows * shape.per_group * parts;
@@ -305,15 +300,15 @@ DEVICE void group_norm_sums(const T *dy, const T *x, const T *means, const T *rs
 // dx = rstd (dh w - sum_c(w A) / m - xhat sum_c(w B) / m), m = count, from the sums over sum_parts parts of each channel.
 template <class T>
 DEVICE void group_norm_grad(const T *dy, const T *x, const T *means, const T *rstds, const T *w, const T *b, const T *sums, T *dx,
-    Channels shape, i64 sum_parts, i64 part, i64 parts, int lanes) {
+    Channels shape, i64 sum_parts, i64 piece, i64 pieces, int lanes) {
   Team team = team_of(lanes, 0);
   i64 count = shape.per_group * shape.positions;
-  i64 pieces = shape.rows * parts;
+  i64 all = shape.rows * pieces;
   i64 row_sums = shape.per_group * sum_parts;
-  FOR_TEAMS(piece, team, pieces) {
-    i64 row = piece < pieces ? piece / parts : 0;
-    i64 from = (piece - row * parts) * part;
-    i64 to = piece < pieces ? (from + part < count ? from + part : count) : from;
+  FOR_TEAMS(index, team, all) {
+    i64 row = index < all ? index / pieces : 0;
+    i64 from = (index - row * pieces) * piece;
+    i64 to = index < all ? (from + piece < count ? from + piece : count) : from;
     i64 base = row % shape.groups * shape.per_group;
     Pair<T> total = {T(0), T(0)};
     for (i64 j = team.lane; j < row_sums; j += lanes) {
@@ -386,8 +381,8 @@ template <class T> DEVICE void group_norm_weights(const T *sums, T *dw, T *db, i
   EXPORT(group_moments_##suffix)                                                                                          \
                                                                                                                           \
   KERNEL(group_norm_##suffix, (const T *x, const T *w, const T *b, const T *moments, T *y, T *mean, T *rstd,              \
-                               Channels shape, i64 part, i64 parts, T eps, int silu, int lanes)) {                        \
-    group_norm(x, w, b, moments, y, mean, rstd, shape, part, parts, eps, silu, lanes);                                    \
+                               Channels shape, i64 part, i64 parts, i64 piece, i64 pieces, T eps, int silu, int lanes)) { \
+    group_norm(x, w, b, moments, y, mean, rstd, shape, part, parts, piece, pieces, eps, silu, lanes);                     \
   }                                                                                                                       \
   EXPORT(group_norm_##suffix)                                                                                             \
                                                                                                                           \
@@ -398,9 +393,9 @@ template <class T> DEVICE void group_norm_weights(const T *sums, T *dw, T *db, i
   EXPORT(group_norm_sums_##suffix)                                                                                        \
                                                                                                                           \
   KERNEL(group_norm_grad_##suffix, (const T *dy, const T *x, const T *mean, const T *rstd, const T *w, const T *b,        \
-                                    const T *sums, T *dx, Channels shape, i64 sum_parts, i64 part, i64 parts,             \
+                                    const T *sums, T *dx, Channels shape, i64 sum_parts, i64 piece, i64 pieces,           \
                                     int lanes)) {                                                                         \
-    group_norm_grad(dy, x, mean, rstd, w, b, sums, dx, shape, sum_parts, part, parts, lanes);                             \
+    group_norm_grad(dy, x, mean, rstd, w, b, sums, dx, shape, sum_parts, piece, pieces, lanes);                           \
   }                                                                                                                       \
   EXPORT(group_norm_grad_##suffix)                                                                                        \
                                                                                                                           \

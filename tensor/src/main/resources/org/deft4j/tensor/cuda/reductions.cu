@@ -118,8 +118,8 @@ template <class T> DEVICE void choose(T sign, const T *x, i64 *y, i64 results, i
 
 // ----------------------------------------------------------------------------------------------------------- in order
 
-// p_i = p_(i-1) x_i and s_i = s_(i-1) + x_i, one after the other as on the CPU: in another order partial results might overflow that here do
-// not. Along rows a warp reads 32 elements at a time, the next while it works on these, and each of its lanes follows them all.
+// p_i = p_(i-1) x_i and s_i = s_(i-1) + x_i, one after the other as on the CPU: in another order partial results might overflow that here
+// do not. Along rows a warp reads 32 elements at a time, the next while it works on these, and each of its lanes follows them all.
 struct Times {
   template <class T> static DEVICE T join(T a, T b) {
     return a * b;

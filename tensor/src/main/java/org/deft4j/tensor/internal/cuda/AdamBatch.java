@@ -7,7 +7,7 @@ import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.InPlace;
 
-/** Steps of Adam with the same numbers, one for each of several parameters, as one launch: {@code struct AdamTensors} of {@code updates.cu}. */
+/** Steps of Adam with the same numbers, one for each of several parameters: {@code struct AdamTensors} of {@code updates.cu}. */
 final class AdamBatch implements Struct {
   /** The most that the arguments of a launch hold. */
   static final int MOST = 80;

@@ -14,6 +14,8 @@ final class CudaNorms {
   private static final long PART = 16L * Launcher.THREADS;
   /** Rows of a part, for each thread of a team, where a weight's gradient is summed. */
   private static final long PART_OF_LANE = 32;
+  /** Numbers that a team adds up of its group, for each {@link #PART} that it computes results of. */
+  private static final long NUMBERS = 64;
   /** What is known of a part of a group: {@code group_moments}. */
   private static final int MOMENTS = 3;
 
@@ -94,8 +96,8 @@ final class CudaNorms {
     Shape shape = Shape.of(parts, rows.n());
     try (Tensor dws = Tensor.empty(x.device(), x.dtype(), shape);
         Tensor dbs = db == null ? null : Tensor.empty(x.device(), x.dtype(), shape)) {
-      launch(teams.blocks(parts * rows.n()), "row_norm_weights", x.dtype(), dy, x, mean, rstd, dws, dbs, rows.outer(), rows.n(), part, parts,
-          teams.lanes());
+      launch(teams.blocks(parts * rows.n()), "row_norm_weights", x.dtype(), dy, x, mean, rstd, dws, dbs, rows.outer(), rows.n(), part,
+          parts, teams.lanes());
       reductions.sum(partial, dws, dw);
       if (db != null) {
         reductions.sum(partial, dbs, db);
@@ -130,20 +132,27 @@ final class CudaNorms {
     }
   }
 
-  private static long parts(long elements) {
-    return Math.max(1, (elements + PART - 1) / PART);
+  private static long parts(long elements, long part) {
+    return Math.max(1, (elements + part - 1) / part);
   }
 
-  /** Moments of the parts of groups, from which each part's team finds those of its group before it computes results. */
+  /** Elements of a group that a team computes results of: the more, the more numbers it has to add up of the group first. */
+  private static long piece(long numbers) {
+    return PART * Math.max(1, numbers / NUMBERS);
+  }
+
+  /** Moments of the parts of groups, from which the team of each piece of a group finds the group's before it computes results. */
   private void groupNorm(Groups shape, double eps, boolean silu, Tensor[] in, Tensor[] out) {
     Tensor x = in[0];
     Teams teams = Teams.along(Math.min(shape.count(), PART));
-    long parts = parts(shape.count());
-    long blocks = teams.blocks(shape.rows() * parts);
+    long parts = parts(shape.count(), PART);
+    long piece = piece(parts);
+    long pieces = parts(shape.count(), piece);
     try (Tensor moments = Tensor.empty(x.device(), x.dtype(), Shape.of(MOMENTS, shape.rows(), parts))) {
-      launch(blocks, "group_moments", x.dtype(), x, moments, shape.rows(), shape.count(), PART, parts, teams.lanes());
-      launch(blocks, "group_norm", x.dtype(), x, in[1], in[2], moments, out[0], out[1], out[2], shape, PART, parts,
-          Arguments.real(x.dtype(), eps), silu, teams.lanes());
+      launch(teams.blocks(shape.rows() * parts), "group_moments", x.dtype(), x, moments, shape.rows(), shape.count(), PART, parts,
+          teams.lanes());
+      launch(teams.blocks(shape.rows() * pieces), "group_norm", x.dtype(), x, in[1], in[2], moments, out[0], out[1], out[2], shape, PART,
+          parts, piece, pieces, Arguments.real(x.dtype(), eps), silu, teams.lanes());
     }
   }
 
@@ -155,13 +164,14 @@ final class CudaNorms {
     long channels = shape.groups() * shape.perGroup();
     Teams ofChannels = Teams.along(Math.min(shape.positions(), PART));
     Teams ofGroups = Teams.along(Math.min(shape.count(), PART));
-    long sumParts = parts(shape.positions());
-    long parts = parts(shape.count());
+    long sumParts = parts(shape.positions(), PART);
+    long piece = piece(sumParts * shape.perGroup());
+    long pieces = parts(shape.count(), piece);
     try (Tensor sums = Tensor.empty(x.device(), x.dtype(), Shape.of(2, shape.batch(), channels, sumParts))) {
-      launch(ofChannels.blocks(shape.batch() * channels * sumParts), "group_norm_sums", x.dtype(), dy, x, in[2], in[3], in[4], b, sums, shape,
-          PART, sumParts, ofChannels.lanes());
-      launch(ofGroups.blocks(shape.rows() * parts), "group_norm_grad", x.dtype(), dy, x, in[2], in[3], in[4], b, sums, out[0], shape,
-          sumParts, PART, parts, ofGroups.lanes());
+      launch(ofChannels.blocks(shape.batch() * channels * sumParts), "group_norm_sums", x.dtype(), dy, x, in[2], in[3], in[4], b, sums,
+          shape, PART, sumParts, ofChannels.lanes());
+      launch(ofGroups.blocks(shape.rows() * pieces), "group_norm_grad", x.dtype(), dy, x, in[2], in[3], in[4], b, sums, out[0], shape,
+          sumParts, piece, pieces, ofGroups.lanes());
       launcher.each(channels, SOURCE, Launcher.variant("group_norm_weights", x.dtype()), sums, out[1], out[2], shape.batch(), channels,
           sumParts);
     }

@@ -70,7 +70,8 @@ final class CudaReductions {
 
   private void reduce(String kernel, Slab slab, long part, long parts, Teams teams, Tensor from, Tensor to) {
     long results = slab.results() * parts;
-    launch(teams.blocks(results), kernel, from.dtype(), from, to, results, slab.n(), part, parts, slab.inner(), teams.lanes(), teams.across());
+    launch(teams.blocks(results), kernel, from.dtype(), from, to, results, slab.n(), part, parts, slab.inner(), teams.lanes(),
+        teams.across());
   }
 
   private void choose(double sign, Slab slab, Tensor x, Tensor y) {

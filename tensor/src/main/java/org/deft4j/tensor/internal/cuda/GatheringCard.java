@@ -3,9 +3,9 @@ package org.deft4j.tensor.internal.cuda;
 import java.lang.foreign.MemorySegment;
 
 /**
- * A card before which work may wait for more of its kind, to become one launch. Whatever else is asked of the card comes after what waits, so
- * nobody can tell that it waited. That holds for the memory it uses too, should it be given back meanwhile: whoever gets it next asks the
- * card to write there, or to give it back to the driver.
+ * A card before which work may wait for more of its kind, to become one launch. Whatever else is asked of the card comes after what waits,
+ * so nobody can tell that it waited. That holds for the memory it uses too, should it be given back meanwhile: whoever gets it next asks
+ * the card to write there, or to give it back to the driver.
  */
 final class GatheringCard implements Card {
   private final Card card;
@@ -15,7 +15,7 @@ final class GatheringCard implements Card {
     this.card = card;
   }
 
-  /** Lets {@code work} wait until something else is asked of this card, which {@code work} asks for what it needs, or until {@link #settle}. */
+  /** Lets {@code work} wait until something else is asked of this card, or until {@link #settle}; it may ask this card for what it needs. */
   synchronized void postpone(Runnable work) {
     settle();
     waiting = work;

@@ -170,11 +170,6 @@ struct Channels {
   i64 positions;
 };
 
-// a / b, in 32 bits where they hold it.
-DEVICE i64 quotient(i64 a, i64 b) {
-  return ((u64) a | (u64) b) >> 32 == 0 ? (i64) ((u32) a / (u32) b) : a / b;
-}
-
 // Which of a row's channels its element i is in, elements from and to - 1 lying in channels first and last.
 DEVICE i64 channel_of(i64 i, i64 first, i64 last, i64 positions) {
   return first == last ? first : quotient(i, positions);

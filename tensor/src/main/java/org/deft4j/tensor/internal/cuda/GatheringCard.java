@@ -15,7 +15,7 @@ final class GatheringCard implements Card {
     this.card = card;
   }
 
-  /** Lets {@code work} wait until something else is asked of this card, or until {@link #settle}; it may ask this card for what it needs. */
+  /** Lets {@code work} wait until something else is asked of this card, or until {@link #settle}; it may itself ask this card. */
   synchronized void postpone(Runnable work) {
     settle();
     waiting = work;

@@ -166,6 +166,22 @@ class CudaUpdatesTest {
     assertSame(here, there);
   }
 
+  /** A gradient that is not row-major is copied first; the copy is given back while the step waits, and the next copy takes its place. */
+  @Test
+  void copiesOfGradientsFollowEachOther() {
+    Tensor[] here = Arrays.stream(drawn(1200)).map(x -> x.reshape(30, 40)).toArray(Tensor[]::new);
+    Tensor[] later = Arrays.stream(drawn(1200)).map(x -> x.reshape(30, 40)).toArray(Tensor[]::new);
+    Tensor[] there = onCard(here);
+    Tensor[] laterThere = onCard(later);
+    for (Tensor[] in : List.of(here, later, there, laterThere)) {
+      Tensor turned = in[1].t().copy();
+      Tensor[] step = {in[0], turned.t(), in[2], in[3]};
+      Dispatch.run(STEP, step);
+    }
+    assertSame(here, there);
+    assertSame(later, laterThere);
+  }
+
   @Test
   void aWaitingStepRunsBeforeItsMemoryGoesBackToTheDriver() {
     Tensor[] here = drawn(3 << 20);

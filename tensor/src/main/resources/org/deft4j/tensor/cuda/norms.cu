@@ -1,3 +1,4 @@
+#include "teams.cuh"
 // Group, layer and RMS norm, and their gradients.
 //
 // Means and variances lose no digits to an offset that is large beside the deviation: of a row are found its sum, and with the centre c that
@@ -168,11 +169,6 @@ struct Channels {
   i64 per_group;
   i64 positions;
 };
-
-// a / b, in 32 bits where they hold it.
-DEVICE i64 quotient(i64 a, i64 b) {
-  return ((u64) a | (u64) b) >> 32 == 0 ? (i64) ((u32) a / (u32) b) : a / b;
-}
 
 // Which of a row's channels its element i is in, elements from and to - 1 lying in channels first and last.
 DEVICE i64 channel_of(i64 i, i64 first, i64 last, i64 positions) {

@@ -1,3 +1,4 @@
+#include "teams.cuh"
 // Along one dimension of x [outer, n, inner]: sums and extremes, the index of an extreme, products and sums so far, softmax and its kin.
 // A result r = o inner + c has its n elements from (o n) inner + c, inner apart.
 

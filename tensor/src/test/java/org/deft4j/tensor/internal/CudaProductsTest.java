@@ -1,8 +1,13 @@
 package org.deft4j.tensor.internal;
 
+import java.util.Arrays;
+import java.util.Map;
 import java.util.Random;
+import java.util.function.Function;
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
+import org.deft4j.tensor.Precision;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.internal.cuda.CudaTests;
@@ -13,6 +18,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
 import static org.deft4j.tensor.internal.cuda.CudaTests.same;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** Products, rank updates and convolutions on a card (or on the processor in its place) against the CPU's. */
 class CudaProductsTest {
@@ -89,6 +95,45 @@ class CudaProductsTest {
         same("filters", in -> Dispatch.run(new Contraction.Conv2d(ConvSpec.of(1, 1)), in)[0], draw(DType.F32, 1, 3, 5, 6), draw(half, 4, 3, 3, 3));
       }
     }
+  }
+
+  /** Of factors that 16 bits hold, products are what they are in float32; others are rounded first. */
+  @Test
+  void factorsAreRoundedToThePrecision() {
+    ConvSpec spec = ConvSpec.of(1, 1);
+    for (Precision precision : new Precision[] {Precision.BF16, Precision.F16}) {
+      try (Scope _ = Scope.open()) {
+        DType half = precision.factors();
+        Tensor a = draw(DType.F32, 2, 6, 10);
+        Tensor b = draw(DType.F32, 10, 21);
+        Tensor x = draw(DType.F32, 2, 3, 7, 6);
+        Tensor w = draw(DType.F32, 4, 3, 3, 3);
+        Tensor dy = draw(DType.F32, 2, 4, 7, 6);
+        Map<String, Function<Tensor[], Tensor>> programs = Map.of("products", in -> in[0].matmul(in[1]),
+            "linear", in -> Dispatch.run(new Contraction.Linear(), in[0], in[1].t())[0],
+            "mixed weights", in -> Dispatch.run(new Contraction.Linear(), in[0], in[1].t().cast(DType.BF16))[0],
+            "convolution", in -> Dispatch.run(new Contraction.Conv2d(spec), in[2], in[3])[0],
+            "dx", in -> Dispatch.run(new Contraction.Conv2dInputGrad(spec, x.shape()), in[4], in[3])[0],
+            "dw", in -> Dispatch.run(new Contraction.Conv2dWeightGrad(spec, w.shape()), in[4], in[2])[0]);
+        Tensor[] given = {a, b, x, w, dy};
+        programs.forEach((name, program) -> sameRounded(precision, name, program, given));
+        CudaTests.with(precision, () -> {
+          Tensor exact = a.matmul(b);
+          Tensor rounded = a.to(Device.CUDA).matmul(b.to(Device.CUDA)).to(Device.CPU);
+          double off = rounded.sub(exact).norm().item() / exact.norm().item();
+          assertTrue(off > 1e-5 && off < 5e-3, half + " is off by " + off);
+          return null;
+        });
+      }
+    }
+  }
+
+  private static void sameRounded(Precision precision, String what, Function<Tensor[], Tensor> program, Tensor... in) {
+    Tensor[] rounded = Arrays.stream(in).map(x -> x.cast(precision.factors()).cast(DType.BF16).cast(DType.F32)).toArray(Tensor[]::new);
+    CudaTests.with(precision, () -> {
+      same(what + " " + precision, program, rounded);
+      return null;
+    });
   }
 
   @Test

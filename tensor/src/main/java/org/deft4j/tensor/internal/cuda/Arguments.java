@@ -22,7 +22,7 @@ public final class Arguments {
 
   /**
    * @param values a {@link Tensor} for the address of its first element (null for no address), a Long, an Integer, a Float, a Double, a
-   *     Boolean as an int, or a {@link Struct}
+   *     Boolean as an int, a long[] for a struct of so many, or a {@link Struct}
    */
   static Arguments of(Object... values) {
     Arguments arguments = new Arguments(values.length);
@@ -49,6 +49,12 @@ public final class Arguments {
       case Integer number -> sized(Integer.BYTES).putInt(number);
       case Boolean truth -> sized(Integer.BYTES).putInt(truth ? 1 : 0);
       case Float number -> sized(Float.BYTES).putFloat(number);
+      case long[] numbers -> {
+        ByteBuffer struct = sized(numbers.length * Long.BYTES);
+        for (long number : numbers) {
+          struct.putLong(number);
+        }
+      }
       case Struct struct -> struct.put(sized(struct.bytes()));
       default -> throw new IllegalArgumentException("no kernel takes a " + value.getClass());
     }

@@ -29,6 +29,7 @@ final class CudaKernels implements Kernels {
   private final CudaRotary rotary;
   private final CudaProducts products;
   private final CudaConvolution convolution;
+  private final CudaAttention attention;
   private final CudaReductions reductions;
   private final CudaNorms norms;
   private final CudaUpdates updates;
@@ -45,6 +46,7 @@ final class CudaKernels implements Kernels {
     this.rotary = new CudaRotary(launcher);
     this.products = new CudaProducts(launcher, this);
     this.convolution = new CudaConvolution(launcher, products, this);
+    this.attention = new CudaAttention(launcher);
     this.reductions = new CudaReductions(launcher);
     this.norms = new CudaNorms(launcher, reductions);
     this.updates = new CudaUpdates(launcher, card);
@@ -80,7 +82,8 @@ final class CudaKernels implements Kernels {
       case Contraction.Conv2d(var spec) -> convolution.forward(spec, in, out[0]);
       case Contraction.Conv2dInputGrad(var spec, var _) -> convolution.inputGrad(spec, in[0], in[1], out[0]);
       case Contraction.Conv2dWeightGrad(var spec, var _) -> convolution.weightGrad(spec, in[0], in[1], out[0]);
-      default -> throw new UnsupportedOperationException(op.label());
+      case Contraction.Attention forward -> attention.run(forward, in, out);
+      case Contraction.AttentionGrad gradient -> attention.gradient(gradient, in, out);
     }
   }
 

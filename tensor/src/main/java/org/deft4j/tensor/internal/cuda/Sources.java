@@ -5,30 +5,36 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** The CUDA C sources: files of the resources, each preceded by what all share. */
 public final class Sources {
   /** The sources, by name. */
-  public static final List<String> NAMES = List.of("elementwise", "layout", "indexing", "spatial", "rotary", "reductions", "norms",
-      "updates", "products", "convolution");
+  public static final List<String> NAMES = List.of("elementwise", "layout", "indexing", "spatial", "rotary", "reductions", "norms", "updates",
+      "products", "convolution", "attention", "attention_bf16", "attention_f16");
 
-  /** Those of rows and columns, which work in teams. */
-  private static final List<String> OF_TEAMS = List.of("reductions", "norms");
+  /** The first line of a source that shares more with others than all do. */
+  private static final Pattern INCLUDE = Pattern.compile("#include \"(\\w+\\.cuh)\"\n");
 
   private Sources() {}
 
   /** The whole text of a source, ready to be compiled by itself. */
   public static String text(String name) {
-    return shared() + (OF_TEAMS.contains(name) ? included("teams.cuh") : "") + included(name + ".cu");
+    return shared() + included(name + ".cu");
+  }
+
+  /** A file after what its first line includes. */
+  private static String included(String file) {
+    String text = resource(file);
+    Matcher include = INCLUDE.matcher(text);
+    return include.lookingAt() ? included(include.group(1)) + "#line 2 \"" + file + "\"\n" + text.substring(include.end())
+        : "#line 1 \"" + file + "\"\n" + text;
   }
 
   /** What precedes each. */
   static String shared() {
-    return CudaFunctions.declarations() + included("common.cuh");
-  }
-
-  private static String included(String file) {
-    return "#line 1 \"" + file + "\"\n" + resource(file);
+    return CudaFunctions.declarations() + "#line 1 \"common.cuh\"\n" + resource("common.cuh");
   }
 
   private static String resource(String file) {

@@ -3,9 +3,11 @@ package org.deft4j.tensor.internal.cuda;
 import java.util.Arrays;
 import java.util.Optional;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
+import org.deft4j.tensor.Precision;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Binary;
@@ -53,6 +55,33 @@ public final class CudaTests {
       Tensor expected = program.apply(in);
       Tensor actual = program.apply(Arrays.stream(in).map(x -> x.to(Device.CUDA)).toArray(Tensor[]::new)).to(Device.CPU);
       difference(new Contraction.MatMul(), expected, actual, null).ifPresent(text -> Assertions.fail(what + ": " + text));
+    }
+  }
+
+  /** Runs {@code work} with the card multiplying in {@code precision}. */
+  public static <T> T with(Precision precision, Supplier<T> work) {
+    Precision before = Precision.current();
+    Precision.use(precision);
+    try {
+      return work.get();
+    } finally {
+      Precision.use(before);
+    }
+  }
+
+  /** Runs {@code work} with the threads of a block in either order, and asks for the same bits. */
+  public static void assertOrderOfLanesIsFree(Supplier<Tensor[]> work) {
+    Tensor[] usual = work.get();
+    EmulatedCard emulated = EmulatedCard.instance();
+    Assumptions.assumeTrue(emulated != null, "a card has an order of its own");
+    emulated.turnLanes(true);
+    try {
+      Tensor[] turned = work.get();
+      for (int i = 0; i < usual.length; i++) {
+        Assertions.assertArrayEquals(usual[i].to(Device.CPU).toDoubles(), turned[i].to(Device.CPU).toDoubles(), "output " + i);
+      }
+    } finally {
+      emulated.turnLanes(false);
     }
   }
 

@@ -79,6 +79,6 @@ public final class SameBits {
   }
 
   private static byte[] bytes(Tensor x) {
-    return x.read(memory -> memory.toArray(ValueLayout.JAVA_BYTE));
+    return x.bytes().toArray(ValueLayout.JAVA_BYTE);
   }
 }

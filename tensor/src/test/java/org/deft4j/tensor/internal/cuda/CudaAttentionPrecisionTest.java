@@ -1,0 +1,268 @@
+package org.deft4j.tensor.internal.cuda;
+
+import java.util.Random;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Device;
+import org.deft4j.tensor.Dispatch;
+import org.deft4j.tensor.Precision;
+import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Shape;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.Contraction;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+/**
+ * Attention on tensor cores. Inputs here are numbers of 16 bits already, so that what is left to round are the probabilities and their
+ * slopes, each once, as they are multiplied on; scores and the log-sum-exp are those of the CPU.
+ */
+class CudaAttentionPrecisionTest {
+  private final Random random = new Random(23);
+
+  @BeforeAll
+  static void needsCardOrCompiler() {
+    CudaTests.assumeCard();
+  }
+
+  private Tensor normal(Precision precision, long... sizes) {
+    return normal(sizes).cast(precision.factors()).cast(DType.F32);
+  }
+
+  private Tensor normal(long... sizes) {
+    float[] values = new float[(int) Shape.of(sizes).elementCount()];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) random.nextGaussian();
+    }
+    return Tensor.of(values, sizes);
+  }
+
+  /** True with the given probability. */
+  private Tensor allowed(double probability, long... sizes) {
+    float[] values = new float[(int) Shape.of(sizes).elementCount()];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = random.nextDouble() < probability ? 1 : 0;
+    }
+    return Tensor.of(values, sizes).cast(DType.BOOL);
+  }
+
+  private static Tensor[] there(Tensor... tensors) {
+    Tensor[] moved = new Tensor[tensors.length];
+    for (int i = 0; i < moved.length; i++) {
+      moved[i] = tensors[i].to(Device.CUDA);
+    }
+    return moved;
+  }
+
+  private static Tensor[] forward(Precision precision, Contraction.Attention op, Tensor... in) {
+    return CudaTests.with(precision, () -> Dispatch.run(op, in));
+  }
+
+  private static Tensor[] backward(Precision precision, Contraction.AttentionGrad op, Tensor... in) {
+    return CudaTests.with(precision, () -> Dispatch.run(op, in));
+  }
+
+  private static void same(String what, Tensor expected, Tensor actual) {
+    assertArrayEquals(expected.toFloats(), actual.to(Device.CPU).toFloats(), 1e-5f, what);
+  }
+
+  /**
+   * Sums of products with a factor rounded to nearest, of either sign: errors are, all in all, within one rounding of the sums, the
+   * largest within two of the largest sum; and sums in another order are within 1e-5.
+   */
+  private static void close(Precision precision, String what, Tensor expected, Tensor actual) {
+    double rounding = precision == Precision.BF16 ? 0x1p-9 : 0x1p-12;
+    double[] e = expected.toDoubles();
+    double[] a = actual.to(Device.CPU).toDoubles();
+    double largest = 0;
+    double squares = 0;
+    double errors = 0;
+    for (int i = 0; i < e.length; i++) {
+      largest = Math.max(largest, Math.abs(e[i]));
+      squares += e[i] * e[i];
+      errors += (e[i] - a[i]) * (e[i] - a[i]);
+    }
+    for (int i = 0; i < e.length; i++) {
+      double allowed = 2 * rounding * largest + 1e-5;
+      assertTrue(Math.abs(e[i] - a[i]) <= allowed, what + ", element " + i + " is " + a[i] + ", expected " + e[i] + " within " + allowed);
+    }
+    double allowed = rounding * Math.sqrt(squares) + 1e-5 * Math.sqrt(e.length);
+    assertTrue(Math.sqrt(errors) <= allowed, what + ": error " + Math.sqrt(errors) + ", allowed " + allowed);
+  }
+
+  private void both(Precision precision, boolean causal, Tensor q, Tensor k, Tensor v, Tensor mask) {
+    double scale = 1 / Math.sqrt((double) q.size(3));
+    Contraction.Attention op = new Contraction.Attention(scale, causal);
+    Contraction.AttentionGrad grad = new Contraction.AttentionGrad(scale, causal);
+    String what = (causal ? "causal " : "") + q.shape() + k.shape() + (mask == null ? "" : " mask " + mask);
+    Tensor[] in = mask == null ? new Tensor[] {q, k, v} : new Tensor[] {q, k, v, mask};
+    Tensor[] expected = Dispatch.run(op, in);
+    Tensor[] actual = forward(precision, op, there(in));
+    close(precision, what + " o", expected[0], actual[0]);
+    same(what + " lse", expected[1], actual[1]);
+    Tensor dO = normal(precision, q.shape().toArray());
+    Tensor[] given = mask == null ? new Tensor[] {dO, q, k, v, expected[0], expected[1]}
+        : new Tensor[] {dO, q, k, v, expected[0], expected[1], mask};
+    Tensor[] gradients = Dispatch.run(grad, given);
+    Tensor[] found = backward(precision, grad, there(given));
+    for (int i = 0; i < 3; i++) {
+      close(precision, what + " gradient " + i, gradients[i], found[i]);
+    }
+  }
+
+  private void sizes(Precision precision, boolean causal, long b, long h, long t, long s, long d) {
+    try (Scope _ = Scope.open()) {
+      both(precision, causal, normal(precision, b, h, t, d), normal(precision, b, h, s, d), normal(precision, b, h, s, d), null);
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(names = {"BF16", "F16"})
+  void sizes(Precision precision) {
+    sizes(precision, false, 1, 1, 1, 1, 1);
+    sizes(precision, false, 2, 3, 5, 7, 8);
+    sizes(precision, false, 1, 2, 133, 77, 40);
+    sizes(precision, false, 1, 1, 100, 97, 13);
+    sizes(precision, false, 1, 1, 70, 130, 64);
+    sizes(precision, false, 1, 1, 16, 96, 80);
+    sizes(precision, false, 1, 1, 31, 33, 128);
+    sizes(precision, false, 1, 1, 20, 66, 160);
+    sizes(precision, false, 1, 1, 9, 20, 200);
+    sizes(precision, false, 1, 1, 5, 0, 8);
+    sizes(precision, false, 1, 1, 0, 5, 8);
+  }
+
+  @ParameterizedTest
+  @EnumSource(names = {"BF16", "F16"})
+  void causal(Precision precision) {
+    sizes(precision, true, 1, 2, 177, 177, 16);
+    sizes(precision, true, 1, 1, 220, 100, 5);
+    sizes(precision, true, 1, 1, 60, 250, 7);
+  }
+
+  @ParameterizedTest
+  @EnumSource(names = {"BF16", "F16"})
+  void masks(Precision precision) {
+    try (Scope _ = Scope.open()) {
+      Tensor q = normal(precision, 2, 2, 140, 12);
+      Tensor k = normal(precision, 2, 2, 110, 12);
+      Tensor v = normal(precision, 2, 2, 110, 12);
+      both(precision, false, q, k, v, allowed(0.5, 2, 2, 140, 110));
+      both(precision, false, q, k, v, allowed(0.02, 1, 1, 140, 110));
+      both(precision, false, q, k, v, allowed(0.7, 2, 1, 1, 110));
+      both(precision, false, q, k, v, allowed(0.5, 140, 1));
+      both(precision, true, q, k, v, allowed(0.5, 140, 110));
+      both(precision, false, q, k, v, normal(2, 2, 140, 110));
+      both(precision, true, q, k, v, normal(2, 1, 1, 110));
+    }
+  }
+
+  /** Whole tiles hidden here and there, of permuted heads of an odd width. */
+  @ParameterizedTest
+  @EnumSource(names = {"BF16", "F16"})
+  void maskedTiles(Precision precision) {
+    try (Scope _ = Scope.open()) {
+      float[] seen = new float[150 * 200];
+      for (int i = 0; i < seen.length; i++) {
+        int tile = i / 200 / 128 * 7 + i % 200 / 32;
+        seen[i] = tile % 3 == 0 || tile % 3 == 1 && random.nextBoolean() ? 1 : 0;
+      }
+      Tensor mask = Tensor.of(seen, 150, 200).cast(DType.BOOL);
+      Tensor q = normal(precision, 1, 150, 2, 21);
+      Tensor k = normal(precision, 1, 200, 2, 21);
+      Tensor dO = normal(precision, 1, 2, 150, 21);
+      Contraction.Attention op = new Contraction.Attention(0.2, false);
+      Contraction.AttentionGrad grad = new Contraction.AttentionGrad(0.2, false);
+      Tensor[] expected = Dispatch.run(op, q.transpose(1, 2), k.transpose(1, 2), k.transpose(1, 2), mask);
+      Tensor[] gradients = Dispatch.run(grad, dO, q.transpose(1, 2), k.transpose(1, 2), k.transpose(1, 2), expected[0], expected[1], mask);
+      Tensor[] in = there(q, k, dO, mask.t(), expected[0], expected[1]);
+      Tensor heads = in[1].transpose(1, 2);
+      close(precision, "o", expected[0], forward(precision, op, in[0].transpose(1, 2), heads, heads, in[3].t())[0]);
+      Tensor[] found = backward(precision, grad, in[2], in[0].transpose(1, 2), heads, heads, in[4], in[5], in[3].t());
+      for (int i = 0; i < 3; i++) {
+        close(precision, "gradient " + i, gradients[i], found[i]);
+      }
+    }
+  }
+
+  /** Queries that all look at one key, far above the others, or at four alike: nothing but whole numbers is added, so nothing is rounded. */
+  @ParameterizedTest
+  @EnumSource(names = {"BF16", "F16"})
+  void exactWhereNothingIsRounded(Precision precision) {
+    try (Scope _ = Scope.open()) {
+      int width = 24;
+      float[] keys = new float[40 * width];
+      float[] values = new float[40 * width];
+      float[] queries = new float[30 * width];
+      float[] slopes = new float[30 * width];
+      for (int i = 0; i < values.length; i++) {
+        values[i] = random.nextInt(-8, 9);
+        keys[i] = i / width % 4 == 0 && i % width == i / width / 4 ? 16 : 0;
+      }
+      for (int i = 0; i < queries.length; i++) {
+        queries[i] = i % width == i / width % 10 ? 16 : 0;
+        slopes[i] = random.nextInt(-4, 5);
+      }
+      Tensor q = Tensor.of(queries, 1, 1, 30, width);
+      Tensor k = Tensor.of(keys, 1, 1, 40, width);
+      Tensor v = Tensor.of(values, 1, 1, 40, width);
+      Tensor dO = Tensor.of(slopes, 1, 1, 30, width);
+      Contraction.Attention op = new Contraction.Attention(1, false);
+      Tensor[] expected = Dispatch.run(op, q, k, v);
+      Tensor[] in = there(q, k, v, dO);
+      Tensor[] actual = forward(precision, op, in[0], in[1], in[2]);
+      assertArrayEquals(expected[0].toFloats(), actual[0].to(Device.CPU).toFloats());
+      assertArrayEquals(expected[1].toFloats(), actual[1].to(Device.CPU).toFloats());
+      Contraction.AttentionGrad grad = new Contraction.AttentionGrad(1, false);
+      Tensor[] gradients = Dispatch.run(grad, dO, q, k, v, expected[0], expected[1]);
+      Tensor[] found = backward(precision, grad, in[3], in[0], in[1], in[2], actual[0], actual[1]);
+      assertArrayEquals(gradients[2].toFloats(), found[2].to(Device.CPU).toFloats());
+      float[] first = Dispatch.run(op, q.mul(0), k.slice(2, 0, 32), v.slice(2, 0, 32))[0].toFloats();
+      Tensor[] even = there(q.mul(0), k.slice(2, 0, 32).contiguous(), v.slice(2, 0, 32).contiguous());
+      assertArrayEquals(first, forward(precision, op, even)[0].to(Device.CPU).toFloats());
+    }
+  }
+
+  /** Whatever q, k and v are, they count as rounded. */
+  @ParameterizedTest
+  @EnumSource(names = {"BF16", "F16"})
+  void factorsAreRounded(Precision precision) {
+    try (Scope _ = Scope.open()) {
+      Tensor[] in = {normal(1, 2, 140, 40), normal(1, 2, 70, 40), normal(1, 2, 70, 40)};
+      Tensor[] rounded = new Tensor[3];
+      for (int i = 0; i < 3; i++) {
+        rounded[i] = in[i].cast(precision.factors()).cast(DType.F32);
+      }
+      Contraction.Attention op = new Contraction.Attention(0.3, true);
+      Tensor[] out = forward(precision, op, there(in));
+      Tensor[] same = forward(precision, op, there(rounded));
+      Tensor dO = normal(1, 2, 140, 40).to(Device.CUDA);
+      Contraction.AttentionGrad grad = new Contraction.AttentionGrad(0.3, true);
+      Tensor[] gradients = backward(precision, grad, there(dO, in[0], in[1], in[2], out[0], out[1]));
+      Tensor[] alike = backward(precision, grad, there(dO, rounded[0], rounded[1], rounded[2], out[0], out[1]));
+      for (int i = 0; i < 2; i++) {
+        assertArrayEquals(out[i].to(Device.CPU).toFloats(), same[i].to(Device.CPU).toFloats());
+      }
+      for (int i = 0; i < 3; i++) {
+        assertArrayEquals(gradients[i].to(Device.CPU).toFloats(), alike[i].to(Device.CPU).toFloats());
+      }
+    }
+  }
+
+  /** The order in which threads run between barriers changes no bit. */
+  @ParameterizedTest
+  @EnumSource(names = {"BF16", "F16"})
+  void turnedLanes(Precision precision) {
+    try (Scope _ = Scope.open()) {
+      Tensor[] in = there(normal(1, 2, 140, 40), normal(1, 2, 130, 40), normal(1, 2, 130, 40), allowed(0.5, 140, 130));
+      Contraction.Attention op = new Contraction.Attention(0.3, false);
+      Contraction.AttentionGrad grad = new Contraction.AttentionGrad(0.3, false);
+      CudaTests.assertOrderOfLanesIsFree(() -> forward(precision, op, in));
+      Tensor[] out = forward(precision, op, in);
+      CudaTests.assertOrderOfLanesIsFree(() -> backward(precision, grad, out[0], in[0], in[1], in[2], out[0], out[1], in[3]));
+    }
+  }
+}

@@ -15,7 +15,9 @@ final class CudaReductions {
   private static final int WARPS = Launcher.THREADS / 32;
 
   /** {@code enum SoftmaxKind} of the source. */
-  private enum Kind { SOFTMAX, LOG_SOFTMAX, LOG_SUM_EXP }
+  private static final int SOFTMAX = 0;
+  private static final int LOG_SOFTMAX = 1;
+  private static final int LOG_SUM_EXP = 2;
 
   private final Launcher launcher;
 
@@ -32,9 +34,9 @@ final class CudaReductions {
       case Reduction.ArgMax(var dim, var _) -> choose(1, Slab.of(x.shape(), dim).requireElements(op), x, y);
       case Reduction.ArgMin(var dim, var _) -> choose(-1, Slab.of(x.shape(), dim).requireElements(op), x, y);
       case Reduction.CumSum(var dim) -> chain("cum_sum", Slab.of(x.shape(), dim), x, y);
-      case Reduction.Softmax(var dim) -> softmax(Kind.SOFTMAX, Slab.of(x.shape(), dim), x, y);
-      case Reduction.LogSoftmax(var dim) -> softmax(Kind.LOG_SOFTMAX, Slab.of(x.shape(), dim), x, y);
-      case Reduction.LogSumExp(var dim, var _) -> softmax(Kind.LOG_SUM_EXP, Slab.of(x.shape(), dim), x, y);
+      case Reduction.Softmax(var dim) -> softmax(SOFTMAX, Slab.of(x.shape(), dim), x, y);
+      case Reduction.LogSoftmax(var dim) -> softmax(LOG_SOFTMAX, Slab.of(x.shape(), dim), x, y);
+      case Reduction.LogSumExp(var dim, var _) -> softmax(LOG_SUM_EXP, Slab.of(x.shape(), dim), x, y);
     }
   }
 
@@ -86,9 +88,9 @@ final class CudaReductions {
     }
   }
 
-  private void softmax(Kind kind, Slab slab, Tensor x, Tensor y) {
+  private void softmax(int kind, Slab slab, Tensor x, Tensor y) {
     Teams teams = Teams.of(slab.n(), slab.inner());
-    launch(teams.blocks(slab.results()), "softmax", x.dtype(), kind.ordinal(), x, y, slab.results(), slab.n(), slab.inner(), teams.lanes(),
+    launch(teams.blocks(slab.results()), "softmax", x.dtype(), kind, x, y, slab.results(), slab.n(), slab.inner(), teams.lanes(),
         teams.across());
   }
 

@@ -1,9 +1,11 @@
 package org.deft4j.tensor.internal.cuda;
 
+import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.Optional;
 import java.util.function.Function;
 import java.util.function.Supplier;
+import java.util.stream.IntStream;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
@@ -69,20 +71,45 @@ public final class CudaTests {
     }
   }
 
-  /** Runs {@code work} with the threads of a block in either order, and asks for the same bits. */
+  /** Runs {@code work} with the threads of a block in either order, and asks for the same bits: else a kernel lacks a barrier. */
   public static void assertOrderOfLanesIsFree(Supplier<Tensor[]> work) {
-    Tensor[] usual = work.get();
-    EmulatedCard emulated = EmulatedCard.instance();
-    Assumptions.assumeTrue(emulated != null, "a card has an order of its own");
-    emulated.turnLanes(true);
-    try {
-      Tensor[] turned = work.get();
-      for (int i = 0; i < usual.length; i++) {
-        Assertions.assertArrayEquals(usual[i].to(Device.CPU).toDoubles(), turned[i].to(Device.CPU).toDoubles(), "output " + i);
-      }
-    } finally {
-      emulated.turnLanes(false);
+    byte[][] usual = bits(work.get());
+    byte[][] turned = inTurnedOrder(() -> bits(work.get()));
+    for (int i = 0; i < usual.length; i++) {
+      Assertions.assertArrayEquals(usual[i], turned[i], "output " + i);
     }
+  }
+
+  /** The same for an operation, in {@code dtype} where the inputs are F32; says which output has other bits. */
+  public static Optional<String> changesWithOrder(Op op, DType dtype, Tensor... given) {
+    byte[][] usual = bits(results(op, dtype, given));
+    byte[][] turned = inTurnedOrder(() -> bits(results(op, dtype, given)));
+    return IntStream.range(0, usual.length).filter(i -> !Arrays.equals(usual[i], turned[i])).mapToObj(i -> "output " + i).findFirst();
+  }
+
+  private static Tensor[] results(Op op, DType dtype, Tensor... given) {
+    Tensor[] in = Arrays.stream(given).map(x -> moved(converted(x, dtype))).toArray(Tensor[]::new);
+    Tensor[] out = Dispatch.run(op, in);
+    return op instanceof InPlace ? in : out;
+  }
+
+  /** Runs {@code work} with the threads of a block from the last to the first, where the card can: one of silicon has an order of its own. */
+  static <T> T inTurnedOrder(Supplier<T> work) {
+    EmulatedCard card = EmulatedCard.instance();
+    if (card == null) {
+      return work.get();
+    }
+    card.turnLanes(true);
+    try {
+      return work.get();
+    } finally {
+      card.turnLanes(false);
+    }
+  }
+
+  /** The bytes of each, wherever they are. */
+  static byte[][] bits(Tensor... tensors) {
+    return Arrays.stream(tensors).map(x -> x.contiguous().to(Device.CPU).bytes().toArray(ValueLayout.JAVA_BYTE)).toArray(byte[][]::new);
   }
 
   private static Tensor converted(Tensor x, DType dtype) {

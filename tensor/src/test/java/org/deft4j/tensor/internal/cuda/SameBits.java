@@ -1,6 +1,5 @@
 package org.deft4j.tensor.internal.cuda;
 
-import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.function.UnaryOperator;
 import org.deft4j.tensor.Device;
@@ -35,21 +34,14 @@ public final class SameBits {
   }
 
   /**
-   * Runs {@code op} on the CPU and on the card; on the card's stand-in a second time, threads in turned order. An operation in place is
+   * Runs {@code op} on the CPU and on the card twice, threads in turned order the second time. An operation in place is
    * to change nothing around the view, either.
    */
   public static void check(Op op, Input... inputs) {
     try (Scope _ = Scope.open()) {
       Tensor[] expected = results(op, Device.CPU, inputs);
       compare(op, expected, results(op, Device.CUDA, inputs));
-      if (EmulatedCard.instance() != null) {
-        EmulatedCard.instance().turnLanes(true);
-        try {
-          compare(op, expected, results(op, Device.CUDA, inputs));
-        } finally {
-          EmulatedCard.instance().turnLanes(false);
-        }
-      }
+      compare(op, expected, CudaTests.inTurnedOrder(() -> results(op, Device.CUDA, inputs)));
     }
   }
 
@@ -73,12 +65,8 @@ public final class SameBits {
       if (here.dtype().isFloating()) {
         assertArrayEquals(expected[i].toDoubles(), here.toDoubles(), message);
       } else {
-        assertArrayEquals(bytes(expected[i]), bytes(here), message);
+        assertArrayEquals(CudaTests.bits(expected[i])[0], CudaTests.bits(here)[0], message);
       }
     }
-  }
-
-  private static byte[] bytes(Tensor x) {
-    return x.bytes().toArray(ValueLayout.JAVA_BYTE);
   }
 }

@@ -8,7 +8,6 @@ import java.util.Map;
 import java.util.Set;
 import org.deft4j.deft.AdapterConfig;
 import org.deft4j.deft.AdapterSet;
-import org.deft4j.deft.Method;
 import org.deft4j.deft.PeftFolder;
 import org.deft4j.deft.Targets;
 import org.deft4j.deft.Trainable;
@@ -37,7 +36,7 @@ record AdapterLearner(DiffusionModel model, AdapterSet adapter) implements Learn
     AdapterConfig config = adapter.config();
     Map<String, Object> description = new LinkedHashMap<>();
     description.put("method", config.method().label());
-    description.put("decomposition", config.method() == Method.LORA ? null : config.decomposition().method());
+    description.put("decomposition", config.decomposition() == null ? null : config.decomposition().method());
     description.put("rank", config.rank());
     description.put("alpha", config.alpha());
     description.put("start", config.start().label());

@@ -15,7 +15,6 @@ import org.deft4j.deft.AdapterFormat;
 import org.deft4j.deft.AdapterSet;
 import org.deft4j.deft.InputException;
 import org.deft4j.deft.Merge;
-import org.deft4j.deft.Method;
 import org.deft4j.deft.OutputFolder;
 import org.deft4j.deft.PipelineAdapter;
 import org.deft4j.deft.Targets;
@@ -64,7 +63,7 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
       List<PipelineAdapter> read = arguments.attach(model, console::message);
       try {
         PipelineAdapter adapter = read.getFirst();
-        boolean isLora = adapter.sets().values().stream().allMatch(set -> set.config().method() == Method.LORA);
+        boolean isLora = adapter.sets().values().stream().allMatch(set -> set.config().method().isLora());
         boolean acts = arguments.adapters().getFirst().strength() == 1;
         if (acts && output.rank == null && (isLora || !format.isLora())) {
           return written(model, format, adapter);

@@ -16,7 +16,6 @@ import org.deft4j.deft.AdapterConfig;
 import org.deft4j.deft.AdapterFiles;
 import org.deft4j.deft.DiffusersLora;
 import org.deft4j.deft.InputException;
-import org.deft4j.deft.Method;
 import org.deft4j.deft.PeftFolder;
 import org.deft4j.deft.Targets;
 import org.deft4j.diffusion.image.Picture;
@@ -80,7 +79,7 @@ final class Inspection {
     AdapterConfig config = PeftFolder.config(folder);
     document.put("kind", "adapter (PEFT folder)");
     document.put("method", config.method().label());
-    if (config.method() != Method.LORA) {
+    if (config.method().projects()) {
       document.put("decomposition", config.decomposition().method());
       document.put("start", config.start().label());
     }
@@ -109,7 +108,7 @@ final class Inspection {
 
   /** A PEFT name without its last part, {@code .deft_P} or {@code .lora_A.weight}. */
   private static String layer(String name) {
-    return name.replaceFirst("\\.(deft_[PR]|lora_[AB]\\.weight)$", "");
+    return name.replaceFirst("\\.(deft_[PR]|lora_[AB]\\.weight|lora_magnitude_vector)$", "");
   }
 
   private static void torch(Map<String, Object> document, Path path) {

@@ -3,6 +3,7 @@ package org.deft4j.deft.cli;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Set;
 import org.deft4j.deft.AdapterConfig;
 import org.deft4j.deft.AdapterExtras;
 import org.deft4j.deft.Decomposition;
@@ -58,7 +59,7 @@ final class TrainCommand extends Subcommand {
   String prompt;
 
   @Option(names = "--method", paramLabel = "NAME",
-      description = "deft (default), para, lora or lora-para; full: no adapter, all weights of the denoiser are trained, "
+      description = "deft (default), para, lora, dora or lora-para; full: no adapter, all weights of the denoiser are trained, "
           + "in float32.")
   String method = "deft";
 
@@ -165,8 +166,8 @@ final class TrainCommand extends Subcommand {
     if (size != null) {
       Checks.size(problems, "--size", size);
     }
-    if (rankStabilized && (alpha == null || !method.equals("lora"))) {
-      problems.add("--rslora scales by alpha / sqrt(rank): it needs --alpha, and --method lora");
+    if (rankStabilized && (alpha == null || !Set.of("lora", "dora").contains(method))) {
+      problems.add("--rslora scales by alpha / sqrt(rank): it needs --alpha, and --method lora or dora");
     }
     if (method.equals(Learner.FULL)) {
       Checks.takesNo(problems, "--method full", "--targets", targets);

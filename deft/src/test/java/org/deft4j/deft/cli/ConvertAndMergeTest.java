@@ -80,6 +80,27 @@ class ConvertAndMergeTest {
     near(picture(model, "--adapter", relaxed), picture(model, "--adapter", sdxl), 1, "authors-sdxl");
   }
 
+  /** What scales rows goes into the files that hold it and into the model, and is refused where only a LoRA would do. */
+  @Test
+  void aDoraKeepsItsLengths() throws IOException {
+    String dora = train("dora", "dora");
+    byte[] expected = picture(model, "--adapter", dora);
+    assertFalse(java.util.Arrays.equals(picture(model), expected));
+    for (String format : List.of("peft", "diffusers", "diffusers-older", "kohya", "kohya-diffusers")) {
+      String out = folder.resolve("as-" + format + AdapterFormat.named(format).ending()).toString();
+      run(List.of("convert", "--model", model, "--adapter", dora, "--to", format, "--out", out));
+      near(expected, picture(model, "--adapter", out), 1, format);
+      assertTrue(run(List.of("inspect", out)).out().contains(format.equals("peft") ? "dora" : "DoRA"), format);
+    }
+    String merged = folder.resolve("merged-dora").toString();
+    run(List.of("merge", "--model", model, "--adapter", dora, "--out", merged));
+    near(expected, picture(merged), 1, "merged");
+    Terminal narrow = Terminal.run("convert", "--model", model, "--adapter", dora, "--rank", "1", "--to", "kohya", "--out",
+        folder.resolve("narrow.safetensors").toString());
+    assertEquals(2, narrow.status());
+    assertTrue(narrow.err().contains("scales the rows"), narrow.err());
+  }
+
   @Test
   void aMergedModelNeedsNoAdapter() throws IOException {
     String deft = train("deft", "deft");

@@ -198,7 +198,7 @@ class OmniGenCommandsTest {
   @Test
   void everyMethod() throws IOException {
     byte[] plain = picture("plain", "--prompt", "a red fox", "--width", 64, "--height", 64);
-    for (String method : List.of("deft", "para", "lora", "lora-para")) {
+    for (String method : List.of("deft", "para", "lora", "dora", "lora-para")) {
       adapter(method, "--method", method, "--rank", 2, "--init", "official", "--lr", "0.1");
       byte[] adapted = picture(method, "--adapter", folder.resolve(method), "--prompt", "a red fox", "--width", 64, "--height", 64);
       assertFalse(Arrays.equals(plain, adapted), method);

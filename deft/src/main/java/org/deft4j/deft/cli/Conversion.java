@@ -16,6 +16,7 @@ import org.deft4j.deft.AdapterSet;
 import org.deft4j.deft.InputException;
 import org.deft4j.deft.Merge;
 import org.deft4j.deft.OutputFolder;
+import org.deft4j.deft.ParentFolders;
 import org.deft4j.deft.PipelineAdapter;
 import org.deft4j.deft.Targets;
 import org.deft4j.diffusion.DiffusionModel;
@@ -147,8 +148,9 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
       OutputFolder.require(output.out, FILES);
       folder(path -> format.write(path, adapter, models, type, title, model.name()));
     } else {
-      Files.createDirectories(output.out.toAbsolutePath().getParent());
-      format.write(output.out, adapter, models, type, title, model.name());
+      try (ParentFolders _ = ParentFolders.of(output.out)) {
+        format.write(output.out, adapter, models, type, title, model.name());
+      }
     }
     Map<String, Object> described = new LinkedHashMap<>();
     described.put("format", format.label());

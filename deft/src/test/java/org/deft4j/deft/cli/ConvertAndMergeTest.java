@@ -129,6 +129,31 @@ class ConvertAndMergeTest {
         < 0.7 * Files.size(Path.of(model, "unet", "diffusion_pytorch_model.safetensors")));
   }
 
+  /** Neither the file or folder nor those above it, unless they were there. */
+  @Test
+  void whatIsRefusedLeavesNoFolder() throws IOException {
+    String lora = train("lora", "lora");
+    String convolutions = train("deft", "convolutions", "--targets", "conv1");
+    Files.createDirectory(folder.resolve("empty"));
+    for (String above : List.of("new/deeper", "empty")) {
+      refused(lora, "authors-sdxl", folder.resolve(above).resolve("project_replace.pt"));
+      refused(convolutions, "authors", folder.resolve(above).resolve("authors"));
+      assertFalse(Files.exists(folder.resolve("new")));
+      try (var left = Files.list(folder.resolve("empty"))) {
+        assertEquals(List.of(), left.toList());
+      }
+    }
+    Path written = folder.resolve("new/deeper/lora.safetensors");
+    run(List.of("convert", "--model", model, "--adapter", lora, "--to", "kohya", "--out", written.toString()));
+    assertTrue(Files.exists(written));
+  }
+
+  private void refused(String adapter, String format, Path out) {
+    Terminal terminal = Terminal.run("convert", "--model", model, "--adapter", adapter, "--to", format, "--out", out.toString());
+    assertEquals(2, terminal.status(), terminal.err());
+    assertTrue(terminal.err().contains("the DEFT authors'"), terminal.err());
+  }
+
   @Test
   void mistakes() {
     Terminal terminal = Terminal.run("convert", "--model", model, "--adapter", folder.resolve("none").toString(), "--to", "khoya",

@@ -42,9 +42,9 @@ final class TrainCommand extends Subcommand {
       completionCandidates = WeightTypes.class)
   String weights;
 
-  @Option(names = "--data", paramLabel = "PATH",
+  @Option(names = "--data", split = ConfigFile.BETWEEN, hideParamSyntax = true, paramLabel = "PATH",
       description = "A folder of pictures to train on, the caption of 01.jpg in 01.txt beside it, or else --prompt; or a file of JSON "
-          + "records with instruction, input_images and output_image. May be given several times.")
+          + "records with instruction, input_images and output_image. May be given several times; in --config a list.")
   List<Path> data = List.of();
 
   @Option(names = "--repeats", split = ",", paramLabel = "N",

@@ -75,11 +75,16 @@ public final class AdapterFiles {
     return AuthorsFiles.NAMES.stream().map(folder::resolve).filter(Files::isRegularFile).findFirst();
   }
 
+  /** The models that {@code folder} holds a PEFT folder for. */
+  public static List<String> parts(Path folder) {
+    return PARTS.stream().filter(part -> PeftFolder.is(folder.resolve(part))).toList();
+  }
+
   private static PipelineAdapter folder(Path folder, Map<String, Module> models, ReadOptions options) {
     if (PeftFolder.is(folder)) {
       return peft(folder, models, options);
     }
-    List<String> parts = PARTS.stream().filter(part -> PeftFolder.is(folder.resolve(part))).toList();
+    List<String> parts = parts(folder);
     if (!parts.isEmpty()) {
       return parts(folder, parts, models, options);
     }

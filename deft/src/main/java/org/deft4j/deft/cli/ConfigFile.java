@@ -22,8 +22,8 @@ import picocli.CommandLine.Model.OptionSpec;
 
 /**
  * The options of a command from a JSON file, {@code {"rank": 8, "targets": ["to_q", "to_v"]}}: each key is an option without
- * its dashes, and an option that may be given several times takes a list. What is given on the command line as well wins. Under the file lies a preset, a file of that form that the program
- * has with it.
+ * its dashes, and an option that may be given several times takes a list. What is given on the command line as well wins. Under the
+ * file lies a preset, a file of that form that the program has with it.
  */
 final class ConfigFile implements IDefaultValueProvider {
   /** The names of the presets. */

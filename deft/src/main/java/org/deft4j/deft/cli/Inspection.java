@@ -56,6 +56,13 @@ final class Inspection {
       }
     } else if (PeftFolder.is(path)) {
       adapter(document, path);
+    } else if (!AdapterFiles.parts(path).isEmpty()) {
+      document.put("kind", "adapter (a PEFT folder for each model)");
+      AdapterFiles.parts(path).forEach(part -> {
+        Map<String, Object> one = of(path.resolve(part));
+        one.keySet().removeAll(List.of("path", "tensors"));
+        document.put(part, one);
+      });
     } else if (Files.exists(path.resolve(MODEL_INDEX))) {
       model(document, path);
     } else if (OmniGenFolder.is(path)) {
@@ -103,7 +110,8 @@ final class Inspection {
   private static Optional<String> adapted(Set<String> names) {
     return names.stream().anyMatch(name -> name.contains(".llm.layers.")) ? Optional.of("OmniGen's transformer")
         : names.stream().anyMatch(name -> name.contains(".down_blocks.") || name.contains(".mid_block."))
-            ? Optional.of("a UNet of Stable Diffusion") : Optional.empty();
+            ? Optional.of("a UNet of Stable Diffusion")
+        : names.stream().anyMatch(name -> name.contains(".text_model.")) ? Optional.of("a text encoder") : Optional.empty();
   }
 
   /** A PEFT name without its last part, {@code .deft_P} or {@code .lora_A.weight}. */

@@ -96,13 +96,17 @@ final class TrainCommand extends Subcommand {
   @Option(names = "--sparsity", paramLabel = "SHARE", description = "Hold this share of P's elements at 0; default 0.")
   double sparsity;
 
-  @Option(names = "--rslora", description = "LoRA: scale by A / sqrt(R) instead of A / R.")
+  @Option(names = "--rslora", description = "LoRA and DoRA: scale by A / sqrt(R) instead of A / R.")
   boolean rankStabilized;
 
   @Option(names = "--targets", split = ",", paramLabel = "SUFFIX",
       description = "The layers to adapt, by the ends of their names; default: the "
           + "attention projections (to_q, to_k, to_v, to_out.0; OmniGen qkv_proj, o_proj).")
   List<String> targets;
+
+  @Option(names = "--train-text-encoder",
+      description = "Adapt the attention of the text encoders too (q_proj, k_proj, v_proj, out_proj), in a folder for each model.")
+  boolean textEncoders;
 
   @Option(names = "--steps", paramLabel = "N", description = "Optimizer steps; default ${DEFAULT-VALUE}.")
   long steps = 500;
@@ -172,6 +176,7 @@ final class TrainCommand extends Subcommand {
     if (method.equals(Learner.FULL)) {
       Checks.takesNo(problems, "--method full", "--targets", targets);
       Checks.takesNo(problems, "--method full", "--decomposition", decomposition);
+      Checks.takesNo(problems, "--method full", "--train-text-encoder", textEncoders ? true : null);
     }
     collect(problems, this::adapterConfig);
     collect(problems, this::options);
@@ -221,7 +226,7 @@ final class TrainCommand extends Subcommand {
   int run(Console console) throws Exception {
     long start = CommonOptions.seed(seed, console);
     TrainingRun run = new TrainingRun(ModelArgument.of(model, weights), new TrainingRequest(data, repeats, imageRoot, prompt, size, targets,
-        omniGen), adapterConfig(), options(), start, out);
+        textEncoders, omniGen), adapterConfig(), options(), start, out);
     Activity activity = new Activity();
     Interruption interruption = Interruption.install(console, activity);
     return dryRun ? run.plan(console, activity) : run.run(console, activity, interruption);

@@ -81,7 +81,7 @@ class PlanTest {
       String[] sampling = generate(model.toString(), "--steps", "3", "--scheduler", "dpmpp_2m");
       assertEquals(planned(sampling), taken(sampling), model.toString());
     }
-    for (String way : List.of("--checkpointing", "--method=para")) {
+    for (String way : List.of("--checkpointing", "--method=para", "--train-text-encoder")) {
       String[] training = train("--steps", "3", "--accumulate", "2", way);
       assertEquals(planned(training), taken(training), way);
     }

@@ -56,6 +56,17 @@ class TapeTest {
     }
   }
 
+  /** Of {@code x stop(x^2)} the second factor is a constant, whose value is that of x^2 all the same. */
+  @Test
+  void whatIsDetachedIsAConstant() {
+    Tensor x = vector(2, -3);
+    try (Tape tape = Tape.watch(x)) {
+      Tensor y = x.mul(x.square().detach());
+      assertArrayEquals(new double[] {8, -27}, y.toDoubles());
+      assertArrayEquals(new double[] {4, 9}, tape.gradients(y.sum()).of(x).toDoubles());
+    }
+  }
+
   @Test
   void recordsOnlyWhatDependsOnAWatchedTensor() {
     Tensor x = vector(1, 2);

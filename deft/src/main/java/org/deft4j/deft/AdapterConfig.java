@@ -8,7 +8,7 @@ import org.deft4j.tensor.Shape;
  * What an adapter is, apart from its trained values.
  *
  * @param method the family
- * @param decomposition how P becomes thin factors; null for LoRA
+ * @param decomposition how P becomes thin factors; null for LoRA and DoRA
  * @param rank r, before it is capped at a layer's width
  * @param alpha the scale is {@code alpha / r}; null: 1
  * @param targets which layers are adapted
@@ -37,7 +37,7 @@ public record AdapterConfig(Method method, Decomposition decomposition, int rank
     if (!problems.isEmpty()) {
       throw new InputException(problems);
     }
-    if (method == Method.LORA) {
+    if (method.isLora()) {
       start = Start.IDENTITY;
     } else if (method != Method.DEFT && start == Start.IDENTITY) {
       start = Start.RANDOM;
@@ -59,12 +59,17 @@ public record AdapterConfig(Method method, Decomposition decomposition, int rank
     return of(Method.LORA, rank);
   }
 
+  /** DoRA on the attention projections, scale 1. */
+  public static AdapterConfig dora(int rank) {
+    return of(Method.DORA, rank);
+  }
+
   /** The usual configuration of {@code method}. */
   public static AdapterConfig of(Method method, int rank) {
     Decomposition decomposition = switch (method) {
       case DEFT, LORA_PARA -> new RelaxedDecomposition();
       case PARA -> new QrDecomposition();
-      case LORA -> null;
+      case LORA, DORA -> null;
     };
     return new AdapterConfig(method, decomposition, rank, null, Targets.ATTENTION, Start.IDENTITY, 1, AdapterExtras.NONE);
   }
@@ -107,13 +112,15 @@ public record AdapterConfig(Method method, Decomposition decomposition, int rank
   /**
    * How many numbers are trained on a layer of this weight [out, in] or [out, in, kh, kw]: {@code r out} for P, unless it is
    * frozen, and as many again where it
-   * holds two matrices; {@code r in} for R; {@code r (in + out)} for A and B; 1 for a gate. Here in is what a row of the weight holds.
+   * holds two matrices; {@code r in} for R; {@code r (in + out)} for A and B; out for DoRA's lengths; 1 for a
+   * gate. Here in is what a row of the weight holds.
    */
   public long parameterCount(Shape weight) {
     long out = weight.size(0);
     long in = weight.elementCount() / Math.max(1, out);
     long r = rankFor(out);
     long projection = method.projects() && decomposition.trainsProjection() ? decomposition.columns(r) * out : 0;
-    return projection + (method == Method.DEFT ? r * in : 0) + (method.adds() ? r * (in + out) : 0) + (extras.gate() ? 1 : 0);
+    return projection + (method == Method.DEFT ? r * in : 0) + (method.adds() ? r * (in + out) : 0)
+        + (method == Method.DORA ? out : 0) + (extras.gate() ? 1 : 0);
   }
 }

@@ -64,10 +64,10 @@ public final class AdapterFiles {
     }
   }
 
-  /** What the file with these tensors is, in words, if it is a LoRA of diffusers or kohya. */
+  /** What the file with these tensors is, in words, if it is a LoRA or DoRA of diffusers or kohya. */
   public static Optional<String> kind(Set<String> names) {
-    return KohyaLora.recognises(names) ? Optional.of("LoRA (kohya)")
-        : DiffusersLora.recognises(names) ? Optional.of("LoRA (diffusers)") : Optional.empty();
+    String tool = KohyaLora.recognises(names) ? "kohya" : DiffusersLora.recognises(names) ? "diffusers" : null;
+    return Optional.ofNullable(tool).map(known -> (Formats.hasLengths(names) ? "DoRA (" : "LoRA (") + known + ")");
   }
 
   /** The file of the DEFT authors' code in {@code folder}, if there is one. */
@@ -75,11 +75,16 @@ public final class AdapterFiles {
     return AuthorsFiles.NAMES.stream().map(folder::resolve).filter(Files::isRegularFile).findFirst();
   }
 
+  /** The models that {@code folder} holds a PEFT folder for. */
+  public static List<String> parts(Path folder) {
+    return PARTS.stream().filter(part -> PeftFolder.is(folder.resolve(part))).toList();
+  }
+
   private static PipelineAdapter folder(Path folder, Map<String, Module> models, ReadOptions options) {
     if (PeftFolder.is(folder)) {
       return peft(folder, models, options);
     }
-    List<String> parts = PARTS.stream().filter(part -> PeftFolder.is(folder.resolve(part))).toList();
+    List<String> parts = parts(folder);
     if (!parts.isEmpty()) {
       return parts(folder, parts, models, options);
     }

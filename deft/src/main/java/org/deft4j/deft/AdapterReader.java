@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.LongStream;
 import org.deft4j.nn.AdaptedLayer;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.Scope;
@@ -69,6 +70,7 @@ final class AdapterReader {
       case DEFT -> config.extras().gate() ? List.of(DeftAdapter.P, DeftAdapter.R, DeftAdapter.GATE) : List.of(DeftAdapter.P, DeftAdapter.R);
       case PARA -> List.of(DeftAdapter.P);
       case LORA -> List.of(LoraAdapter.A, LoraAdapter.B);
+      case DORA -> List.of(LoraAdapter.A, LoraAdapter.B, DoraAdapter.MAGNITUDE);
       case LORA_PARA -> List.of(DeftAdapter.P, LoraAdapter.A, LoraAdapter.B);
     };
   }
@@ -144,7 +146,7 @@ final class AdapterReader {
       Shape weight = layer(site).weight().shape();
       long rank = rank(file, names);
       names.forEach((matrix, name) -> {
-        if (rank == 0 || !sizes(file.shape(name)).equals(sizes(shape(matrix, weight, rank)))) {
+        if (rank == 0 || !fits(matrix, file.shape(name), shape(matrix, weight, rank))) {
           problems.add(source + ": " + name + " has shape " + file.shape(name) + ", the layer needs "
               + (rank == 0 ? "a matrix with a rank r of at least 1" : shape(matrix, weight, rank).toString()));
         }
@@ -158,7 +160,7 @@ final class AdapterReader {
     if (first.rank() < 2) {
       return 0;
     }
-    return config.method() == Method.LORA ? first.size(0) : first.size(1) / config.decomposition().columns(1);
+    return config.method().isLora() ? first.size(0) : first.size(1) / config.decomposition().columns(1);
   }
 
   /** The shape of a matrix on a layer of this weight. */
@@ -166,9 +168,17 @@ final class AdapterReader {
     return switch (matrix) {
       case DeftAdapter.P, DeftAdapter.MASK -> Shape.of(weight.size(0), config.decomposition().columns(rank));
       case DeftAdapter.GATE -> Shape.of(1);
+      case DoraAdapter.MAGNITUDE -> Shape.of(weight.size(0));
       case LoraAdapter.B -> Shape.of(weight.size(0), rank);
       default -> weight.with(0, rank);
     };
+  }
+
+  /** DoRA's lengths are as many numbers, whichever of their sizes they stand along: [1, out, 1, 1] in PEFT, [out, 1] elsewhere. */
+  private static boolean fits(String matrix, Shape found, Shape needed) {
+    return matrix.equals(DoraAdapter.MAGNITUDE)
+        ? found.elementCount() == needed.elementCount() && LongStream.of(found.toArray()).anyMatch(size -> size == needed.size(0))
+        : sizes(found).equals(sizes(needed));
   }
 
   /** Without the ones at the end, so that a linear layer's matrices fit the 1x1 convolution that does the same, and the other way round. */
@@ -214,7 +224,7 @@ final class AdapterReader {
           }
         });
         if (!adapters.isEmpty()) {
-          AdapterConfig own = config.method() == Method.LORA && peftFields.isEmpty() ? described(adapters) : config;
+          AdapterConfig own = config.method().isLora() && peftFields.isEmpty() ? described(adapters) : config;
           sets.put(name, new AdapterSet(model, own, adapters, peftFields).setTraining(false));
         }
       });
@@ -225,13 +235,14 @@ final class AdapterReader {
     return sets;
   }
 
-  /** A LoRA of a file without configuration: the rank and alpha of most of its layers, and each layer by its path. */
+  /** A LoRA or DoRA of a file without configuration: the rank and alpha of most of its layers, and each layer by its path. */
   static AdapterConfig described(Map<String, LayerAdapter> adapters) {
     Map<List<Double>, Integer> counts = new LinkedHashMap<>();
     adapters.values().forEach(adapter -> counts.merge(List.of((double) adapter.rank(), LoraAdapter.of(adapter).alpha()), 1, Integer::sum));
     List<Double> usual = Collections.max(counts.entrySet(), Map.Entry.comparingByValue()).getKey();
     Double alpha = usual.get(1).equals(usual.getFirst()) || usual.get(1) <= 0 ? null : usual.get(1);
-    return AdapterConfig.lora(usual.getFirst().intValue()).withAlpha(alpha).with(Targets.suffixes(List.copyOf(adapters.keySet())));
+    Method method = adapters.values().iterator().next() instanceof DoraAdapter ? Method.DORA : Method.LORA;
+    return AdapterConfig.of(method, usual.getFirst().intValue()).withAlpha(alpha).with(Targets.suffixes(List.copyOf(adapters.keySet())));
   }
 
   private LayerAdapter build(WeightSource file, Site site, AdaptedLayer layer, Map<String, String> names, Scale scale) {
@@ -249,6 +260,7 @@ final class AdapterReader {
       case DEFT -> new DeftAdapter(path, layer, projection, tensors.get(DeftAdapter.R), tensors.get(DeftAdapter.GATE), s);
       case PARA -> new ParaAdapter(path, layer, projection);
       case LORA -> new LoraAdapter(path, layer, a, b, s);
+      case DORA -> new DoraAdapter(path, layer, a, b, s, tensors.get(DoraAdapter.MAGNITUDE));
       case LORA_PARA -> new LoraParaAdapter(path, layer, projection, a, b, s);
     };
   }

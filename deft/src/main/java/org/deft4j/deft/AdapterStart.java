@@ -10,7 +10,7 @@ import org.deft4j.tensor.Tensor;
  * The values an adapter starts with: P as its {@link Decomposition} says; R the one that makes the layer start as it was (PEFT) or
  * {@code N(0, (0.02 initScale)^2)} (the authors); the gate's number 0.5; LoRA's {@code A ~ N(0, 1/r^2)} and {@code B = 0}
  * (diffusers' gaussian
- * start).
+ * start), and DoRA's with lengths as the weight's rows have them.
  */
 final class AdapterStart {
   private static final double DEVIATION = 0.02;
@@ -45,6 +45,7 @@ final class AdapterStart {
     double scale = config.scaleFor(rank);
     return switch (config.method()) {
       case LORA -> new LoraAdapter(path, layer, thin(1.0 / rank), Tensor.zeros(type, out, rank), scale);
+      case DORA -> DoraAdapter.start(path, layer, thin(1.0 / rank), Tensor.zeros(type, out, rank), scale);
       case PARA -> new ParaAdapter(path, layer, projection(config.start() == Start.OFFICIAL));
       case LORA_PARA -> new LoraParaAdapter(path, layer, projection(false), thin(1.0 / rank), Tensor.zeros(type, out, rank),
           scale);

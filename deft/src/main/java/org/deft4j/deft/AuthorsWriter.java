@@ -34,6 +34,7 @@ final class AuthorsWriter {
         switch (adapter) {
           case DeftAdapter deft -> writer.deft(path, deft);
           case ParaAdapter paRa -> writer.para(path, paRa);
+          case DoraAdapter _ -> throw new InputException("the DEFT authors' files have no place for the lengths of dora");
           case LoraAdapter lora -> writer.lora(path, lora);
           case LoraParaAdapter _ -> throw new InputException("the DEFT authors' files have no place for lora-para");
         }
@@ -50,7 +51,7 @@ final class AuthorsWriter {
     boolean fits = switch (set.config().method()) {
       case DEFT -> decomposition instanceof RelaxedDecomposition;
       case PARA -> decomposition instanceof QrDecomposition;
-      case LORA, LORA_PARA -> false;
+      case LORA, DORA, LORA_PARA -> false;
     };
     if (!fits) {
       throw new InputException("the DEFT authors' SDXL file holds deft with the decomposition relaxed, or para with qr; this is "

@@ -20,6 +20,7 @@ import org.deft4j.weights.SafetensorsWriter;
  * namings {@code <model>.<layer>.lora.down.weight}, {@code <model>.<layer>.lora_linear_layer.down.weight} and for attention
  * {@code <model>.<attention>.processor.to_q_lora.down.weight}, where the model is {@code unet}, {@code text_encoder} or
  * {@code text_encoder_2}. Without an alpha in the file the scale is 1.
+ * The lengths of a DoRA are {@code <model>.<layer>.lora_magnitude_vector}, as PEFT names them; other tools call them {@code dora_scale}.
  */
 public final class DiffusersLora {
   /** The file's usual name. */
@@ -29,6 +30,8 @@ public final class DiffusersLora {
   private static final String CONFIG = "lora_adapter_metadata";
   private static final Pattern PLAIN = Pattern.compile("(.+)\\.(?:lora_A|lora_B|(?:lora|lora_linear_layer)\\.(?:down|up))\\.weight");
   private static final Pattern PROCESSOR = Pattern.compile("(.+)\\.processor\\.(to_q|to_k|to_v|to_out)_lora\\.(?:down|up)\\.weight");
+
+  private static final Pattern LENGTHS = Pattern.compile("(.+)\\.(?:lora_magnitude_vector(?:\\.weight)?|dora_scale)");
 
   /** How the matrices are called. */
   public enum Style {
@@ -52,7 +55,8 @@ public final class DiffusersLora {
    * @throws InputException listing everything that does not fit
    */
   static PipelineAdapter read(SafetensorsFile file, Map<String, Module> models, boolean partial) {
-    AdapterReader reader = new AdapterReader(file.source(), models, AdapterConfig.lora(1), partial);
+    AdapterConfig config = Formats.hasLengths(file.names()) ? AdapterConfig.dora(1) : AdapterConfig.lora(1);
+    AdapterReader reader = new AdapterReader(file.source(), models, config, partial);
     Map<String, AdapterSet> sets = reader.read(new Without(file, name -> name.endsWith(ALPHA)), DiffusersLora::place, false,
         scale(file), Map.of());
     return new PipelineAdapter(sets, file.metadata(), reader.notices());
@@ -65,6 +69,10 @@ public final class DiffusersLora {
     }
     String model = name.substring(0, dot);
     String rest = name.substring(dot + 1);
+    Matcher lengths = LENGTHS.matcher(rest);
+    if (lengths.matches()) {
+      return new AdapterReader.Place(model, lengths.group(1), DoraAdapter.MAGNITUDE);
+    }
     String matrix = rest.endsWith("lora_A.weight") || rest.endsWith("down.weight") ? LoraAdapter.A : LoraAdapter.B;
     Matcher processor = PROCESSOR.matcher(rest);
     if (processor.matches()) {
@@ -97,7 +105,7 @@ public final class DiffusersLora {
   }
 
   /**
-   * Writes a LoRA. A scale other than 1 is multiplied into B, since not every reader of such files knows an alpha.
+   * Writes a LoRA or DoRA. A scale other than 1 is multiplied into B, since not every reader of such files knows an alpha.
    *
    * @param type F32, F16 or BF16
    * @throws InputException if the adapter is no LoRA
@@ -111,6 +119,10 @@ public final class DiffusersLora {
         tensors.put(name(model, layer, style, true), lora.tensors().get(LoraAdapter.A).cast(type));
         Tensor scaled = lora.scale() == 1 ? b : b.mul(lora.scale());
         tensors.put(name(model, layer, style, false), LoraAdapter.stored(lora.layer(), scaled).cast(type));
+        if (lora instanceof DoraAdapter) {
+          tensors.put(model + "." + layer + "." + DoraAdapter.MAGNITUDE,
+              DoraAdapter.peft(lora.layer(), lora.tensors().get(DoraAdapter.MAGNITUDE)).cast(type));
+        }
       }));
       SafetensorsWriter.write(file, tensors, Map.of("format", "pt"));
     }

@@ -12,8 +12,8 @@ final class Formats {
     if (any(names, name -> name.contains(".hada_w") || name.contains(".lokr_w"))) {
       return "; the names are LoHa's or LoKr's of LyCORIS, which are not supported";
     }
-    if (any(names, name -> name.endsWith(".dora_scale") || name.endsWith("lora_magnitude_vector"))) {
-      return "; it has the magnitudes of DoRA, which is not supported";
+    if (hasLengths(names)) {
+      return "; it has the lengths of a DoRA, which belong to no layer of this model, or its adapter_config.json does not tell (use_dora)";
     }
     if (any(names, name -> name.endsWith(".lora_mid.weight"))) {
       return "; it has the middle matrices of a Tucker decomposition, which is not supported";
@@ -32,6 +32,11 @@ final class Formats {
     }
     return "; the names follow no known adapter format (PEFT: base_model.model.<layer>.deft_P, diffusers: "
         + "unet.<layer>.lora_A.weight, kohya: lora_unet_<layer>.lora_down.weight)";
+  }
+
+  /** Whether a DoRA has tensors of these names. */
+  static boolean hasLengths(Collection<String> names) {
+    return any(names, name -> name.endsWith(".dora_scale") || name.contains("." + DoraAdapter.MAGNITUDE));
   }
 
   private static boolean any(Collection<String> names, Predicate<String> test) {

@@ -17,11 +17,16 @@ import org.deft4j.weights.SafetensorsWriter;
  * LoRA as kohya's sd-scripts keep it, and A1111 and ComfyUI read it: {@code <flat name>.lora_down.weight} [r, in] or [r, in, kh, kw],
  * {@code .lora_up.weight} [out, r] or [out, r, 1, 1], {@code .alpha} [], the scale {@code alpha / r}, and 1 where there is
  * none. The flat names are those of {@link KohyaNames}.
+ * The lengths of a DoRA are LyCORIS's {@code .dora_scale}, [out, 1] or [out, 1, 1, 1]; lengths of columns instead of rows, [1, in] (its
+ * {@code wd_on_output=False}), are another method and refused.
  */
 public final class KohyaLora {
   private static final String DOWN = ".lora_down.weight";
   private static final String UP = ".lora_up.weight";
   private static final String ALPHA = ".alpha";
+  private static final String LENGTHS = ".dora_scale";
+  /** The matrix that each ending names. */
+  private static final Map<String, String> MATRICES = Map.of(DOWN, LoraAdapter.A, UP, LoraAdapter.B, LENGTHS, DoraAdapter.MAGNITUDE);
 
   private KohyaLora() {}
 
@@ -38,15 +43,18 @@ public final class KohyaLora {
    */
   static PipelineAdapter read(SafetensorsFile file, Map<String, Module> models, boolean partial) {
     Map<KohyaNames, String> tables = tables(models);
-    AdapterReader reader = new AdapterReader(file.source(), models, AdapterConfig.lora(1), partial);
+    requireRows(file);
+    AdapterConfig config = Formats.hasLengths(file.names()) ? AdapterConfig.dora(1) : AdapterConfig.lora(1);
+    AdapterReader reader = new AdapterReader(file.source(), models, config, partial);
     List<String> notices = new ArrayList<>();
     Map<AdapterReader.Site, String> flat = new LinkedHashMap<>();
     AdapterReader.Naming naming = name -> {
-      String matrix = name.endsWith(DOWN) ? LoraAdapter.A : name.endsWith(UP) ? LoraAdapter.B : null;
+      int dot = name.indexOf('.');
+      String matrix = dot < 0 ? null : MATRICES.get(name.substring(dot));
       if (matrix == null) {
         return null;
       }
-      String flatName = name.substring(0, name.length() - (name.endsWith(DOWN) ? DOWN : UP).length());
+      String flatName = name.substring(0, dot);
       for (Map.Entry<KohyaNames, String> table : tables.entrySet()) {
         String layer = table.getKey().layer(flatName);
         if (layer != null) {
@@ -75,6 +83,16 @@ public final class KohyaLora {
     return new PipelineAdapter(sets, file.metadata(), notices);
   }
 
+  private static void requireRows(SafetensorsFile file) {
+    List<String> columns = file.names().stream().filter(name -> name.endsWith(LENGTHS) && file.shape(name).rank() > 1
+        && file.shape(name).size(0) == 1 && file.shape(name).size(1) > 1).toList();
+    if (!columns.isEmpty()) {
+      throw new InputException(file.source() + ": " + columns.size() + " tensors, such as " + columns.getFirst() + " "
+          + file.shape(columns.getFirst()) + ", hold a length for each column of a weight (LyCORIS's wd_on_output=False); in a DoRA that "
+          + "can be read each row has one");
+    }
+  }
+
   /** The tables of the models' layers, each with the model's name; a single text encoder goes by two prefixes. */
   private static Map<KohyaNames, String> tables(Map<String, Module> models) {
     Map<KohyaNames, String> tables = new LinkedHashMap<>();
@@ -95,7 +113,7 @@ public final class KohyaLora {
   }
 
   /**
-   * Writes a LoRA.
+   * Writes a LoRA or DoRA.
    *
    * @param models the pipeline's models, all of them: their layers make the table of names
    * @param style of the UNet's names; those of SDXL are usually {@link KohyaNames.Style#SGM}
@@ -119,6 +137,9 @@ public final class KohyaLora {
           tensors.put(flat + ALPHA, Tensor.of(new double[] {lora.alpha()}, 1).reshape().cast(type));
           tensors.put(flat + DOWN, lora.tensors().get(LoraAdapter.A).cast(type));
           tensors.put(flat + UP, LoraAdapter.stored(lora.layer(), lora.tensors().get(LoraAdapter.B)).cast(type));
+          if (lora instanceof DoraAdapter) {
+            tensors.put(flat + LENGTHS, DoraAdapter.kohya(lora.layer(), lora.tensors().get(DoraAdapter.MAGNITUDE)).cast(type));
+          }
         });
       });
       SafetensorsWriter.write(file, tensors, metadata(adapter, models, style, title).forFile(tensors));

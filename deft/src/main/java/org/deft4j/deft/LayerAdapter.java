@@ -28,6 +28,8 @@ public abstract sealed class LayerAdapter implements Adapter, AutoCloseable perm
   private Dropout dropout = Dropout.NONE;
   private long dropoutSeed;
   private LowRankUpdate kept;
+  /** The weight that {@link #kept} was worked out for: a DoRA's depends on it. */
+  private long keptFor;
 
   /** An adapter of the layer with this path. */
   protected LayerAdapter(String path, AdaptedLayer layer) {
@@ -78,12 +80,21 @@ public abstract sealed class LayerAdapter implements Adapter, AutoCloseable perm
   /** {@code strength * delta(x, base)}. */
   @Override
   public final Tensor delta(Tensor x, Tensor base) {
-    return current().delta(layer, injected(x), base, strength);
+    Tensor input = injected(x);
+    return current().delta(layer, input, input == x ? base : corrected(input, base), strength);
   }
 
   @Override
   public final Tensor applied(Tensor x, Tensor base) {
-    return current().applied(layer, injected(x), base, strength);
+    Tensor input = injected(x);
+    Tensor corrected = input == x ? base : corrected(input, base);
+    return corrected == base ? current().applied(layer, input, base, strength)
+        : base.add(current().delta(layer, input, corrected, strength));
+  }
+
+  /** What takes the place of {@code base} in the update of an adapter whose input is, by dropout, not the layer's but {@code input}. */
+  Tensor corrected(Tensor input, Tensor base) {
+    return base;
   }
 
   @Override
@@ -104,19 +115,31 @@ public abstract sealed class LayerAdapter implements Adapter, AutoCloseable perm
     return current().weightDelta(weight, strength);
   }
 
-  /** The same as two thin factors. */
+  /**
+   * The same as two thin factors.
+   *
+   * @throws InputException for a DoRA, which is not thin
+   */
   final LowRank thinDelta(Tensor weight) {
-    return current().thinDelta(weight, strength);
+    LowRankUpdate update = current();
+    if (update.rows() != null) {
+      throw new InputException("layer " + path + " is adapted by a DoRA, which scales the rows of the weight, as no LoRA does; keep it a "
+          + "DoRA (peft, diffusers or kohya, at strength 1 and the rank it has), or merge it into the model, and extract a LoRA from that");
+    }
+    return update.thinDelta(weight, strength);
   }
 
   private LowRankUpdate current() {
     if (training) {
       return update();
     }
-    if (kept == null) {
+    long weight = layer.weight().value().id();
+    if (kept == null || keptFor != weight) {
+      forget();
       try (Scope _ = Scope.open()) {
         kept = update().shared();
       }
+      keptFor = weight;
     }
     return kept;
   }

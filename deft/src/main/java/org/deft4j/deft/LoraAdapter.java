@@ -8,7 +8,7 @@ import org.deft4j.tensor.Tensor;
  * LoRA: {@code W' = W + s B A}, A [r, in] or [r, in, kh, kw], B [out, r], {@code s = alpha / r} (arXiv 2106.09685; PEFT's
  * {@code LoraLayer}).
  */
-public final class LoraAdapter extends LayerAdapter {
+public sealed class LoraAdapter extends LayerAdapter permits DoraAdapter {
   /** The key of A in a PEFT file. */
   public static final String A = "lora_A.weight";
   /** The key of B in a PEFT file. */
@@ -45,17 +45,17 @@ public final class LoraAdapter extends LayerAdapter {
   }
 
   @Override
-  public long rank() {
+  public final long rank() {
     return a.size(0);
   }
 
   /** s. */
-  public double scale() {
+  public final double scale() {
     return scale;
   }
 
   /** {@code s r}. */
-  double alpha() {
+  final double alpha() {
     return scale * rank();
   }
 

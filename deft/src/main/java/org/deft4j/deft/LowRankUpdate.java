@@ -10,9 +10,10 @@ import org.deft4j.tensor.op.Contraction;
 /**
  * The one kernel of every method: what an adapter adds to a layer {@code y0 = x W^T},
  *
- * <pre>{@code delta(x, y0) = s (x R^T) E^T - (y0 S) L^T          delta W = s E R - L (S^T W)}</pre>
+ * <pre>{@code delta(x, y0) = s (x R^T) E^T - (y0 S) L^T + y0 D          delta W = s E R - L (S^T W) + D W}</pre>
  *
- * with {@code W [out, in]} frozen, {@code L, S [out, k], E [out, r]} and {@code R [r, in]}. PaRa has no E and R, LoRA no L and S.
+ * with {@code W [out, in]} frozen, {@code L, S [out, k], E [out, r]}, {@code R [r, in]} and {@code D = diag(d)}, d [out]. PaRa has no E
+ * and R, LoRA no L and S, and D is DoRA's alone.
  * Where L is E the two thin products are subtracted first: {@code (s x R^T - y0 S) E^T}. Nothing of size out x out is
  * formed, and the extra cost per row is at most {@code 2 r (in + 3 out)} operations.
  *
@@ -25,8 +26,14 @@ import org.deft4j.tensor.op.Contraction;
  * @param injection E, null where nothing is injected
  * @param input R, null where nothing is injected
  * @param scale s
+ * @param rows d, by how much the rows of the weight grow; null where they stay
  */
-public record LowRankUpdate(Tensor left, Tensor right, Tensor injection, Tensor input, double scale) {
+public record LowRankUpdate(Tensor left, Tensor right, Tensor injection, Tensor input, double scale, Tensor rows) {
+  /** Without D. */
+  public LowRankUpdate(Tensor left, Tensor right, Tensor injection, Tensor input, double scale) {
+    this(left, right, injection, input, scale, null);
+  }
+
   /** Removal and injection (DEFT). */
   public static LowRankUpdate replace(Factors factors, Tensor input, double scale) {
     return new LowRankUpdate(factors.left(), factors.right(), factors.injection(), input, scale);
@@ -42,8 +49,18 @@ public record LowRankUpdate(Tensor left, Tensor right, Tensor injection, Tensor 
     return new LowRankUpdate(null, null, b, a, scale);
   }
 
+  /** Addition, with rows that grow (DoRA). */
+  public static LowRankUpdate rescale(Tensor injection, Tensor input, double scale, Tensor rows) {
+    return new LowRankUpdate(null, null, injection, input, scale, rows);
+  }
+
   /** {@code strength * delta}, for the layer's input x and {@code y0}, its product without bias. */
   public Tensor delta(AdaptedLayer layer, Tensor x, Tensor y0, double strength) {
+    Tensor thin = thin(layer, x, y0, strength);
+    return rows == null ? thin : thin.add(layer.scaleOutputs(y0, scaled(rows, strength)));
+  }
+
+  private Tensor thin(AdaptedLayer layer, Tensor x, Tensor y0, double strength) {
     if (left == null) {
       return layer.mixOutputs(scaled(layer.product(x, input), strength * scale), injection);
     }
@@ -72,10 +89,13 @@ public record LowRankUpdate(Tensor left, Tensor right, Tensor injection, Tensor 
 
   /** {@code strength * delta W} in the shape of {@code weight} [out, in] or [out, in, kh, kw], in the adapter's type. */
   public Tensor weightDelta(Tensor weight, double strength) {
-    return thinDelta(weight, strength).matrix().reshape(weight.shape().toArray());
+    Tensor delta = thinDelta(weight, strength).matrix();
+    Tensor grown = rows == null ? delta
+        : delta.add(matrix(weight).cast(rows.dtype()).mul(scaled(rows, strength).reshape(-1, 1)));
+    return grown.reshape(weight.shape().toArray());
   }
 
-  /** The same as two thin factors. */
+  /** The same as two thin factors, but for D. */
   LowRank thinDelta(Tensor weight, double strength) {
     if (left == null) {
       return new LowRank(injection, scaled(matrix(input), strength * scale));
@@ -89,7 +109,8 @@ public record LowRankUpdate(Tensor left, Tensor right, Tensor injection, Tensor 
         : new LowRank(Tensor.concat(1, injection, left), Tensor.concat(0, injected, removed.neg()));
   }
 
-  private static Tensor matrix(Tensor weight) {
+  /** A convolution's weight [out, in, kh, kw] as [out, in kh kw]. */
+  static Tensor matrix(Tensor weight) {
     return weight.rank() == 2 ? weight : weight.flatten(1, weight.rank() - 1);
   }
 
@@ -103,12 +124,12 @@ public record LowRankUpdate(Tensor left, Tensor right, Tensor injection, Tensor 
     Tensor l = share.apply(left);
     Tensor s = right == left ? l : share.apply(right);
     Tensor e = injection == left ? l : share.apply(injection);
-    return new LowRankUpdate(l, s, e, share.apply(input), scale);
+    return new LowRankUpdate(l, s, e, share.apply(input), scale, share.apply(rows));
   }
 
   /** Closes the handles that {@link #shared} made. */
   void closeShared() {
-    for (Tensor t : new Tensor[] {left, right, injection, input}) {
+    for (Tensor t : new Tensor[] {left, right, injection, input, rows}) {
       if (t != null) {
         t.close();
       }

@@ -11,6 +11,8 @@ public enum Method {
   PARA("para"),
   /** A low-rank matrix is added. */
   LORA("lora"),
+  /** A low-rank matrix is added, and the rows of the sum are brought to trained lengths. */
+  DORA("dora"),
   /** A part of the weight is removed, and a low-rank matrix of its own is added. */
   LORA_PARA("lora-para");
 
@@ -20,19 +22,24 @@ public enum Method {
     this.label = label;
   }
 
-  /** The name on the command line: {@code deft}, {@code para}, {@code lora}, {@code lora-para}. */
+  /** The name on the command line: {@code deft}, {@code para}, {@code lora}, {@code dora}, {@code lora-para}. */
   public String label() {
     return label;
   }
 
   /** Whether a projection P is part of it. */
   public boolean projects() {
-    return this != LORA;
+    return !isLora();
+  }
+
+  /** Whether it is a LoRA or one with more to it, which the files of LoRA hold. */
+  public boolean isLora() {
+    return this == LORA || this == DORA;
   }
 
   /** Whether it adds a low-rank matrix of its own, {@code B A}. */
   public boolean adds() {
-    return this == LORA || this == LORA_PARA;
+    return isLora() || this == LORA_PARA;
   }
 
   /** Every {@link #label}. */

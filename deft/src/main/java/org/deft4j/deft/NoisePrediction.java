@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.function.Function;
 import java.util.function.Supplier;
 import org.deft4j.diffusion.Scheduler;
+import org.deft4j.diffusion.StableDiffusion;
 import org.deft4j.diffusion.UNet2DConditionModel;
 import org.deft4j.nn.Losses;
 import org.deft4j.tensor.DType;
@@ -13,16 +14,29 @@ import org.deft4j.tensor.Tensor;
 /**
  * The loss of Stable Diffusion (diffusers' DreamBooth scripts; DEFT's runs follow them): a latent is drawn from the picture's
  * distribution, noised at a timestep drawn uniformly, and the mean squared error of the UNet's prediction to the noise, or to
- * the velocity where the scheduler says so, is the loss.
+ * the velocity where the scheduler says so, is the loss. Captions come encoded, or as token ids, which are encoded in the pass, so that
+ * gradients reach the text encoders.
  */
 public final class NoisePrediction implements Objective {
   private final UNet2DConditionModel unet;
+  /** Whose text encoders are trained; null where captions come encoded. */
+  private final StableDiffusion model;
   private final Scheduler scheduler;
   private final BatchOrder<TrainingExample> order;
 
   /** The loss of {@code unet} over {@code examples}, which stay the caller's. */
   public NoisePrediction(UNet2DConditionModel unet, Scheduler scheduler, List<TrainingExample> examples) {
+    this(unet, null, scheduler, examples);
+  }
+
+  /** The loss of the UNet and the text encoders of {@code model} over {@code examples} with token ids, which stay the caller's. */
+  public NoisePrediction(StableDiffusion model, List<TrainingExample> examples) {
+    this(model.unet(), model, model.scheduler(), examples);
+  }
+
+  private NoisePrediction(UNet2DConditionModel unet, StableDiffusion model, Scheduler scheduler, List<TrainingExample> examples) {
     this.unet = unet;
+    this.model = model;
     this.scheduler = scheduler;
     this.order = new BatchOrder<>(examples);
   }
@@ -38,20 +52,32 @@ public final class NoisePrediction implements Objective {
   }
 
   private Tensor loss(List<TrainingExample> examples, Tensor x0, Tensor noise, long[] timesteps) {
-    UNet2DConditionModel.Added added = examples.getFirst().pooled() == null ? null
-        : new UNet2DConditionModel.Added(stack(examples, TrainingExample::pooled), stack(examples, TrainingExample::timeIds));
+    StableDiffusion.Conditioning text = text(examples);
+    UNet2DConditionModel.Added added = text.pooled() == null ? null
+        : new UNet2DConditionModel.Added(text.pooled(), stack(examples, TrainingExample::timeIds));
     Tensor prediction = unet.forward(scheduler.addNoise(x0, noise, timesteps), Tensor.of(timesteps).cast(DType.F32),
-        stack(examples, TrainingExample::context), added);
+        text.context(), added);
     return Losses.mse(prediction, scheduler.target(x0, noise, timesteps));
+  }
+
+  private StableDiffusion.Conditioning text(List<TrainingExample> examples) {
+    return model == null
+        ? new StableDiffusion.Conditioning(stack(examples, TrainingExample::context), stack(examples, TrainingExample::pooled))
+        : model.encode(new StableDiffusion.TokenIds(stack(examples, TrainingExample::ids), stack(examples, TrainingExample::ids2)));
   }
 
   @Override
   public void setGradientCheckpointing(boolean on) {
     unet.setGradientCheckpointing(on);
+    if (model != null) {
+      model.textEncoders().values().forEach(encoder -> encoder.setGradientCheckpointing(on));
+    }
   }
 
+  /** Null where there is no such part. */
   private static Tensor stack(List<TrainingExample> examples, Function<TrainingExample, Tensor> part) {
-    return examples.size() == 1 ? part.apply(examples.getFirst()) : Tensor.concat(0, examples.stream().map(part).toList());
+    Tensor first = part.apply(examples.getFirst());
+    return examples.size() == 1 || first == null ? first : Tensor.concat(0, examples.stream().map(part).toList());
   }
 
   private static long[] sizes(Tensor like) {

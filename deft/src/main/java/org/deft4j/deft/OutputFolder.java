@@ -14,10 +14,12 @@ import org.deft4j.weights.Unfinished;
  * end. An earlier run's folder of that name is replaced then, and anything else is refused at the start.
  */
 public final class OutputFolder implements AutoCloseable {
+  private final ParentFolders parents;
   private final Path target;
   private final Path staging;
 
-  private OutputFolder(Path target, Path staging) {
+  private OutputFolder(ParentFolders parents, Path target, Path staging) {
+    this.parents = parents;
     this.target = target;
     this.staging = staging;
   }
@@ -75,11 +77,11 @@ public final class OutputFolder implements AutoCloseable {
   /** Starts writing. */
   public static OutputFolder open(Path target) throws IOException {
     Path absolute = target.toAbsolutePath().normalize();
-    Files.createDirectories(absolute.getParent());
+    ParentFolders parents = ParentFolders.of(absolute);
     Path staging = absolute.resolveSibling("." + absolute.getFileName() + "." + ProcessHandle.current().pid() + ".part");
     Unfinished.end(staging);
     Unfinished.begin(staging);
-    return new OutputFolder(absolute, Files.createDirectory(staging));
+    return new OutputFolder(parents, absolute, Files.createDirectory(staging));
   }
 
   /** Where to write the files. */
@@ -100,9 +102,10 @@ public final class OutputFolder implements AutoCloseable {
     }
   }
 
-  /** Removes what was not published. */
+  /** Removes what was not published, and the folders that were made for it. */
   @Override
   public void close() throws IOException {
     Unfinished.end(staging);
+    parents.close();
   }
 }

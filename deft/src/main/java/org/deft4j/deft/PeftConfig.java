@@ -7,7 +7,8 @@ import java.util.Map;
 import org.deft4j.weights.JsonObject;
 
 /**
- * PEFT's {@code adapter_config.json} (version 0.20): {@code peft_type} DEFT, with {@code para} for PaRa, or LORA. A
+ * PEFT's {@code adapter_config.json} (version 0.20): {@code peft_type} DEFT, with {@code para} for PaRa, or LORA, with
+ * {@code use_dora} for DoRA. A
  * decomposition that PEFT does not know is written under its own name, and what PEFT has no field for (a gate, a mask, left-out singular
  * vectors, LoRA with PaRa) under a {@code peft_type} of its own, DEFT4J, so that PEFT refuses the file instead of reading it
  * as something else.
@@ -43,7 +44,6 @@ final class PeftConfig {
     refuse(problems, json, "modules_to_save", null);
     refuse(problems, json, "fan_in_fan_out", false);
     refuse(problems, json, "layers_to_transform", null);
-    refuse(problems, json, "use_dora", false);
     AdapterConfig config = null;
     try {
       config = type.equals(LORA) ? lora(json) : deft(json);
@@ -80,8 +80,9 @@ final class PeftConfig {
   private static AdapterConfig lora(JsonObject json) {
     int rank = json.requireInteger("r");
     double alpha = json.number("lora_alpha", 8);
-    return new AdapterConfig(Method.LORA, null, rank, json.bool("use_rslora", false) ? alpha * Math.sqrt(rank) : alpha,
-        targets(json), Start.IDENTITY, 1, new AdapterExtras(new Dropout(json.number("lora_dropout", 0), false), false, 0));
+    return new AdapterConfig(json.bool("use_dora", false) ? Method.DORA : Method.LORA, null, rank,
+        json.bool("use_rslora", false) ? alpha * Math.sqrt(rank) : alpha, targets(json), Start.IDENTITY, 1,
+        new AdapterExtras(new Dropout(json.number("lora_dropout", 0), false), false, 0));
   }
 
   /** null and 0 both mean: no scaling. */
@@ -112,7 +113,7 @@ final class PeftConfig {
     Map<String, Object> own = own(config);
     Dropout dropout = config.extras().dropout();
     double injectionDropout = dropout.wholeLayer() ? 0 : dropout.probability();
-    json.put("peft_type", config.method() == Method.LORA ? LORA : own.isEmpty() ? DEFT : OWN);
+    json.put("peft_type", config.method().isLora() ? LORA : own.isEmpty() ? DEFT : OWN);
     json.put("auto_mapping", null);
     json.put("base_model_name_or_path", baseModel);
     json.put("revision", null);
@@ -121,12 +122,12 @@ final class PeftConfig {
     json.put("r", config.rank());
     json.put("target_modules", Targets.notation(config.targets().include()));
     json.put("exclude_modules", Targets.notation(config.targets().exclude()));
-    if (config.method() == Method.LORA) {
+    if (config.method().isLora()) {
       json.put("lora_alpha", whole(config.alpha() == null ? (double) config.rank() : config.alpha()));
       json.put("lora_dropout", injectionDropout);
       json.put("fan_in_fan_out", false);
       json.put("use_rslora", false);
-      json.put("use_dora", false);
+      json.put("use_dora", config.method() == Method.DORA);
       json.put("init_lora_weights", "gaussian");
       patterns(json, set);
     } else {

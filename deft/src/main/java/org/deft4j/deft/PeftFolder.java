@@ -26,7 +26,7 @@ public final class PeftFolder {
   private static final String MODEL = "model";
   private static final String PREFIX = "base_model.model.";
   private static final List<String> MATRICES = List.of(DeftAdapter.P, DeftAdapter.R, DeftAdapter.GATE, DeftAdapter.MASK,
-      LoraAdapter.A, LoraAdapter.B);
+      LoraAdapter.A, LoraAdapter.B, DoraAdapter.MAGNITUDE);
 
   private PeftFolder() {}
 
@@ -64,7 +64,7 @@ public final class PeftFolder {
   }
 
   private static double scale(JsonObject json, AdapterConfig config, String layer, long rank) {
-    if (config.method() != Method.LORA) {
+    if (!config.method().isLora()) {
       return config.scaleFor(rank);
     }
     double alpha = PeftConfig.alpha(json, layer, json.number("lora_alpha", 8));
@@ -89,7 +89,11 @@ public final class PeftFolder {
     try (Scope _ = Scope.open()) {
       Map<String, Tensor> tensors = new LinkedHashMap<>();
       set.adapters().forEach((layer, adapter) -> adapter.tensors().forEach((matrix, tensor) -> tensors.put(PREFIX + layer + "." + matrix,
-          matrix.equals(LoraAdapter.B) ? LoraAdapter.stored(adapter.layer(), tensor) : tensor)));
+          switch (matrix) {
+            case LoraAdapter.B -> LoraAdapter.stored(adapter.layer(), tensor);
+            case DoraAdapter.MAGNITUDE -> DoraAdapter.peft(adapter.layer(), tensor);
+            default -> tensor;
+          })));
       SafetensorsWriter.write(folder.resolve(WEIGHTS), tensors, Map.of("format", "pt"));
       Json.write(folder.resolve(CONFIG), set.peftFields().isEmpty() ? PeftConfig.write(set, baseModel) : set.peftFields());
     }

@@ -1,15 +1,19 @@
 package org.deft4j.deft;
 
+import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.deft4j.nn.ParameterGroup;
+import org.deft4j.tensor.RandomSource;
+import org.deft4j.tensor.Tensor;
 
 /**
  * An adapter of a pipeline, as a file holds it: an {@link AdapterSet} for each model that it adapts, by the model's name in
  * diffusers ({@code unet}, {@code text_encoder}, {@code text_encoder_2}).
  */
-public final class PipelineAdapter implements AutoCloseable {
+public final class PipelineAdapter implements Trainable, AutoCloseable {
   private final Map<String, AdapterSet> sets;
   private final Map<String, String> metadata;
   private final List<String> notices;
@@ -39,6 +43,42 @@ public final class PipelineAdapter implements AutoCloseable {
   /** What was left out or assumed while reading, a sentence each. */
   public List<String> notices() {
     return notices;
+  }
+
+  @Override
+  public String word() {
+    return "matrices";
+  }
+
+  /** Every trainable matrix, model by model. */
+  @Override
+  public List<Tensor> trainable() {
+    return sets.values().stream().flatMap(set -> set.trainable().stream()).toList();
+  }
+
+  /** Those of each set; where there are several, called by their model too. */
+  @Override
+  public List<ParameterGroup> groups(double projectionFactor, double weightDecay) {
+    List<ParameterGroup> groups = new ArrayList<>();
+    sets.forEach((model, set) -> set.groups(projectionFactor, weightDecay).forEach(group -> groups.add(sets.size() == 1 ? group
+        : new ParameterGroup(model + "." + group.name(), group.parameters(), group.lrFactor(), group.weightDecay()))));
+    return groups;
+  }
+
+  @Override
+  public boolean mayLackGradients() {
+    return sets.values().stream().anyMatch(AdapterSet::mayLackGradients);
+  }
+
+  @Override
+  public PipelineAdapter setTraining(boolean training) {
+    sets.values().forEach(set -> set.setTraining(training));
+    return this;
+  }
+
+  @Override
+  public void startPass(RandomSource random) {
+    sets.values().forEach(set -> set.startPass(random));
   }
 
   /** {@link AdapterSet#attach} for all. */

@@ -145,7 +145,7 @@ final class AdapterFixture {
         case DEFT -> new DeftAdapter(path, layer, projection, r.get(), null, 1);
         case PARA -> new ParaAdapter(path, layer, projection);
         case LORA -> new LoraAdapter(path, layer, r.get(), p, 1);
-        case LORA_PARA -> throw new AssertionError(variant);
+        case DORA, LORA_PARA -> throw new AssertionError(variant);
       });
     });
     return new AdapterSet(unet, config, adapters, Map.of());

@@ -14,6 +14,8 @@ import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.TorchRandom;
 import org.deft4j.tensor.op.InPlace;
+import org.deft4j.weights.Json;
+import org.deft4j.weights.SafetensorsFile;
 import org.deft4j.weights.SafetensorsWriter;
 import org.deft4j.weights.TorchFileWriter;
 import org.junit.jupiter.api.Test;
@@ -105,6 +107,79 @@ class AdapterFormatsTest {
     roundTrip(AdapterFormat.AUTHORS, AdapterConfig.lora(2).with(LINEAR).withAlpha(5.0), "", ReadOptions.STRICT);
   }
 
+  /** With the lengths of rows, on linear layers and convolutions. */
+  @Test
+  void dorasInEveryLayoutThatHoldsThem() throws IOException {
+    AdapterConfig dora = AdapterConfig.dora(3).with(LAYERS);
+    for (AdapterFormat format : List.of(AdapterFormat.DIFFUSERS, AdapterFormat.DIFFUSERS_OLDER, AdapterFormat.KOHYA,
+        AdapterFormat.KOHYA_SGM, AdapterFormat.KOHYA_DIFFUSERS, AdapterFormat.PEFT)) {
+      roundTrip(format, dora, "dora.safetensors", ReadOptions.STRICT);
+    }
+    roundTrip(AdapterFormat.PEFT, dora.withAlpha(4.0), "", ReadOptions.STRICT);
+    roundTrip(AdapterFormat.KOHYA, dora.withAlpha(4.0), "dora.safetensors", ReadOptions.STRICT);
+    for (AdapterFormat format : List.of(AdapterFormat.AUTHORS, AdapterFormat.AUTHORS_SDXL)) {
+      InputException error = assertThrows(InputException.class, () -> roundTrip(format, AdapterConfig.dora(2).with(LINEAR),
+          "project_replace.pt", ReadOptions.STRICT));
+      assertTrue(error.getMessage().contains("DEFT authors"), error.getMessage());
+    }
+  }
+
+  /** Names and shapes as PEFT 0.20 writes them, and as LyCORIS does. */
+  @Test
+  void theNamesOfADorasLengths() throws IOException {
+    try (Scope _ = Scope.open(); UNet2DConditionModel unet = TinyUnet.create();
+        AdapterSet set = drawn(unet, AdapterConfig.dora(2).with(Targets.suffixes(List.of("attn1.to_q", "resnets.0.conv1"))));
+        PipelineAdapter adapter = new PipelineAdapter(Map.of("unet", set), Map.of(), List.of())) {
+      String linear = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q";
+      String convolution = "down_blocks.0.resnets.0.conv1";
+      Path peft = Files.createDirectories(temporary.resolve("peft"));
+      AdapterFormat.PEFT.write(peft, adapter, models(unet), DType.F32, "t", "b");
+      assertEquals(true, Json.read(peft.resolve("adapter_config.json")).get("use_dora"));
+      shapes(peft.resolve("adapter_model.safetensors"), "base_model.model." + linear + ".lora_magnitude_vector", "[4]",
+          "base_model.model." + convolution + ".lora_magnitude_vector", "[1, 4, 1, 1]");
+      Path diffusers = temporary.resolve("diffusers.safetensors");
+      AdapterFormat.DIFFUSERS.write(diffusers, adapter, models(unet), DType.F32, "t", "b");
+      shapes(diffusers, "unet." + linear + ".lora_magnitude_vector", "[4]", "unet." + convolution + ".lora_magnitude_vector",
+          "[1, 4, 1, 1]");
+      Path kohya = temporary.resolve("kohya.safetensors");
+      AdapterFormat.KOHYA.write(kohya, adapter, models(unet), DType.F32, "t", "b");
+      shapes(kohya, "lora_unet_" + linear.replace('.', '_') + ".dora_scale", "[4, 1]",
+          "lora_unet_" + convolution.replace('.', '_') + ".dora_scale", "[4, 1, 1, 1]");
+      turned(kohya, unet);
+    }
+  }
+
+  private static void shapes(Path file, String... namesAndShapes) {
+    try (SafetensorsFile read = SafetensorsFile.open(file)) {
+      for (int i = 0; i < namesAndShapes.length; i += 2) {
+        assertTrue(read.names().contains(namesAndShapes[i]), namesAndShapes[i] + " in " + read.names());
+        assertEquals(namesAndShapes[i + 1], read.shape(namesAndShapes[i]).toString(), namesAndShapes[i]);
+      }
+    }
+  }
+
+  /** The lengths of columns, as many as those of rows in a square weight, are refused. */
+  private void turned(Path kohya, UNet2DConditionModel unet) {
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
+    try (SafetensorsFile read = SafetensorsFile.open(kohya)) {
+      read.names().forEach(name -> tensors.put(name, name.endsWith("to_q.dora_scale") ? read.load(name).t().copy() : read.load(name)));
+    }
+    Path other = temporary.resolve("columns.safetensors");
+    SafetensorsWriter.write(other, tensors, Map.of());
+    InputException error = assertThrows(InputException.class, () -> AdapterFiles.read(other, models(unet), ReadOptions.STRICT));
+    assertTrue(error.getMessage().contains("each column"), error.getMessage());
+  }
+
+  /** What scales rows is no sum of thin matrices. */
+  @Test
+  void aDoraIsNoLora() {
+    try (Scope _ = Scope.open(); UNet2DConditionModel unet = TinyUnet.create();
+        AdapterSet set = drawn(unet, AdapterConfig.dora(2).with(LAYERS))) {
+      InputException error = assertThrows(InputException.class, () -> AdapterFold.lora(List.of(set), 2));
+      assertTrue(error.getMessage().contains("scales the rows"), error.getMessage());
+    }
+  }
+
   @Test
   void everyVariantInPeftsLayout() throws IOException {
     for (Decomposition decomposition : Decomposition.known()) {
@@ -146,8 +221,8 @@ class AdapterFormatsTest {
   }
 
   @Test
-  void everyMethodAsALora() {
-    for (Method method : Method.values()) {
+  void everyThinMethodAsALora() {
+    for (Method method : List.of(Method.DEFT, Method.PARA, Method.LORA, Method.LORA_PARA)) {
       try (Scope _ = Scope.open(); UNet2DConditionModel unet = TinyUnet.create();
           AdapterSet set = drawn(unet, AdapterConfig.of(method, 2).with(LAYERS)).setStrength(0.8);
           AdapterSet lora = AdapterFold.lora(List.of(set), Long.MAX_VALUE)) {

@@ -69,12 +69,13 @@ class MergeTest {
       }
       sets.getLast().setInSequence(inSequence);
       Tensor x = sample.input().cast(type == DType.F64 ? DType.F64 : DType.F32);
+      double growth = growth(sets);
       byte[] before = bits(layer);
       Dense unmerged = Dense.of(layer.forward(x));
       Merge merge = Merge.into(sets.toArray(AdapterSet[]::new));
       assertTrue(sets.stream().noneMatch(AdapterSet::isAttached));
       assertEquals(type, layer.weight().value().dtype());
-      unmerged.assertNear(Dense.of(layer.forward(x)), tolerance(type, layer, x, unmerged), "merged " + type);
+      unmerged.assertNear(Dense.of(layer.forward(x)), growth * tolerance(type, layer, x, unmerged), "merged " + type);
       merge.unmerge();
       assertArrayEquals(before, bits(layer));
       assertTrue(sets.stream().allMatch(AdapterSet::isAttached));
@@ -82,6 +83,16 @@ class MergeTest {
     } finally {
       sets.forEach(AdapterSet::close);
     }
+  }
+
+  /** By how much DoRAs multiply rows at most, and with them what rounding has done to a row that a sum made short. */
+  private static double growth(List<AdapterSet> sets) {
+    double growth = 1;
+    for (AdapterSet set : sets) {
+      Tensor rows = set.adapters().get(LayerSample.PATH).update().rows();
+      growth *= rows == null ? 1 : 1 + Dense.of(rows).largest();
+    }
+    return growth;
   }
 
   /** LoRA starts as the identity: gives B values. */

@@ -39,6 +39,7 @@ class ParameterCountTest {
         assertEquals((sdxl ? 1_451_520L : 199_296L) * rank, count(unet, AdapterConfig.deft(rank)));
         assertEquals((sdxl ? 1_451_520L : 199_296L) * rank, count(unet, AdapterConfig.lora(rank)));
         assertEquals((sdxl ? 665_600L : 99_840L) * rank, count(unet, AdapterConfig.para(rank)));
+        assertEquals((sdxl ? 1_451_520L : 199_296L) * rank + (sdxl ? 665_600L : 99_840L), count(unet, AdapterConfig.dora(rank)));
         assertEquals((sdxl ? 1_451_520L + 665_600L : 199_296L + 99_840L) * rank, count(unet, AdapterConfig.of(Method.LORA_PARA, rank)));
       }
     }

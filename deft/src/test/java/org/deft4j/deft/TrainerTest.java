@@ -93,7 +93,7 @@ class TrainerTest {
 
   @Test
   void recomputingOnTheWayBackChangesNoBit() {
-    for (AdapterConfig config : List.of(AdapterConfig.deft(2), AdapterConfig.para(2))) {
+    for (AdapterConfig config : List.of(AdapterConfig.deft(2), AdapterConfig.para(2), AdapterConfig.dora(2))) {
       assertArrayEquals(train(config, options(4, 1, 1, false), 3).bytes(), train(config, options(4, 1, 1, true), 3).bytes());
     }
   }

@@ -3,6 +3,7 @@ package org.deft4j.diffusion;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.LongStream;
+import org.deft4j.autograd.Checkpoint;
 import org.deft4j.nn.Activation;
 import org.deft4j.nn.Embedding;
 import org.deft4j.nn.LayerNorm;
@@ -27,6 +28,7 @@ public final class ClipTextEncoder extends Module {
   private final List<Layer> layers = new ArrayList<>();
   private final LayerNorm finalNorm;
   private final Linear projection;
+  private boolean checkpointing;
 
   /** An encoder of this configuration, without weights. */
   public ClipTextEncoder(ClipTextConfig config) {
@@ -96,6 +98,11 @@ public final class ClipTextEncoder extends Module {
     }
   }
 
+  /** Whether each layer is computed again on the way back instead of keeping what is in it. */
+  public void setGradientCheckpointing(boolean on) {
+    checkpointing = on;
+  }
+
   /** What the model was built from. */
   public ClipTextConfig config() {
     return config;
@@ -126,7 +133,7 @@ public final class ClipTextEncoder extends Module {
     Tensor h = tokens.forward(ids).add(positions.forward(indices(ids.device(), LongStream.range(0, length))));
     states.add(h);
     for (Layer layer : layers) {
-      h = layer.forward(h);
+      h = checkpointing ? Checkpoint.run(in -> layer.forward(in[0]), h) : layer.forward(h);
       states.add(h);
     }
     Tensor last = finalNorm.forward(h);

@@ -107,11 +107,7 @@ public final class StableDiffusion implements DiffusionModel {
 
   @Override
   public Map<String, Module> parts() {
-    Map<String, Module> parts = new LinkedHashMap<>();
-    parts.put("text_encoder", textEncoder);
-    if (isXl) {
-      parts.put("text_encoder_2", textEncoder2);
-    }
+    Map<String, Module> parts = new LinkedHashMap<>(textEncoders());
     parts.put("unet", unet);
     parts.put("vae", vae);
     return parts;
@@ -168,6 +164,21 @@ public final class StableDiffusion implements DiffusionModel {
     return textEncoder2;
   }
 
+  /** The text encoders by the names of their parts. */
+  public SequencedMap<String, ClipTextEncoder> textEncoders() {
+    SequencedMap<String, ClipTextEncoder> encoders = new LinkedHashMap<>();
+    encoders.put("text_encoder", textEncoder);
+    if (isXl) {
+      encoders.put("text_encoder_2", textEncoder2);
+    }
+    return encoders;
+  }
+
+  /** How many layers of a text encoder take part in {@link #encode(String)}: all, but for SDXL's first, whose last one is not read. */
+  public int usedLayers(ClipTextEncoder encoder) {
+    return encoder.config().layers() - (isXl && encoder == textEncoder ? 1 : 0);
+  }
+
   /** The model's own scheduler: the noise it was trained with, and how it is sampled unless said otherwise. */
   public Scheduler scheduler() {
     return Scheduler.of(scheduler);
@@ -219,17 +230,30 @@ public final class StableDiffusion implements DiffusionModel {
    * by side, pooled text from the second.
    */
   public Conditioning encode(String prompt) {
-    return encode(tokenizer.tokens(prompt).toTensor(), isXl ? tokenizer2.tokens(prompt).toTensor() : null);
+    return encode(tokenIds(prompt));
   }
 
-  /** The same for token ids [N,S] of the first and, for SDXL, the second encoder. */
-  Conditioning encode(Tensor ids, Tensor ids2) {
+  /**
+   * Prompts as the text encoders read them.
+   *
+   * @param first [N,S] of the first encoder
+   * @param second [N,S] of the second; null where there is none
+   */
+  public record TokenIds(Tensor first, Tensor second) {}
+
+  /** Of one prompt. */
+  public TokenIds tokenIds(String prompt) {
+    return new TokenIds(tokenizer.tokens(prompt).toTensor(), isXl ? tokenizer2.tokens(prompt).toTensor() : null);
+  }
+
+  /** {@link #encode(String)} for token ids. */
+  public Conditioning encode(TokenIds ids) {
     try (Scope scope = Scope.open()) {
-      ClipTextEncoder.Output first = textEncoder.forward(ids);
+      ClipTextEncoder.Output first = textEncoder.forward(ids.first());
       if (!isXl) {
         return new Conditioning(scope.keep(first.lastHiddenState()), null);
       }
-      ClipTextEncoder.Output second = textEncoder2.forward(ids2);
+      ClipTextEncoder.Output second = textEncoder2.forward(ids.second());
       return new Conditioning(scope.keep(Tensor.concat(2, first.penultimate(), second.penultimate())),
           scope.keep(second.pooled()));
     }

@@ -123,7 +123,8 @@ class PipelineFixtureTest {
   private static Conditioning encode(StableDiffusion model, Map<String, Tensor> texts, long[] rows) {
     Tensor index = Tensor.of(rows);
     Tensor second = texts.get("input_ids_2");
-    return model.encode(texts.get("input_ids").indexSelect(0, index), second == null ? null : second.indexSelect(0, index));
+    return model.encode(new StableDiffusion.TokenIds(texts.get("input_ids").indexSelect(0, index),
+        second == null ? null : second.indexSelect(0, index)));
   }
 
   private static List<Tensor> steps(Map<String, Tensor> golden, String what) {

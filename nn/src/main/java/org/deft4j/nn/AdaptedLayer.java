@@ -20,6 +20,9 @@ public abstract sealed class AdaptedLayer extends Module permits Linear, Conv2d 
   /** A matrix [n, out] times the output channels of y: [..., out] to [..., n], or [N, out, H, W] to [N, n, H, W]. */
   public abstract Tensor mixOutputs(Tensor y, Tensor matrix);
 
+  /** Every output channel of y times its own of {@code factors} [out]. */
+  public abstract Tensor scaleOutputs(Tensor y, Tensor factors);
+
   /** The product and the bias in one operation. */
   abstract Tensor productAndBias(Tensor x);
 

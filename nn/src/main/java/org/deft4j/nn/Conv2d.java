@@ -41,6 +41,11 @@ public final class Conv2d extends AdaptedLayer {
   }
 
   @Override
+  public Tensor scaleOutputs(Tensor y, Tensor factors) {
+    return y.mul(factors.reshape(-1, 1, 1));
+  }
+
+  @Override
   Tensor productAndBias(Tensor x) {
     return x.conv2d(spec, weight.value(), bias.value());
   }

@@ -33,6 +33,11 @@ public final class Linear extends AdaptedLayer {
   }
 
   @Override
+  public Tensor scaleOutputs(Tensor y, Tensor factors) {
+    return y.mul(factors);
+  }
+
+  @Override
   Tensor productAndBias(Tensor x) {
     return x.linear(weight.value(), bias.value());
   }

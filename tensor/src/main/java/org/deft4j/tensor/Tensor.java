@@ -276,6 +276,12 @@ public final class Tensor implements AutoCloseable {
     return new Tensor(id, storage, dtype, shape, strides, offset).named(name);
   }
 
+  /** A tensor of its own on the same memory, which no listener knows to come from this one: a tape takes it for a constant. */
+  public Tensor detach() {
+    requireOpen("detach");
+    return view(shape, strides, offset);
+  }
+
   /** Whether another open tensor, a view or a handle, uses the same memory. */
   public boolean isShared() {
     return storage.isShared();

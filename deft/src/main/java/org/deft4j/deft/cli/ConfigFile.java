@@ -6,6 +6,7 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -21,12 +22,15 @@ import picocli.CommandLine.Model.OptionSpec;
 
 /**
  * The options of a command from a JSON file, {@code {"rank": 8, "targets": ["to_q", "to_v"]}}: each key is an option without
- * its dashes. What is given on the command line as well wins. Under the file lies a preset, a file of that form that the program
- * has with it.
+ * its dashes, and an option that may be given several times takes a list. What is given on the command line as well wins. Under the
+ * file lies a preset, a file of that form that the program has with it.
  */
 final class ConfigFile implements IDefaultValueProvider {
   /** The names of the presets. */
   static final List<String> PRESETS = List.of("omnigen-deft", "omnigen-para", "omnigen-lora");
+
+  /** Between the values of a list where a comma may be part of one: what no argument of a process can hold. */
+  static final String BETWEEN = "\0";
 
   private static final String OPTION = "--config";
   private static final String PRESET = "--preset";
@@ -91,18 +95,22 @@ final class ConfigFile implements IDefaultValueProvider {
   }
 
   private static Map<String, String> values(String source, Map<String, Object> json, CommandSpec command) {
-    List<String> known = command.options().stream().map(OptionSpec::longestName).map(name -> name.substring(2))
-        .filter(name -> !List.of("config", "preset", "help").contains(name)).toList();
+    Map<String, OptionSpec> options = new LinkedHashMap<>();
+    command.options().forEach(option -> options.put(option.longestName().substring(2), option));
+    options.keySet().removeAll(List.of("config", "preset", "help"));
     List<String> problems = new ArrayList<>();
     Map<String, String> values = new TreeMap<>();
     json.forEach((key, value) -> {
-      if (!known.contains(key)) {
-        problems.add(source + ": unknown key '" + key + "'" + Nearest.hint(key, known));
+      OptionSpec option = options.get(key);
+      if (option == null) {
+        problems.add(source + ": unknown key '" + key + "'" + Nearest.hint(key, options.keySet()));
+      } else if (value instanceof List<?> && option.splitRegex().isEmpty()) {
+        problems.add(source + ": " + key + ": expected one value, found a list");
       } else if (value instanceof Map) {
         problems.add(source + ": " + key + ": expected a value, found an object");
       } else if (value != null) {
         values.put("--" + key, value instanceof List<?> list
-            ? list.stream().map(String::valueOf).collect(Collectors.joining(",")) : value.toString());
+            ? list.stream().map(String::valueOf).collect(Collectors.joining(option.splitRegex())) : value.toString());
       }
     });
     if (!problems.isEmpty()) {

@@ -15,8 +15,8 @@ import org.deft4j.deft.AdapterFormat;
 import org.deft4j.deft.AdapterSet;
 import org.deft4j.deft.InputException;
 import org.deft4j.deft.Merge;
-import org.deft4j.deft.Method;
 import org.deft4j.deft.OutputFolder;
+import org.deft4j.deft.ParentFolders;
 import org.deft4j.deft.PipelineAdapter;
 import org.deft4j.deft.Targets;
 import org.deft4j.diffusion.DiffusionModel;
@@ -38,66 +38,128 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
     void write(Path folder) throws IOException;
   }
 
+  /** Writes what a call has made. */
+  @FunctionalInterface
+  private interface Result {
+    void write() throws IOException;
+  }
+
+  /** What hears of a call: the console, or nobody in a rehearsal, which writes nothing. */
+  private interface Receiver {
+    void notice(String sentence);
+
+    void made(Result result) throws IOException;
+  }
+
+  /** A call, from a model without weights to its result; it may leave weights in the model, and nothing else open. */
+  @FunctionalInterface
+  private interface Work {
+    void with(DiffusionModel model, Activity activity, Receiver receiver) throws IOException;
+  }
+
   /** The model in the layout of its kind, with the adapters folded in. */
   int model() throws IOException {
     requireOther();
     OutputFolder.require(output.out, replaceable());
-    try (DiffusionModel model = loaded(modelArgument)) {
-      List<PipelineAdapter> adapters = arguments.attach(model, console::message);
-      try {
+    return run((model, activity, receiver) -> {
+      load(model, activity);
+      with(arguments, model, activity, receiver, adapters -> {
+        activity.begin(Phase.FOLDING, "");
         // Only the merged weights are kept.
         for (List<AdapterSet> sets : byModel(adapters).values()) {
           Merge.into(sets.toArray(AdapterSet[]::new)).close();
         }
-        folder(model::save);
-      } finally {
-        adapters.forEach(PipelineAdapter::close);
-      }
-      return report("model", Map.of("adapters", arguments.labels(), "parts", List.copyOf(model.parts().keySet())));
-    }
+        receiver.made(() -> {
+          folder(model::save);
+          report("model", Map.of("adapters", arguments.labels(), "parts", List.copyOf(model.parts().keySet())));
+        });
+      });
+    });
   }
 
   /** One adapter in another layout: as it is, where the layout can hold it, else as a LoRA. */
   int adapter() throws IOException {
     AdapterFormat format = AdapterFormat.named(output.format);
-    try (DiffusionModel model = modelArgument.open()) {
-      List<PipelineAdapter> read = arguments.attach(model, console::message);
-      try {
-        PipelineAdapter adapter = read.getFirst();
-        boolean isLora = adapter.sets().values().stream().allMatch(set -> set.config().method() == Method.LORA);
-        boolean acts = arguments.adapters().getFirst().strength() == 1;
-        if (acts && output.rank == null && (isLora || !format.isLora())) {
-          return written(model, format, adapter);
-        }
-        model.loadWeights(part -> console.message("loading " + part));
-        return folded(model, format, read);
-      } finally {
-        read.forEach(PipelineAdapter::close);
+    return run((model, activity, receiver) -> with(arguments, model, activity, receiver, read -> {
+      PipelineAdapter adapter = read.getFirst();
+      boolean isLora = adapter.sets().values().stream().allMatch(set -> set.config().method().isLora());
+      boolean acts = arguments.adapters().getFirst().strength() == 1;
+      if (acts && output.rank == null && (isLora || !format.isLora())) {
+        receiver.made(() -> write(model, format, adapter));
+        return;
       }
-    }
+      load(model, activity);
+      fold(model, format, read, activity, receiver);
+    }));
   }
 
   /** Several adapters as one LoRA. */
   int fold() throws IOException {
-    try (DiffusionModel model = loaded(modelArgument)) {
-      List<PipelineAdapter> read = arguments.attach(model, console::message);
-      try {
-        return folded(model, AdapterFormat.named(output.format), read);
-      } finally {
-        read.forEach(PipelineAdapter::close);
-      }
-    }
+    AdapterFormat format = AdapterFormat.named(output.format);
+    return run((model, activity, receiver) -> {
+      load(model, activity);
+      with(arguments, model, activity, receiver, read -> fold(model, format, read, activity, receiver));
+    });
   }
 
   /** The difference of two models as a LoRA on {@code targets}; null: on the attention projections. */
   int extract(ModelArgument tuned, List<String> targets) throws IOException {
-    try (DiffusionModel base = loaded(modelArgument); DiffusionModel other = loaded(tuned);
-        AdapterSet difference = AdapterFold.extract(base.denoiser(), other.denoiser(),
+    return run((base, activity, receiver) -> {
+      load(base, activity);
+      try (DiffusionModel other = tuned.open()) {
+        load(other, activity);
+        activity.begin(Phase.FOLDING, "");
+        try (AdapterSet difference = AdapterFold.extract(base.denoiser(), other.denoiser(),
             Targets.suffixes(targets == null ? base.attentionProjections() : targets), output.rank)) {
-      String part = base.adaptable().firstEntry().getKey();
-      PipelineAdapter adapter = new PipelineAdapter(Map.of(part, difference), Map.of(), List.of());
-      return written(base, AdapterFormat.named(output.format), adapter);
+          String part = base.adaptable().firstEntry().getKey();
+          PipelineAdapter adapter = new PipelineAdapter(Map.of(part, difference), Map.of(), List.of());
+          receiver.made(() -> write(base, AdapterFormat.named(output.format), adapter));
+        }
+      }
+    });
+  }
+
+  /** Does {@code work} if its memory is there; returns the exit status. The rehearsal ends where writing begins. */
+  private int run(Work work) throws IOException {
+    Activity activity = new Activity();
+    activity.begin(Phase.ESTIMATING, "");
+    try (DiffusionModel model = modelArgument.open()) {
+      MemoryCheck check = MemoryCheck.of(MemoryPlan.of(model, rehearsal(model, work)));
+      check.require(() -> modelArgument.inHalf()
+          .map(half -> List.of(new MemoryCheck.Remedy(ModelArgument.HALF, half, rehearsal(half, work)))).orElse(List.of()));
+      if (!check.plan().types().isEmpty()) {
+        console.message(check.announcement());
+      }
+      activity.named(() -> work.with(model, activity, new Receiver() {
+        @Override
+        public void notice(String sentence) {
+          console.message(sentence);
+        }
+
+        @Override
+        public void made(Result result) throws IOException {
+          activity.begin(Phase.WRITING, output.out.toString());
+          result.write();
+        }
+      }));
+      return ExitStatus.OK;
     }
+  }
+
+  private static MemoryPlan.Run rehearsal(DiffusionModel model, Work work) {
+    return activity -> {
+      try {
+        work.with(model, activity, new Receiver() {
+          @Override
+          public void notice(String sentence) {}
+
+          @Override
+          public void made(Result result) {}
+        });
+      } finally {
+        model.close();
+      }
+    };
   }
 
   /** The model that is read is none that an earlier call left, whatever it holds. */
@@ -119,10 +181,25 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
     return names;
   }
 
-  private DiffusionModel loaded(ModelArgument argument) {
-    DiffusionModel model = argument.open();
-    model.loadWeights(part -> console.message("loading " + part));
-    return model;
+  private static void load(DiffusionModel model, Activity activity) {
+    model.loadWeights(part -> activity.begin(Phase.LOADING, part));
+  }
+
+  /** What is done with adapters that were read. */
+  @FunctionalInterface
+  private interface Use {
+    void of(List<PipelineAdapter> adapters) throws IOException;
+  }
+
+  private static void with(AdapterArguments arguments, DiffusionModel model, Activity activity, Receiver receiver, Use use)
+      throws IOException {
+    activity.begin(Phase.ADAPTING, "");
+    List<PipelineAdapter> adapters = arguments.attach(model, receiver::notice);
+    try {
+      use.of(adapters);
+    } finally {
+      adapters.forEach(PipelineAdapter::close);
+    }
   }
 
   private static Map<String, List<AdapterSet>> byModel(List<PipelineAdapter> adapters) {
@@ -131,16 +208,18 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
     return byModel;
   }
 
-  private int folded(DiffusionModel model, AdapterFormat format, List<PipelineAdapter> adapters) throws IOException {
+  private void fold(DiffusionModel model, AdapterFormat format, List<PipelineAdapter> adapters, Activity activity, Receiver receiver)
+      throws IOException {
+    activity.begin(Phase.FOLDING, "");
     long rank = output.rank == null ? Long.MAX_VALUE : output.rank;
     Map<String, AdapterSet> sets = new LinkedHashMap<>();
     byModel(adapters).forEach((name, all) -> sets.put(name, AdapterFold.lora(all, rank)));
     try (PipelineAdapter lora = new PipelineAdapter(sets, Map.of(), List.of())) {
-      return written(model, format, lora);
+      receiver.made(() -> write(model, format, lora));
     }
   }
 
-  private int written(DiffusionModel model, AdapterFormat format, PipelineAdapter adapter) throws IOException {
+  private void write(DiffusionModel model, AdapterFormat format, PipelineAdapter adapter) throws IOException {
     Map<String, Module> models = model.adaptable();
     DType type = DType.valueOf(output.type.toUpperCase(Locale.ROOT));
     String title = String.valueOf(output.out.toAbsolutePath().normalize().getFileName()).replaceFirst("\\.[A-Za-z]+$", "");
@@ -148,14 +227,15 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
       OutputFolder.require(output.out, FILES);
       folder(path -> format.write(path, adapter, models, type, title, model.name()));
     } else {
-      Files.createDirectories(output.out.toAbsolutePath().getParent());
-      format.write(output.out, adapter, models, type, title, model.name());
+      try (ParentFolders _ = ParentFolders.of(output.out)) {
+        format.write(output.out, adapter, models, type, title, model.name());
+      }
     }
     Map<String, Object> described = new LinkedHashMap<>();
     described.put("format", format.label());
     adapter.sets().forEach((name, set) -> described.put(name,
         Map.of("method", set.config().method().label(), "layers", set.adapters().size(), "rank", set.config().rank())));
-    return report("adapter", described);
+    report("adapter", described);
   }
 
   private void folder(Writer writer) throws IOException {
@@ -165,13 +245,12 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
     }
   }
 
-  private int report(String kind, Map<String, Object> more) {
+  private void report(String kind, Map<String, Object> more) {
     Map<String, Object> document = new LinkedHashMap<>();
     document.put("out", output.out.toString());
     document.put("kind", kind);
     document.putAll(more);
     console.result("wrote the " + kind + " to " + output.out);
     console.document(Json.format(document));
-    return ExitStatus.OK;
   }
 }

@@ -16,7 +16,6 @@ import org.deft4j.deft.AdapterConfig;
 import org.deft4j.deft.AdapterFiles;
 import org.deft4j.deft.DiffusersLora;
 import org.deft4j.deft.InputException;
-import org.deft4j.deft.Method;
 import org.deft4j.deft.PeftFolder;
 import org.deft4j.deft.Targets;
 import org.deft4j.diffusion.image.Picture;
@@ -57,6 +56,13 @@ final class Inspection {
       }
     } else if (PeftFolder.is(path)) {
       adapter(document, path);
+    } else if (!AdapterFiles.parts(path).isEmpty()) {
+      document.put("kind", "adapter (a PEFT folder for each model)");
+      AdapterFiles.parts(path).forEach(part -> {
+        Map<String, Object> one = of(path.resolve(part));
+        one.keySet().removeAll(List.of("path", "tensors"));
+        document.put(part, one);
+      });
     } else if (Files.exists(path.resolve(MODEL_INDEX))) {
       model(document, path);
     } else if (OmniGenFolder.is(path)) {
@@ -80,7 +86,7 @@ final class Inspection {
     AdapterConfig config = PeftFolder.config(folder);
     document.put("kind", "adapter (PEFT folder)");
     document.put("method", config.method().label());
-    if (config.method() != Method.LORA) {
+    if (config.method().projects()) {
       document.put("decomposition", config.decomposition().method());
       document.put("start", config.start().label());
     }
@@ -104,12 +110,13 @@ final class Inspection {
   private static Optional<String> adapted(Set<String> names) {
     return names.stream().anyMatch(name -> name.contains(".llm.layers.")) ? Optional.of("OmniGen's transformer")
         : names.stream().anyMatch(name -> name.contains(".down_blocks.") || name.contains(".mid_block."))
-            ? Optional.of("a UNet of Stable Diffusion") : Optional.empty();
+            ? Optional.of("a UNet of Stable Diffusion")
+        : names.stream().anyMatch(name -> name.contains(".text_model.")) ? Optional.of("a text encoder") : Optional.empty();
   }
 
   /** A PEFT name without its last part, {@code .deft_P} or {@code .lora_A.weight}. */
   private static String layer(String name) {
-    return name.replaceFirst("\\.(deft_[PR]|lora_[AB]\\.weight)$", "");
+    return name.replaceFirst("\\.(deft_[PR]|lora_[AB]\\.weight|lora_magnitude_vector)$", "");
   }
 
   private static void torch(Map<String, Object> document, Path path) {

@@ -2,7 +2,6 @@ package org.deft4j.deft.cli;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.deft4j.deft.AdapterConfig;
@@ -10,7 +9,7 @@ import org.deft4j.deft.Trainable;
 import org.deft4j.diffusion.DiffusionModel;
 import org.deft4j.tensor.RandomSource;
 
-/** What a training changes, and leaves behind: an adapter of the denoiser, or the denoiser itself. */
+/** What a training changes, and leaves behind: an adapter of the denoiser, and of the text encoders with it, or the denoiser itself. */
 sealed interface Learner extends AutoCloseable permits AdapterLearner, ModelLearner {
   /** The name of the method by which the denoiser itself is trained. */
   String FULL = "full";
@@ -18,10 +17,10 @@ sealed interface Learner extends AutoCloseable permits AdapterLearner, ModelLear
   /**
    * Begins; the denoiser's weights are loaded.
    *
-   * @param config of an adapter, for the layers that it names or else {@code targets}; null: the denoiser itself is trained
+   * @param config of an adapter, for the layers that {@code request} or the model names; null: the denoiser itself is trained
    */
-  static Learner begin(DiffusionModel model, AdapterConfig config, List<String> targets, RandomSource random) {
-    return config == null ? ModelLearner.begin(model) : AdapterLearner.begin(model, config, targets, random);
+  static Learner begin(DiffusionModel model, AdapterConfig config, TrainingRequest request, RandomSource random) {
+    return config == null ? ModelLearner.begin(model) : AdapterLearner.begin(model, config, request, random);
   }
 
   /** For the trainer. */

@@ -26,6 +26,9 @@ import org.deft4j.tensor.Rehearsal;
 record OmniGenTraining(OmniGen model, TrainingRequest request, OmniGenTrainingSet.Plan plan) implements TrainingJob {
   /** @throws InputException listing all that is wrong with the data */
   static OmniGenTraining of(OmniGen model, TrainingRequest request) {
+    if (request.textEncoders()) {
+      throw new InputException("--train-text-encoder: an OmniGen has no text encoder, its transformer reads the prompt; leave it out");
+    }
     List<TrainingRecord> records = request.records();
     return new OmniGenTraining(model, request, plan(model, request, records, request.sizeFor(model)));
   }

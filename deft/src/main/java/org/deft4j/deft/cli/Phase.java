@@ -10,6 +10,8 @@ enum Phase {
   LOADING("loading the weights", "weights", "weights being converted"),
   /** Those of the command line, or a new one. */
   ADAPTING("making the adapter", "adapter", "making the adapter"),
+  /** Into the weights, or into one adapter. */
+  FOLDING("folding the adapters", "folded adapters", "weights before and after folding"),
   /** Before sampling: with it the text encoders' work is done. */
   PROMPTING("encoding the prompt", "encoded prompt", "activations of encoding the prompt"),
   /** Captions and pictures. */

@@ -20,7 +20,7 @@ import org.deft4j.diffusion.image.PictureException;
 import org.deft4j.diffusion.image.Pictures;
 
 /** A Stable Diffusion model learns a folder of pictures with captions. */
-record StableDiffusionTraining(StableDiffusion model, String prompt, List<TrainingPicture> examples) implements TrainingJob {
+record StableDiffusionTraining(StableDiffusion model, TrainingRequest request, List<TrainingPicture> examples) implements TrainingJob {
   /** @throws InputException listing all that is wrong with the data */
   static StableDiffusionTraining of(StableDiffusion model, TrainingRequest request) {
     List<String> problems = new ArrayList<>();
@@ -42,7 +42,7 @@ record StableDiffusionTraining(StableDiffusion model, String prompt, List<Traini
     if (!problems.isEmpty()) {
       throw new InputException(problems);
     }
-    return new StableDiffusionTraining(model, request.prompt(), examples);
+    return new StableDiffusionTraining(model, request, examples);
   }
 
   @Override
@@ -63,7 +63,7 @@ record StableDiffusionTraining(StableDiffusion model, String prompt, List<Traini
   public Map<String, Object> description() {
     Map<String, Object> description = new LinkedHashMap<>();
     description.put("pictures", examples.size());
-    description.put("prompt", prompt);
+    description.put("prompt", request.prompt());
     description.put("size", side());
     return description;
   }
@@ -77,16 +77,18 @@ record StableDiffusionTraining(StableDiffusion model, String prompt, List<Traini
   public Map<String, TrainingJob> lighter() {
     int smaller = model.half(side());
     List<TrainingPicture> small = examples.stream().map(picture -> picture.resized(smaller)).toList();
-    return Map.of("--size " + smaller, new StableDiffusionTraining(model, prompt, small));
+    return Map.of("--size " + smaller, new StableDiffusionTraining(model, request, small));
   }
 
   @Override
   public Prepared prepare(Consumer<String> reading, IntConsumer encoded) {
     model.loadWeights(reading);
     encoded.accept(0);
-    TrainingSet set = TrainingSet.encode(model, examples, model::releaseTextEncoders, encoded);
+    TrainingSet set = request.textEncoders() ? TrainingSet.tokenize(model, examples, encoded)
+        : TrainingSet.encode(model, examples, model::releaseTextEncoders, encoded);
     model.releaseVae();
-    return new Encoded(set, new NoisePrediction(model.unet(), model.scheduler(), set.examples()));
+    return new Encoded(set, request.textEncoders() ? new NoisePrediction(model, set.examples())
+        : new NoisePrediction(model.unet(), model.scheduler(), set.examples()));
   }
 
   private record Encoded(TrainingSet set, Objective objective) implements Prepared {

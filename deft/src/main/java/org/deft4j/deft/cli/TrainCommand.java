@@ -3,6 +3,7 @@ package org.deft4j.deft.cli;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Set;
 import org.deft4j.deft.AdapterConfig;
 import org.deft4j.deft.AdapterExtras;
 import org.deft4j.deft.Decomposition;
@@ -41,9 +42,9 @@ final class TrainCommand extends Subcommand {
       completionCandidates = WeightTypes.class)
   String weights;
 
-  @Option(names = "--data", paramLabel = "PATH",
+  @Option(names = "--data", split = ConfigFile.BETWEEN, hideParamSyntax = true, paramLabel = "PATH",
       description = "A folder of pictures to train on, the caption of 01.jpg in 01.txt beside it, or else --prompt; or a file of JSON "
-          + "records with instruction, input_images and output_image. May be given several times.")
+          + "records with instruction, input_images and output_image. May be given several times; in --config a list.")
   List<Path> data = List.of();
 
   @Option(names = "--repeats", split = ",", paramLabel = "N",
@@ -58,7 +59,7 @@ final class TrainCommand extends Subcommand {
   String prompt;
 
   @Option(names = "--method", paramLabel = "NAME",
-      description = "deft (default), para, lora or lora-para; full: no adapter, all weights of the denoiser are trained, "
+      description = "deft (default), para, lora, dora or lora-para; full: no adapter, all weights of the denoiser are trained, "
           + "in float32.")
   String method = "deft";
 
@@ -95,13 +96,17 @@ final class TrainCommand extends Subcommand {
   @Option(names = "--sparsity", paramLabel = "SHARE", description = "Hold this share of P's elements at 0; default 0.")
   double sparsity;
 
-  @Option(names = "--rslora", description = "LoRA: scale by A / sqrt(R) instead of A / R.")
+  @Option(names = "--rslora", description = "LoRA and DoRA: scale by A / sqrt(R) instead of A / R.")
   boolean rankStabilized;
 
   @Option(names = "--targets", split = ",", paramLabel = "SUFFIX",
       description = "The layers to adapt, by the ends of their names; default: the "
           + "attention projections (to_q, to_k, to_v, to_out.0; OmniGen qkv_proj, o_proj).")
   List<String> targets;
+
+  @Option(names = "--train-text-encoder",
+      description = "Adapt the attention of the text encoders too (q_proj, k_proj, v_proj, out_proj), in a folder for each model.")
+  boolean textEncoders;
 
   @Option(names = "--steps", paramLabel = "N", description = "Optimizer steps; default ${DEFAULT-VALUE}.")
   long steps = 500;
@@ -165,12 +170,13 @@ final class TrainCommand extends Subcommand {
     if (size != null) {
       Checks.size(problems, "--size", size);
     }
-    if (rankStabilized && (alpha == null || !method.equals("lora"))) {
-      problems.add("--rslora scales by alpha / sqrt(rank): it needs --alpha, and --method lora");
+    if (rankStabilized && (alpha == null || !Set.of("lora", "dora").contains(method))) {
+      problems.add("--rslora scales by alpha / sqrt(rank): it needs --alpha, and --method lora or dora");
     }
     if (method.equals(Learner.FULL)) {
       Checks.takesNo(problems, "--method full", "--targets", targets);
       Checks.takesNo(problems, "--method full", "--decomposition", decomposition);
+      Checks.takesNo(problems, "--method full", "--train-text-encoder", textEncoders ? true : null);
     }
     collect(problems, this::adapterConfig);
     collect(problems, this::options);
@@ -220,7 +226,7 @@ final class TrainCommand extends Subcommand {
   int run(Console console) throws Exception {
     long start = CommonOptions.seed(seed, console);
     TrainingRun run = new TrainingRun(ModelArgument.of(model, weights), new TrainingRequest(data, repeats, imageRoot, prompt, size, targets,
-        omniGen), adapterConfig(), options(), start, out);
+        textEncoders, omniGen), adapterConfig(), options(), start, out);
     Activity activity = new Activity();
     Interruption interruption = Interruption.install(console, activity);
     return dryRun ? run.plan(console, activity) : run.run(console, activity, interruption);

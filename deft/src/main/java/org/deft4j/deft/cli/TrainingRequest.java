@@ -17,13 +17,14 @@ import org.deft4j.diffusion.DiffusionModel;
  * @param prompt the caption of pictures that have none of their own
  * @param size the side of the square that pictures are brought to
  * @param targets the layers to adapt, by the ends of their names
+ * @param textEncoders whether the text encoders of a Stable Diffusion model are adapted too
  * @param omniGen what only OmniGen models understand
  */
 record TrainingRequest(List<Path> data, List<Integer> repeats, Path imageRoot, String prompt, Integer size, List<String> targets,
-    OmniGenTrainingOptions omniGen) {
+    boolean textEncoders, OmniGenTrainingOptions omniGen) {
   /** A folder or a file, and nothing else said. */
   static TrainingRequest of(Path data, String prompt, Integer size) {
-    return new TrainingRequest(List.of(data), List.of(), null, prompt, size, null, new OmniGenTrainingOptions());
+    return new TrainingRequest(List.of(data), List.of(), null, prompt, size, null, false, new OmniGenTrainingOptions());
   }
 
   /**

@@ -10,6 +10,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.BooleanSupplier;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.deft4j.deft.AdapterConfig;
 import org.deft4j.deft.LossLog;
@@ -34,8 +35,12 @@ final class TrainingRun {
   private static final String PLOT = "loss.png";
   private static final int RECENT = 20;
 
-  /** The files that a run leaves. */
-  static final Set<String> FILES = Set.of(PeftFolder.CONFIG, PeftFolder.WEIGHTS, ModelLearner.FOLDER, RUN, TABLE, PLOT);
+  /** The folders that a run may leave: an adapter's for each of several models, or the model. */
+  static final Set<String> FOLDERS = Set.of("unet", "text_encoder", "text_encoder_2", ModelLearner.FOLDER);
+
+  /** All that it may leave. */
+  static final Set<String> FILES = Stream.concat(FOLDERS.stream(), Stream.of(PeftFolder.CONFIG, PeftFolder.WEIGHTS, RUN, TABLE, PLOT))
+      .collect(Collectors.toUnmodifiableSet());
 
   private final ModelArgument modelArgument;
   private final TrainingRequest request;
@@ -218,7 +223,7 @@ final class TrainingRun {
 
   private Learner learner(DiffusionModel model, TorchRandom random, Activity activity) {
     activity.begin(Phase.ADAPTING, "");
-    return Learner.begin(model, config, request.targetsFor(model), random);
+    return Learner.begin(model, config, request, random);
   }
 
   private static TrainingJob.Prepared prepare(TrainingJob job, Activity activity, Course course) {

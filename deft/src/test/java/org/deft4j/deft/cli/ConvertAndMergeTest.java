@@ -80,6 +80,27 @@ class ConvertAndMergeTest {
     near(picture(model, "--adapter", relaxed), picture(model, "--adapter", sdxl), 1, "authors-sdxl");
   }
 
+  /** What scales rows goes into the files that hold it and into the model, and is refused where only a LoRA would do. */
+  @Test
+  void aDoraKeepsItsLengths() throws IOException {
+    String dora = train("dora", "dora");
+    byte[] expected = picture(model, "--adapter", dora);
+    assertFalse(java.util.Arrays.equals(picture(model), expected));
+    for (String format : List.of("peft", "diffusers", "diffusers-older", "kohya", "kohya-diffusers")) {
+      String out = folder.resolve("as-" + format + AdapterFormat.named(format).ending()).toString();
+      run(List.of("convert", "--model", model, "--adapter", dora, "--to", format, "--out", out));
+      near(expected, picture(model, "--adapter", out), 1, format);
+      assertTrue(run(List.of("inspect", out)).out().contains(format.equals("peft") ? "dora" : "DoRA"), format);
+    }
+    String merged = folder.resolve("merged-dora").toString();
+    run(List.of("merge", "--model", model, "--adapter", dora, "--out", merged));
+    near(expected, picture(merged), 1, "merged");
+    Terminal narrow = Terminal.run("convert", "--model", model, "--adapter", dora, "--rank", "1", "--to", "kohya", "--out",
+        folder.resolve("narrow.safetensors").toString());
+    assertEquals(2, narrow.status());
+    assertTrue(narrow.err().contains("scales the rows"), narrow.err());
+  }
+
   @Test
   void aMergedModelNeedsNoAdapter() throws IOException {
     String deft = train("deft", "deft");
@@ -106,6 +127,31 @@ class ConvertAndMergeTest {
     assertArrayEquals(picture(model, "--weights", "bf16"), picture(half));
     assertTrue(Files.size(Path.of(half, "unet", "diffusion_pytorch_model.safetensors"))
         < 0.7 * Files.size(Path.of(model, "unet", "diffusion_pytorch_model.safetensors")));
+  }
+
+  /** Neither the file or folder nor those above it, unless they were there. */
+  @Test
+  void whatIsRefusedLeavesNoFolder() throws IOException {
+    String lora = train("lora", "lora");
+    String convolutions = train("deft", "convolutions", "--targets", "conv1");
+    Files.createDirectory(folder.resolve("empty"));
+    for (String above : List.of("new/deeper", "empty")) {
+      refused(lora, "authors-sdxl", folder.resolve(above).resolve("project_replace.pt"));
+      refused(convolutions, "authors", folder.resolve(above).resolve("authors"));
+      assertFalse(Files.exists(folder.resolve("new")));
+      try (var left = Files.list(folder.resolve("empty"))) {
+        assertEquals(List.of(), left.toList());
+      }
+    }
+    Path written = folder.resolve("new/deeper/lora.safetensors");
+    run(List.of("convert", "--model", model, "--adapter", lora, "--to", "kohya", "--out", written.toString()));
+    assertTrue(Files.exists(written));
+  }
+
+  private void refused(String adapter, String format, Path out) {
+    Terminal terminal = Terminal.run("convert", "--model", model, "--adapter", adapter, "--to", format, "--out", out.toString());
+    assertEquals(2, terminal.status(), terminal.err());
+    assertTrue(terminal.err().contains("the DEFT authors'"), terminal.err());
   }
 
   @Test

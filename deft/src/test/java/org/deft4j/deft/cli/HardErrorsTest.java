@@ -72,7 +72,7 @@ class HardErrorsTest {
       assertEquals(130, child.status(), child.messages());
       assertTrue(child.messages().contains("interrupted: finishing this step and saving"), child.messages());
     }
-    Set<String> expected = TrainingRun.FILES.stream().filter(file -> !file.equals(ModelLearner.FOLDER))
+    Set<String> expected = TrainingRun.FILES.stream().filter(file -> !TrainingRun.FOLDERS.contains(file))
         .map(file -> out.resolve(file).toString()).collect(Collectors.toSet());
     expected.add(out.toString());
     assertEquals(expected, left());

@@ -137,6 +137,8 @@ class MistakesTest {
     Files.writeString(config, "{\"rnak\": 2, \"stepz\": 3, \"rank\": 2}");
     assertMistake(train("--config", config.toString()), "unknown key 'rnak'; did you mean 'rank'?",
         "unknown key 'stepz'; did you mean 'steps'?");
+    Files.writeString(config, "{\"rank\": [2, 3]}");
+    assertMistake(train("--config", config.toString()), "c.json: rank: expected one value, found a list");
     Files.writeString(config, "{\"rank\": ");
     assertMistake(train("--config", config.toString()), "c.json");
     Files.writeString(config, "{\"rank\": 0, \"targets\": [\"to_q\"]}");

@@ -195,10 +195,33 @@ class OmniGenCommandsTest {
     assertFalse(Files.readString(folder.resolve("one").resolve("run.json")).contains(folder.toString()));
   }
 
+  /** A list of data in a configuration is the option given several times, with whatever signs in the paths. */
+  @Test
+  void severalDataInAConfiguration() throws IOException {
+    Path photos = Files.createDirectories(folder.resolve("photos, of two"));
+    Files.copy(pictures.resolve("a.png"), photos.resolve("a.png"));
+    Path config = folder.resolve("config.json");
+    Json.write(config, Map.of("model", model.toString(), "data", List.of(records.toString(), photos.toString()), "repeats", List.of(2, 1),
+        "image-root", pictures.toString(), "prompt", "a toy", "seed", 5, "size", 64, "steps", 2));
+    Path listed = folder.resolve("listed");
+    Terminal trained = deft("train", "--config", config, "--out", listed);
+    assertEquals(0, trained.status(), trained.err());
+    assertEquals(5, Json.read(listed.resolve("run.json")).requireInteger("records"));
+    Path given = folder.resolve("given");
+    Terminal again = deft("train", "--model", model, "--data", records, "--data", photos, "--repeats", "2,1", "--image-root", pictures,
+        "--prompt", "a toy", "--seed", 5, "--size", 64, "--steps", 2, "--out", given);
+    assertEquals(0, again.status(), again.err());
+    assertArrayEquals(Files.readAllBytes(given.resolve("adapter_model.safetensors")),
+        Files.readAllBytes(listed.resolve("adapter_model.safetensors")));
+    Terminal one = deft("train", "--config", config, "--data", photos, "--repeats", 1, "--out", folder.resolve("one"), "--dry-run", "--json");
+    assertEquals(0, one.status(), one.err());
+    assertEquals(1, Json.parse(one.out(), "plan").requireInteger("records"), "the command line wins");
+  }
+
   @Test
   void everyMethod() throws IOException {
     byte[] plain = picture("plain", "--prompt", "a red fox", "--width", 64, "--height", 64);
-    for (String method : List.of("deft", "para", "lora", "lora-para")) {
+    for (String method : List.of("deft", "para", "lora", "dora", "lora-para")) {
       adapter(method, "--method", method, "--rank", 2, "--init", "official", "--lr", "0.1");
       byte[] adapted = picture(method, "--adapter", folder.resolve(method), "--prompt", "a red fox", "--width", 64, "--height", 64);
       assertFalse(Arrays.equals(plain, adapted), method);

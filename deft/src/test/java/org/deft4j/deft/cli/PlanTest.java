@@ -81,9 +81,46 @@ class PlanTest {
       String[] sampling = generate(model.toString(), "--steps", "3", "--scheduler", "dpmpp_2m");
       assertEquals(planned(sampling), taken(sampling), model.toString());
     }
-    for (String way : List.of("--checkpointing", "--method=para")) {
+    for (String way : List.of("--checkpointing", "--method=para", "--train-text-encoder")) {
       String[] training = train("--steps", "3", "--accumulate", "2", way);
       assertEquals(planned(training), taken(training), way);
+    }
+  }
+
+  /** What these take at most is what they need: with a byte less they are refused, and nothing is written. */
+  @Test
+  void convertingAndMergingTakeToTheByteWhatTheyAskFor() throws IOException {
+    String adapter = folder.resolve("run").toString();
+    assertEquals(0, Terminal.run(train("--steps", "1")).status());
+    Path out = folder.resolve("out.safetensors");
+    List<String> kohya = List.of("--to", "kohya", "--out", out.toString());
+    List<String> convolutions = List.of("convert", "--model", sdxl(), "--tuned", sdxl(), "--rank", "2", "--targets", "conv1");
+    List<String> merge = List.of("merge", "--model", sdxl(), "--adapter", adapter, "--adapter", adapter + ":0.5");
+    for (List<String> command : List.of(
+        Stream.concat(Stream.of("convert", "--model", sdxl(), "--adapter", adapter), kohya.stream()).toList(),
+        Stream.concat(convolutions.stream(), kohya.stream()).toList(),
+        Stream.concat(merge.stream(), kohya.stream()).toList(),
+        Stream.concat(merge.stream(), Stream.of("--out", folder.resolve("merged").toString())).toList(),
+        List.of("convert", "--model", sdxl(), "--weights", "bf16", "--out", folder.resolve("bf16").toString()))) {
+      String[] words = command.toArray(String[]::new);
+      long taken = taken(words);
+      Path made = Path.of(command.getLast());
+      Files.move(made, folder.resolve("moved" + left().size()));
+      long budget = MemoryPool.cpu().budget();
+      MemoryPool.cpu().trim();
+      try {
+        MemoryPool.cpu().setBudget(taken - 1);
+        Terminal refused = Terminal.run(words);
+        assertEquals(3, refused.status(), command + refused.err());
+        assertTrue(refused.err().contains("deft: not enough memory: this takes ") && refused.err().contains("weights of unet"),
+            refused.err());
+        assertFalse(Files.exists(made), command.toString());
+        MemoryPool.cpu().setBudget(taken);
+        Terminal done = Terminal.run(words);
+        assertEquals(0, done.status(), command + done.err());
+      } finally {
+        MemoryPool.cpu().setBudget(budget);
+      }
     }
   }
 

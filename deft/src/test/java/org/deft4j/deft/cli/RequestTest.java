@@ -25,7 +25,8 @@ class RequestTest {
         TrainingJob job = TrainingJob.of(model, TrainingRequest.of(photos, "a toy", null));
         assertEquals(model.defaultSize(), job.description().get("size"));
         assertEquals(model.attentionProjections(), TrainingRequest.of(photos, null, null).targetsFor(model));
-        assertEquals(List.of("to_k"), new TrainingRequest(List.of(photos), List.of(), null, null, null, List.of("to_k"), null).targetsFor(model));
+        assertEquals(List.of("to_k"), new TrainingRequest(List.of(photos), List.of(), null, null, null, List.of("to_k"), false, null)
+            .targetsFor(model));
       }
     }
   }

@@ -56,6 +56,24 @@ class ConversionTest {
   }
 
   @Test
+  void longPartsOfATensor() {
+    for (DType dtype : SMALL) {
+      try (Scope _ = Scope.open()) {
+        Tensor all = patterns(dtype);
+        double[] values = all.toDoubles();
+        int end = Math.min(values.length, 0x1FFF);
+        Tensor wide = all.slice(0, 3, end).cast(DType.F32);
+        double[] there = wide.toDoubles();
+        double[] back = wide.slice(0, 2, end - 3).cast(dtype).toDoubles();
+        for (int i = 0; i < there.length; i++) {
+          assertEquals(values[i + 3], there[i], dtype + " " + i);
+          assertEquals(there[i], i < 2 ? there[i] : back[i - 2], dtype + " " + i);
+        }
+      }
+    }
+  }
+
+  @Test
   void knownValues() {
     try (Scope _ = Scope.open()) {
       assertEquals(65504, value(DType.F16, 0x7BFF));

@@ -305,19 +305,21 @@ final class AttentionBackward {
       Cut rows = Cut.rows(count);
       int strip = key / WIDTH - first * STRIPS;
       int at = START + strip * width * WIDTH;
-      AttentionTask.multiplyRows(rows, from, to, query.floats, START, width, keys.floats, at, p.floats, START);
+      AttentionTask.multiplyRows(rows, from, to, query.floats, START, width, keys.floats, at, lanes, p.floats, START);
       task.mask(head, p.floats, block * BLOCK, count, key, lanes, ds.floats, room.floats);
-      AttentionTask.multiplyRows(rows, from, to, upstream.floats, START, width, values.floats, at, ds.floats, START);
+      AttentionTask.multiplyRows(rows, from, to, upstream.floats, START, width, values.floats, at, lanes, ds.floats, START);
       for (int i = from; i < to; i++) {
         FloatVector shift = MathVector.splat(shifts[i]);
         FloatVector delta = MathVector.splat(deltas[i]);
-        for (int lane = 0; lane < WIDTH; lane += LANES) {
+        for (int lane = 0; lane < lanes; lane += LANES) {
           differentiate(p.floats, ds.floats, START + i * WIDTH + lane, shift, delta);
         }
       }
       int sums = START + strip * sumFloats;
-      AttentionTask.addProduct(columnCut, from, to, queryColumns.floats, START, count, ds.floats, START, keySums.floats, sums);
-      AttentionTask.addProduct(columnCut, from, to, upstreamColumns.floats, START, count, p.floats, START, valueSums.floats, sums);
+      AttentionTask.addProduct(columnCut, from, to, queryColumns.floats, START, count, ds.floats, START, lanes, keySums.floats,
+          sums);
+      AttentionTask.addProduct(columnCut, from, to, upstreamColumns.floats, START, count, p.floats, START, lanes, valueSums.floats,
+          sums);
     }
 
     /** dq of a block of queries, which all keys have been added to. */

@@ -119,21 +119,29 @@ final class AttentionTask {
     }
   }
 
-  /** {@code c = a b} for the panels that hold the rows {@code from .. to}, if not for some rows beside them. */
-  static void multiplyRows(Cut cut, int from, int to, float[] a, int aAt, int depth, float[] b, int bAt, float[] c, int cAt) {
+  /** {@code c = a b} for the panels that hold the rows {@code from .. to}, if not for some rows beside them, and so many lanes of b. */
+  static void multiplyRows(Cut cut, int from, int to, float[] a, int aAt, int depth, float[] b, int bAt, int lanes, float[] c, int cAt) {
     for (long panel = 0; panel < cut.count() && cut.start(panel) < to; panel++) {
       if (cut.start(panel) + cut.room(panel) > from) {
-        RegisterTile.run(cut.room(panel), a, aAt + (int) cut.before(panel) * depth, b, bAt, depth, c,
+        tile(cut.room(panel), a, aAt + (int) cut.before(panel) * depth, b, bAt, lanes, depth, c,
             cAt + (int) cut.start(panel) * WIDTH, true);
       }
     }
   }
 
-  /** {@code c += a b} with the columns {@code from .. to} of a and those rows of b, of {@code depth}. */
-  static void addProduct(Cut cut, int from, int to, float[] a, int aAt, int depth, float[] b, int bAt, float[] c, int cAt) {
+  /** {@code c += a b} with the columns {@code from .. to} of a and those rows of b, of {@code depth}, and so many lanes of b. */
+  static void addProduct(Cut cut, int from, int to, float[] a, int aAt, int depth, float[] b, int bAt, int lanes, float[] c, int cAt) {
     for (long panel = 0; panel < cut.count(); panel++) {
-      RegisterTile.run(cut.room(panel), a, aAt + (int) cut.before(panel) * depth + from * cut.pitch(panel), b, bAt + from * WIDTH,
-          to - from, c, cAt + (int) cut.start(panel) * WIDTH, false);
+      tile(cut.room(panel), a, aAt + (int) cut.before(panel) * depth + from * cut.pitch(panel), b, bAt + from * WIDTH, lanes, to - from, c,
+          cAt + (int) cut.start(panel) * WIDTH, false);
+    }
+  }
+
+  private static void tile(int rows, float[] a, int aAt, float[] b, int bAt, int lanes, int depth, float[] c, int cAt, boolean first) {
+    if (rows == RegisterTile.WIDE && lanes <= Simd.LANES) {
+      RegisterTile.left(a, aAt, b, bAt, depth, c, cAt, first);
+    } else {
+      RegisterTile.run(rows, a, aAt, b, bAt, depth, c, cAt, first);
     }
   }
 

@@ -10,6 +10,9 @@ import org.deft4j.tensor.Tensor;
  * code; for BF16 there are {@link VectorCasts}.
  */
 final class DenseCast {
+  /** Elements that are converted at a time: the arrays stay in the nearest cache. */
+  private static final int PIECE = 1 << 11;
+
   private final MemorySegment read;
   private final MemorySegment write;
   private final Loop loop;
@@ -63,10 +66,20 @@ final class DenseCast {
     }
   }
 
+  // C2 makes no vector code where it cannot tell whether what is written is read again: so F16 goes through arrays.
+
   private static void float16ToFloat(MemorySegment read, long a, MemorySegment write, long b, long n) {
-    for (long i = 0; i < n; i++) {
-      write.setAtIndex(ValueLayout.JAVA_FLOAT, b + i,
-          Float.float16ToFloat(read.getAtIndex(ValueLayout.JAVA_SHORT, a + i)));
+    float[] floats = new float[(int) Math.min(n, PIECE)];
+    for (long i = 0; i < n; i += PIECE) {
+      int count = (int) Math.min(PIECE, n - i);
+      decode(read, Short.BYTES * (a + i), floats, count);
+      MemorySegment.copy(floats, 0, write, ValueLayout.JAVA_FLOAT, Float.BYTES * (b + i), count);
+    }
+  }
+
+  private static void decode(MemorySegment read, long at, float[] floats, int count) {
+    for (int i = 0; i < count; i++) {
+      floats[i] = Float.float16ToFloat(read.get(ValueLayout.JAVA_SHORT, at + 2L * i));
     }
   }
 
@@ -89,10 +102,21 @@ final class DenseCast {
     }
   }
 
+  /** Read to an array too: from memory to an array, C2 makes vector code of {@link #decode}'s loop, but not of this one. */
   private static void floatToFloat16(MemorySegment read, long a, MemorySegment write, long b, long n) {
-    for (long i = 0; i < n; i++) {
-      write.setAtIndex(ValueLayout.JAVA_SHORT, b + i,
-          Float.floatToFloat16(read.getAtIndex(ValueLayout.JAVA_FLOAT, a + i)));
+    float[] floats = new float[(int) Math.min(n, PIECE)];
+    short[] halves = new short[floats.length];
+    for (long i = 0; i < n; i += PIECE) {
+      int count = (int) Math.min(PIECE, n - i);
+      MemorySegment.copy(read, ValueLayout.JAVA_FLOAT, Float.BYTES * (a + i), floats, 0, count);
+      encode(floats, halves, count);
+      MemorySegment.copy(halves, 0, write, ValueLayout.JAVA_SHORT, Short.BYTES * (b + i), count);
+    }
+  }
+
+  private static void encode(float[] floats, short[] halves, int count) {
+    for (int i = 0; i < count; i++) {
+      halves[i] = Float.floatToFloat16(floats[i]);
     }
   }
 

@@ -298,6 +298,11 @@ final class Product {
       }
     }
 
+    private void exchange(long rowPanel, long columnPanel, int at, boolean out) {
+      Tiles.exchange(target, rows.start(rowPanel), rows.lines(rowPanel), columns.start(columnPanel), columns.lines(columnPanel),
+          tiles.floats, at, out);
+    }
+
     private void addBias(long rowPanel, long columnPanel, int at) {
       float[] c = tiles.floats;
       long row = rows.start(rowPanel);
@@ -310,60 +315,6 @@ final class Product {
         for (int j = 0; j < WIDTH; j += Simd.LANES) {
           FloatVector added = bias.perRow() ? perRow : FloatVector.fromArray(Simd.FLOATS, c, aside + j);
           FloatVector.fromArray(Simd.FLOATS, c, at + i * WIDTH + j).add(added).intoArray(c, at + i * WIDTH + j);
-        }
-      }
-    }
-
-    /** Copies a tile to C, or C to the tile, a run of columns at a time. */
-    private void exchange(long rowPanel, long columnPanel, int tileAt, boolean out) {
-      MemorySegment memory = target.memory();
-      float[] c = tiles.floats;
-      long row = rows.start(rowPanel);
-      int height = rows.lines(rowPanel);
-      long column = columns.start(columnPanel);
-      int width = columns.lines(columnPanel);
-      for (int j = 0; j < width;) {
-        int run = (int) Math.min(width - j, target.run(column + j));
-        long at = target.at(row, column + j);
-        if (run == WIDTH && target.columnStep() == Float.BYTES) {
-          exchangeWhole(memory, at, target.rowStep(), height, c, tileAt, out);
-          return;
-        }
-        for (int i = 0; i < height; i++) {
-          exchangeRun(memory, at + i * target.rowStep(), target.columnStep(), run, c, tileAt + i * WIDTH + j, out);
-        }
-        j += run;
-      }
-    }
-
-    private static void exchangeRun(MemorySegment memory, long at, long step, int run, float[] c, int inTile, boolean out) {
-      int i = 0;
-      for (; i + Simd.LANES <= run && step == Float.BYTES; i += Simd.LANES) {
-        if (out) {
-          Simd.store(FloatVector.fromArray(Simd.FLOATS, c, inTile + i), memory, at + (long) i * Float.BYTES);
-        } else {
-          Simd.load(memory, at + (long) i * Float.BYTES).intoArray(c, inTile + i);
-        }
-      }
-      for (; i < run; i++) {
-        if (out) {
-          memory.set(Simd.F32, at + i * step, c[inTile + i]);
-        } else {
-          c[inTile + i] = memory.get(Simd.F32, at + i * step);
-        }
-      }
-    }
-
-    private static void exchangeWhole(MemorySegment memory, long at, long step, int height, float[] c, int tileAt, boolean out) {
-      for (int i = 0; i < height; i++) {
-        long inC = at + i * step;
-        int inTile = tileAt + i * WIDTH;
-        if (out) {
-          Simd.store(FloatVector.fromArray(Simd.FLOATS, c, inTile), memory, inC);
-          Simd.store(FloatVector.fromArray(Simd.FLOATS, c, inTile + Simd.LANES), memory, inC + Simd.BYTES);
-        } else {
-          Simd.load(memory, inC).intoArray(c, inTile);
-          Simd.load(memory, inC + Simd.BYTES).intoArray(c, inTile + Simd.LANES);
         }
       }
     }

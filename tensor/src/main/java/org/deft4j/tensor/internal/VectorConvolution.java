@@ -1,11 +1,14 @@
 package org.deft4j.tensor.internal;
 
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.function.LongConsumer;
 import java.util.stream.IntStream;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.Threads;
+import org.deft4j.tensor.internal.StridedGradient.Part;
 import org.deft4j.tensor.op.Contraction;
 import org.deft4j.tensor.op.Contraction.ConvSpec;
 
@@ -20,7 +23,7 @@ import org.deft4j.tensor.op.Contraction.ConvSpec;
  * </pre>
  *
  * <p>With a stride s, the input's gradient falls apart into s x s products: the positions of x with the same remainder meet the same
- * taps of the kernel, and neighbours among them meet neighbours in dy.
+ * taps of the kernel, and neighbours among them meet neighbours in dy ({@link StridedGradient} computes them together).
  */
 final class VectorConvolution {
   /** Below so many multiplications the plain loops are as fast, and do not wait for the compiler. */
@@ -100,36 +103,46 @@ final class VectorConvolution {
   }
 
   private static void inputGrad(ConvSpec s, Tensor dy, Tensor w, Tensor dx) {
-    for (int h = 0; h < Math.min(s.strideH(), dx.size(2)); h++) {
-      for (int v = 0; v < Math.min(s.strideW(), dx.size(3)); v++) {
-        inputGrad(s, dy, w, dx, h, v);
+    int size = (int) (w.size(2) * w.size(3));
+    long channels = w.size(1);
+    long filters = w.size(0) / s.groups();
+    forGroups(s.groups(), dx.elementCount() * filters * Math.ceilDiv(size, s.strideH() * s.strideW()), group -> {
+      List<Part> parts = new ArrayList<>();
+      for (int h = 0; h < Math.min(s.strideH(), dx.size(2)); h++) {
+        for (int v = 0; v < Math.min(s.strideW(), dx.size(3)); v++) {
+          parts.add(part(s, dy, w, dx, group, h, v));
+        }
       }
-    }
+      long first = w.offset() + group * filters * channels * size;
+      if (StridedGradient.pays(parts, channels, size)) {
+        StridedGradient.run(new FilterPanels(w.memory(), w.dtype(), first, channels, size), parts, channels, filters);
+        return;
+      }
+      for (Part part : parts) {
+        Panels left = size == 1 ? MatrixPanels.of(w.memory(), w.dtype(), first, channels, 1, channels)
+            : new FilterPanels(w.memory(), w.dtype(), first, channels, size, part.taps());
+        Product.run(left, part.patches(), channels, part.count(), filters * part.taps().length, part.target(), null);
+      }
+    });
   }
 
-  /** The gradient at rows h, h + strideH, ... and columns v, v + strideW, .... */
-  private static void inputGrad(ConvSpec s, Tensor dy, Tensor w, Tensor dx, int h, int v) {
+  /** The gradient of a group at rows h, h + strideH, ... and columns v, v + strideW, .... */
+  private static Part part(ConvSpec s, Tensor dy, Tensor w, Tensor dx, long group, int h, int v) {
     int kw = (int) w.size(3);
-    int size = (int) w.size(2) * kw;
-    int[] taps = IntStream.range(0, size)
+    int[] taps = IntStream.range(0, (int) w.size(2) * kw)
         .filter(t -> (h + s.top() - t / kw * s.dilationH()) % s.strideH() == 0)
         .filter(t -> (v + s.left() - t % kw * s.dilationW()) % s.strideW() == 0).toArray();
     long[] below = IntStream.of(taps).mapToLong(t -> (h + s.top() - t / kw * s.dilationH()) / s.strideH()).toArray();
     long[] beside = IntStream.of(taps).mapToLong(t -> (v + s.left() - t % kw * s.dilationW()) / s.strideW()).toArray();
     long gridHeight = (dx.size(2) - h + s.strideH() - 1) / s.strideH();
     long gridWidth = (dx.size(3) - v + s.strideW() - 1) / s.strideW();
-    long channels = w.size(1);
     long filters = w.size(0) / s.groups();
     long plane = dy.size(2) * dy.size(3);
-    forGroups(s.groups(), dx.elementCount() * filters * taps.length, group -> {
-      long first = w.offset() + group * filters * channels * size;
-      Panels left = size == 1 ? MatrixPanels.of(w.memory(), w.dtype(), first, channels, 1, channels)
-          : new FilterPanels(w.memory(), w.dtype(), first, channels, size, taps);
-      Panels right = pointwise(s, w) ? pictures(dy, group * filters) : new Patches(dy.memory(), dy.offset() + group * filters * plane, dy.size(1) * plane, dy.size(2),
-          dy.size(3), gridHeight, gridWidth, 1, 1, below, beside).columns();
-      Target target = Pictures.of(dx, group * channels).every(s.strideH(), s.strideW(), h, v);
-      Product.run(left, right, channels, dx.size(0) * gridHeight * gridWidth, filters * taps.length, target, null);
-    });
+    Panels patches = pointwise(s, w) ? pictures(dy, group * filters)
+        : new Patches(dy.memory(), dy.offset() + group * filters * plane, dy.size(1) * plane, dy.size(2), dy.size(3), gridHeight, gridWidth,
+            1, 1, below, beside).columns();
+    return new Part(taps, patches, dx.size(0) * gridHeight * gridWidth,
+        Pictures.of(dx, group * w.size(1)).every(s.strideH(), s.strideW(), h, v));
   }
 
   private static void weightGrad(ConvSpec s, Tensor dy, Tensor x, Tensor dw) {

@@ -195,7 +195,7 @@ final class VectorFused {
   // ----------------------------------------------------------------------------------------------------- softmax
 
   private static boolean softmaxGrad(Slab slab, Tensor[] in, Tensor[] out) {
-    if (slab.inner() != 1) {
+    if (slab.inner() != 1 || slab.n() < VectorNorms.SHORT) {
       return false;
     }
     Floats dy = Floats.of(in[0]);
@@ -212,19 +212,17 @@ final class VectorFused {
     return true;
   }
 
+  /** In a row of a vector at least; the last one is moved back to end with the row. */
   private static void softmaxGrad(Floats dy, Floats y, float sum, Floats dx, long start, long n) {
-    int vectors = Math.toIntExact(n / Simd.LANES);
+    int last = Math.toIntExact(n - Simd.LANES);
     long atDy = dy.byteAt(start);
     long atY = y.byteAt(start);
     long atDx = dx.byteAt(start);
-    for (int i = 0; i < vectors; i++) {
-      long step = (long) i * Simd.BYTES;
+    for (int i = 0; i < last + Simd.LANES; i += Simd.LANES) {
+      long step = (long) Float.BYTES * Math.min(i, last);
       FloatVector difference = fromMemorySegment(FLOATS, dy.memory(), atDy + step, ORDER).sub(sum);
       fromMemorySegment(FLOATS, y.memory(), atY + step, ORDER).mul(difference)
           .intoMemorySegment(dx.memory(), atDx + step, ORDER);
-    }
-    for (long i = start + (long) vectors * Simd.LANES; i < start + n; i++) {
-      dx.set(i, y.get(i) * (dy.get(i) - sum));
     }
   }
 }

@@ -1,6 +1,7 @@
 package org.deft4j.tensor.internal;
 
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorOperators;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
@@ -112,42 +113,27 @@ final class VectorReductions {
     });
   }
 
+  // Rows have a vector at least. The last one is moved back to end with its row: what it shares with the one before is computed
+  // twice, and alike.
+
   private static float max(Floats x, long start, long n) {
-    int vectors = Math.toIntExact(n / Simd.LANES);
+    int last = Math.toIntExact(n - Simd.LANES);
     long at = x.byteAt(start);
-    FloatVector best = FloatVector.broadcast(FLOATS, Float.NEGATIVE_INFINITY);
-    for (int i = 0; i < vectors; i++) {
-      best = best.max(fromMemorySegment(FLOATS, x.memory(), at + (long) i * Simd.BYTES, ORDER));
+    FloatVector best = fromMemorySegment(FLOATS, x.memory(), at + (long) Float.BYTES * last, ORDER);
+    for (int i = 0; i < last; i += Simd.LANES) {
+      best = best.max(fromMemorySegment(FLOATS, x.memory(), at + (long) Float.BYTES * i, ORDER));
     }
-    float[] lanes = new float[Simd.LANES];
-    best.intoArray(lanes, 0);
-    float result = Float.NEGATIVE_INFINITY;
-    for (float lane : lanes) {
-      result = Math.max(result, lane);
-    }
-    for (long i = (long) vectors * Simd.LANES; i < n; i++) {
-      result = Math.max(result, x.get(start + i));
-    }
-    return result;
+    return best.reduceLanes(VectorOperators.MAX);
   }
 
   private static float min(Floats x, long start, long n) {
-    int vectors = Math.toIntExact(n / Simd.LANES);
+    int last = Math.toIntExact(n - Simd.LANES);
     long at = x.byteAt(start);
-    FloatVector best = FloatVector.broadcast(FLOATS, Float.POSITIVE_INFINITY);
-    for (int i = 0; i < vectors; i++) {
-      best = best.min(fromMemorySegment(FLOATS, x.memory(), at + (long) i * Simd.BYTES, ORDER));
+    FloatVector best = fromMemorySegment(FLOATS, x.memory(), at + (long) Float.BYTES * last, ORDER);
+    for (int i = 0; i < last; i += Simd.LANES) {
+      best = best.min(fromMemorySegment(FLOATS, x.memory(), at + (long) Float.BYTES * i, ORDER));
     }
-    float[] lanes = new float[Simd.LANES];
-    best.intoArray(lanes, 0);
-    float result = Float.POSITIVE_INFINITY;
-    for (float lane : lanes) {
-      result = Math.min(result, lane);
-    }
-    for (long i = (long) vectors * Simd.LANES; i < n; i++) {
-      result = Math.min(result, x.get(start + i));
-    }
-    return result;
+    return best.reduceLanes(VectorOperators.MIN);
   }
 
   // ----------------------------------------------------------------------------------------- softmax and its kin
@@ -176,46 +162,49 @@ final class VectorReductions {
     return true;
   }
 
-  /** {@code y = e^(x - max)}. */
+  /** {@code y = e^(x - max)}, of another memory than x. */
   private static void exps(Floats x, float max, Floats y, long start, long n) {
-    int vectors = Math.toIntExact(n / Simd.LANES);
+    if (n < Simd.LANES) {
+      for (long i = start; i < start + n; i++) {
+        y.set(i, MathF32.exp(x.get(i) - max));
+      }
+      return;
+    }
+    int last = Math.toIntExact(n - Simd.LANES);
     long atX = x.byteAt(start);
     long atY = y.byteAt(start);
-    for (int i = 0; i < vectors; i++) {
-      long step = (long) i * Simd.BYTES;
-      FloatVector e = MathVector.exp(fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).sub(max));
-      e.intoMemorySegment(y.memory(), atY + step, ORDER);
+    for (int i = 0; i < last; i += Simd.LANES) {
+      vectorOfExps(x, max, y, atX + (long) Float.BYTES * i, atY + (long) Float.BYTES * i);
     }
-    for (long i = start + (long) vectors * Simd.LANES; i < start + n; i++) {
-      y.set(i, MathF32.exp(x.get(i) - max));
-    }
+    vectorOfExps(x, max, y, atX + (long) Float.BYTES * last, atY + (long) Float.BYTES * last);
+  }
+
+  /** In one vector. */
+  private static void vectorOfExps(Floats x, float max, Floats y, long atX, long atY) {
+    MathVector.exp(fromMemorySegment(FLOATS, x.memory(), atX, ORDER).sub(max)).intoMemorySegment(y.memory(), atY, ORDER);
   }
 
   private static void scale(float factor, Floats y, long start, long n) {
-    int vectors = Math.toIntExact(n / Simd.LANES);
+    int last = Math.toIntExact(n - Simd.LANES);
     long at = y.byteAt(start);
-    for (int i = 0; i < vectors; i++) {
-      long step = (long) i * Simd.BYTES;
-      FloatVector e = fromMemorySegment(FLOATS, y.memory(), at + step, ORDER);
-      e.mul(factor).intoMemorySegment(y.memory(), at + step, ORDER);
+    // In place, so the last vector is taken before the one that it overlaps is scaled.
+    FloatVector end = fromMemorySegment(FLOATS, y.memory(), at + (long) Float.BYTES * last, ORDER).mul(factor);
+    for (int i = 0; i < last; i += Simd.LANES) {
+      FloatVector e = fromMemorySegment(FLOATS, y.memory(), at + (long) Float.BYTES * i, ORDER);
+      e.mul(factor).intoMemorySegment(y.memory(), at + (long) Float.BYTES * i, ORDER);
     }
-    for (long i = start + (long) vectors * Simd.LANES; i < start + n; i++) {
-      y.set(i, y.get(i) * factor);
-    }
+    end.intoMemorySegment(y.memory(), at + (long) Float.BYTES * last, ORDER);
   }
 
   /** {@code y = (x - max) - log}. */
   private static void shift(Floats x, float max, float log, Floats y, long start, long n) {
-    int vectors = Math.toIntExact(n / Simd.LANES);
+    int last = Math.toIntExact(n - Simd.LANES);
     long atX = x.byteAt(start);
     long atY = y.byteAt(start);
-    for (int i = 0; i < vectors; i++) {
-      long step = (long) i * Simd.BYTES;
+    for (int i = 0; i < last + Simd.LANES; i += Simd.LANES) {
+      long step = (long) Float.BYTES * Math.min(i, last);
       FloatVector d = fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).sub(max);
       d.sub(log).intoMemorySegment(y.memory(), atY + step, ORDER);
-    }
-    for (long i = start + (long) vectors * Simd.LANES; i < start + n; i++) {
-      y.set(i, (x.get(i) - max) - log);
     }
   }
 

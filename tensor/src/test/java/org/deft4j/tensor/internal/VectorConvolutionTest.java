@@ -44,6 +44,8 @@ class VectorConvolutionTest {
     all(ConvSpec.of(1, 1), 3, 2, 1, 1, 4, 3, 3);
     all(ConvSpec.of(1, 3), 1, 2, 4, 3, 3, 2, 3);
     all(ConvSpec.of(1, 1), 1, 45, 12, 20, 8, 3, 3);
+    all(ConvSpec.of(1, 3), 1, 15, 7, 8, 4, 7, 7);
+    all(ConvSpec.of(1, 4), 1, 15, 7, 8, 4, 9, 9);
   }
 
   @Test
@@ -54,6 +56,17 @@ class VectorConvolutionTest {
     all(new ConvSpec(2, 1, 1, 1, 1, 1, 1, 1, 1), 1, 3, 10, 35, 4, 3, 3);
     all(new ConvSpec(1, 2, 1, 1, 1, 1, 1, 1, 1), 1, 3, 6, 9, 4, 3, 3);
     all(new ConvSpec(2, 2, 0, 1, 0, 1, 1, 1, 1), 2, 4, 8, 10, 6, 3, 3);
+  }
+
+  @Test
+  void stridesWithMoreChannelsThanPositions() {
+    all(ConvSpec.of(2, 1), 2, 45, 9, 12, 5, 3, 3);
+    all(ConvSpec.of(2, 1), 1, 30, 5, 6, 470, 3, 3);
+    all(new ConvSpec(2, 1, 1, 1, 1, 1, 1, 1, 1), 1, 33, 4, 7, 11, 3, 3);
+    all(new ConvSpec(2, 2, 0, 0, 0, 0, 1, 1, 1), 1, 40, 6, 5, 9, 1, 2);
+    all(new ConvSpec(3, 2, 1, 1, 0, 0, 1, 1, 1), 1, 40, 1, 6, 5, 1, 2);
+    all(ConvSpec.of(2, 2), 1, 21, 1, 8, 3, 5, 5);
+    all(new ConvSpec(2, 2, 1, 1, 1, 1, 1, 1, 2), 1, 60, 5, 6, 8, 3, 3);
   }
 
   @Test
@@ -74,13 +87,15 @@ class VectorConvolutionTest {
 
   @Test
   void weightsOf16Bits() {
-    ConvSpec spec = ConvSpec.of(1, 1);
-    for (DType type : new DType[] {DType.F16, DType.BF16}) {
-      try (Scope _ = Scope.open()) {
-        Tensor filters = Twins.half(random, type, 15, 20, 3, 3);
-        Tensor x = Twins.random(random, 1, 20, 6, 18);
-        same(new Contraction.Conv2d(spec), Shape.of(1, 15, 6, 18), x, filters);
-        same(new Contraction.Conv2dInputGrad(spec, x.shape()), x.shape(), Twins.random(random, 1, 15, 6, 18), filters);
+    for (ConvSpec spec : List.of(ConvSpec.of(1, 1), ConvSpec.of(2, 1))) {
+      for (DType type : new DType[] {DType.F16, DType.BF16}) {
+        try (Scope _ = Scope.open()) {
+          Tensor filters = Twins.half(random, type, 15, 20, 3, 3);
+          Tensor x = Twins.random(random, 1, 20, 6, 18);
+          Shape y = Shape.of(1, 15, spec.outHeight(6, 3), spec.outWidth(18, 3));
+          same(new Contraction.Conv2d(spec), y, x, filters);
+          same(new Contraction.Conv2dInputGrad(spec, x.shape()), x.shape(), Twins.random(random, y.toArray()), filters);
+        }
       }
     }
   }

@@ -108,8 +108,8 @@ DEVICE void dots(T (&s)[ROWS][COLUMNS], const Matrix<T> &a, int first_a, T scale
 
 // sum += p (scale m), p being the tile's scores of all threads and m the rows from `first`, of which those that nobody sees count as zero.
 template <class T, int C>
-DEVICE void accumulate(T (&sum)[ROWS][C], const T (&p)[ROWS][COLUMNS], const Matrix<T> &m, int first, u64 seen, T scale, int start, int width,
-    T *shared, T *slice) {
+DEVICE void accumulate(T (&sum)[ROWS][C], const T (&p)[ROWS][COLUMNS], const Matrix<T> &m, int first, u64 seen, T scale, int start,
+    int width, T *shared, T *slice) {
   const int STEP = 128 / sizeof(T);
   int lane = threadIdx.x % LANES;
   int row = threadIdx.x / LANES * ROWS;
@@ -164,8 +164,8 @@ template <class T, int C> DEVICE void store(const T (&sum)[ROWS][C], T scale, T 
 
 // o = softmax(scale q k^T + mask) v and lse = log sum_s e^score, with the online softmax: a maximum m and a sum l of each row so far.
 template <class T, int C>
-DEVICE void attention(const T *q, const T *k, const T *v, const void *mask, T *o, T *lse, const Sizes &n, const Steps &of_q, const Steps &of_k,
-    const Steps &of_v, const Steps &of_mask, int kind, int causal, T scale) {
+DEVICE void attention(const T *q, const T *k, const T *v, const void *mask, T *o, T *lse, const Sizes &n, const Steps &of_q,
+    const Steps &of_k, const Steps &of_v, const Steps &of_mask, int kind, int causal, T scale) {
   alignas(16) __shared__ T shared[TILE * PITCH];
   __shared__ T slice[128 / sizeof(T) * LANES * C];
   Place at = place<TILE>(n.heads, n.queries);
@@ -229,12 +229,45 @@ DEVICE void attention(const T *q, const T *k, const T *v, const void *mask, T *o
   store(sum, T(1), o + at.index * n.queries * width, at.first, (int) n.queries, start, width);
 }
 
+// delta = sum_d do_d o_d, a warp for each row.
+template <class T>
+DEVICE void row_products(const T *dout, const T *o, T *delta, i64 rows, const Sizes &n, const Steps &of_do, const Steps &of_o) {
+  int warps = blockDim.x / WARP;
+  for (i64 row = (i64) blockIdx.x * warps + threadIdx.x / WARP; row < rows; row += (i64) gridDim.x * warps) {
+    i64 t = row % n.queries;
+    i64 h = row / n.queries % n.heads;
+    i64 b = row / n.queries / n.heads;
+    Matrix<T> x = matrix(dout, of_do, b, h, n.queries);
+    Matrix<T> y = matrix(o, of_o, b, h, n.queries);
+    T sum = 0;
+    for (i64 d = threadIdx.x % WARP; d < n.width; d += WARP) {
+      sum = fma(x.at[t * x.row + d * x.column], y.at[t * y.row + d * y.column], sum);
+    }
+    sum = warp_sum(sum);
+    if (threadIdx.x % WARP == 0) {
+      delta[row] = sum;
+    }
+  }
+}
+
+// What p and ds of a tile are computed from.
+template <class T> struct Given {
+  Matrix<T> query, key, value, dout;
+  const T *lse;  // of this head, its step, and delta [queries]
+  i64 lse_step;
+  const T *delta;
+  Sight<T> look;
+  T scale;
+  int width;
+};
+
 // p = e^(score - lse) and ds = p (do v^T - delta) of a tile, rows being queries or, TURNED, keys; zero where nothing is seen.
 template <bool TURNED, class T>
 DEVICE void slopes(T (&p)[ROWS][COLUMNS], T (&ds)[ROWS][COLUMNS], const Given<T> &x, u32 bits, int first, int other, T *shared) {
   int lane = threadIdx.x % LANES;
   int row = first + (int) threadIdx.x / LANES * ROWS;
-  dots(p, TURNED ? x.key : x.query, first, TURNED ? T(1) : x.scale, TURNED ? x.query : x.key, other, TURNED ? x.scale : T(1), x.width, shared);
+  dots(p, TURNED ? x.key : x.query, first, TURNED ? T(1) : x.scale, TURNED ? x.query : x.key, other, TURNED ? x.scale : T(1), x.width,
+      shared);
   dots(ds, TURNED ? x.value : x.dout, first, T(1), TURNED ? x.dout : x.value, other, T(1), x.width, shared);
   for (int i = 0; i < ROWS; i++) {
     for (int j = 0; j < COLUMNS; j++) {
@@ -292,6 +325,23 @@ template <class T, int C> DEVICE void key_grads(const Given<T> &x, const Place &
   store(sum_v, T(1), dv, at.first, x.look.keys, start, x.width);
 }
 
+#define GIVEN(T, rows)                                                                                                     \
+  Place at = place<TILE>(n.heads, rows);                                                                                   \
+  Given<T> given = {matrix(q, of_q, at.batch, at.head, n.queries), matrix(k, of_k, at.batch, at.head, n.keys),             \
+      matrix(v, of_v, at.batch, at.head, n.keys), matrix(dout, of_do, at.batch, at.head, n.queries),                       \
+      lse + at.batch * of_lse.batch + at.head * of_lse.head, of_lse.row, delta + at.index * n.queries,                     \
+      sight<T>(mask, kind, of_mask, at.batch, at.head, causal, n), scale, (int) n.width}
+
+#define GRADIENT_INPUTS(T)                                                                                                 \
+  const T *dout, const T *q, const T *k, const T *v, const T *lse, const T *delta, const void *mask, Sizes n, Steps of_do, \
+      Steps of_q, Steps of_k, Steps of_v, Steps of_lse, Steps of_mask, int kind, int causal, T scale
+
+#define ROW_PRODUCTS(T, suffix)                                                                                            \
+  KERNEL(attention_delta_##suffix, (const T *dout, const T *o, T *delta, i64 rows, Sizes n, Steps of_do, Steps of_o)) {    \
+    row_products(dout, o, delta, rows, n, of_do, of_o);                                                                    \
+  }                                                                                                                       \
+  EXPORT(attention_delta_##suffix)
+
 #define ATTENTION(T, suffix, columns, C)                                                                                   \
   KERNEL(__launch_bounds__(THREADS) attention_##columns##_##suffix,                                                        \
       (const T *q, const T *k, const T *v, const void *mask, T *o, T *lse, Sizes n, Steps of_q, Steps of_k, Steps of_v,    \
@@ -319,11 +369,12 @@ ROW_PRODUCTS(double, f64)
 ATTENTION(float, f32, 48, 3)
 ATTENTION(float, f32, 64, 4)
 ATTENTION(float, f32, 80, 5)
+ATTENTION(float, f32, 96, 6)
 ATTENTION(float, f32, 128, 8)
-ATTENTION(float, f32, 160, 10)
 ATTENTION(double, f64, 64, 4)
 ATTENTION_GRAD(float, f32, 48, 3)
 ATTENTION_GRAD(float, f32, 64, 4)
 ATTENTION_GRAD(float, f32, 80, 5)
+ATTENTION_GRAD(float, f32, 96, 6)
 ATTENTION_GRAD(float, f32, 128, 8)
 ATTENTION_GRAD(double, f64, 64, 4)

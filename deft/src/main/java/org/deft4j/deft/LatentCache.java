@@ -13,6 +13,7 @@ import org.deft4j.diffusion.AutoencoderKL;
 import org.deft4j.diffusion.LatentDistribution;
 import org.deft4j.diffusion.image.Picture;
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.FormatException;
@@ -44,7 +45,9 @@ public final class LatentCache {
     vae.parameters().forEach((name, parameter) -> {
       digest.update(name.getBytes(StandardCharsets.UTF_8));
       digest.update(parameter.value().dtype().name().getBytes(StandardCharsets.UTF_8));
-      digest.update(parameter.value().bytes().asByteBuffer());
+      try (Scope _ = Scope.open()) {
+        digest.update(parameter.value().to(Device.CPU).bytes().asByteBuffer());
+      }
     });
     return new LatentCache(folder, vae, digest.digest());
   }

@@ -77,7 +77,7 @@ public sealed interface DiffusionModel extends AutoCloseable permits StableDiffu
   /** Lets go of the autoencoder's weights, which training needs no more once the pictures are encoded. */
   default void releaseVae() {
     vae().close();
-    MemoryPool.cpu().trim();
+    MemoryPool.current().trim();
   }
 
   /**

@@ -252,6 +252,6 @@ public final class StableDiffusion implements DiffusionModel {
     if (isXl) {
       textEncoder2.close();
     }
-    MemoryPool.cpu().trim();
+    MemoryPool.current().trim();
   }
 }

@@ -87,7 +87,7 @@ public final class StableDiffusionPipeline {
       Tensor latent = sample(settings, new Inputs(prompts, Tensor.of(ids, 1, 6), noise),
           () -> random.normal(DType.F32, noise.shape().toArray()), progress);
       // The autoencoder's blocks are of other sizes than the UNet's: unused ones would stay beside them.
-      MemoryPool.cpu().trim();
+      MemoryPool.current().trim();
       return model.vae().decode(model.vae().unscale(latent));
     });
   }

@@ -39,6 +39,13 @@ public enum Device {
     current = device;
   }
 
+  /** Waits for all that was asked of the device of {@link #current}: a card works while the program goes on. */
+  public static void synchronize() {
+    if (current == CUDA) {
+      Cuda.card().synchronize();
+    }
+  }
+
   /**
    * Reads {@code cpu} or {@code cuda[:n]}, n being the card's number as the driver counts them, which the process then uses.
    *

@@ -106,13 +106,24 @@ public final class Dispatch {
   /** What computes {@code op} on {@code device}; null on the meta device but for a {@link Rehearsal}, which wants the copies of inputs. */
   private static Computation kernel(Op op, Device device) {
     if (op instanceof Layout.Transfer && device != Device.META) {
-      return (_, inputs, outputs) -> outputs[0].write(to -> inputs[0].read(from -> to.copyFrom(from)));
+      return (_, inputs, outputs) -> transfer(inputs[0], outputs[0]);
     }
     return switch (device) {
       case CPU -> CpuKernels.get()::run;
       case CUDA -> Cuda.kernels()::run;
       case META -> Rehearsal.isOpen() ? (_, _, _) -> {} : null;
     };
+  }
+
+  /** Copies between devices; both are contiguous. */
+  private static void transfer(Tensor from, Tensor to) {
+    if (from.device() == Device.CUDA && to.device() == Device.CUDA) {
+      Cuda.card().copy(from.address(), to.address(), to.elementCount() * to.dtype().bytes());
+    } else if (from.device() == Device.CUDA) {
+      Cuda.download(from.address(), to.bytes());
+    } else {
+      to.write(bytes -> bytes.copyFrom(from.bytes()));
+    }
   }
 
   /**

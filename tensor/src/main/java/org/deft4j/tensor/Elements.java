@@ -27,25 +27,25 @@ final class Elements {
 
   static float[] toFloats(Tensor tensor) {
     try (Scope _ = Scope.open()) {
-      Tensor dense = tensor.cast(DType.F32).contiguous();
+      Tensor dense = tensor.cast(DType.F32).to(Device.CPU).contiguous();
       return isRehearsed(dense) ? new float[Math.toIntExact(dense.elementCount())]
-          : dense.read(bytes -> bytes.toArray(ValueLayout.JAVA_FLOAT_UNALIGNED));
+          : dense.bytes().toArray(ValueLayout.JAVA_FLOAT_UNALIGNED);
     }
   }
 
   static double[] toDoubles(Tensor tensor) {
     try (Scope _ = Scope.open()) {
-      Tensor dense = tensor.cast(DType.F64).contiguous();
+      Tensor dense = tensor.cast(DType.F64).to(Device.CPU).contiguous();
       return isRehearsed(dense) ? new double[Math.toIntExact(dense.elementCount())]
-          : dense.read(bytes -> bytes.toArray(ValueLayout.JAVA_DOUBLE_UNALIGNED));
+          : dense.bytes().toArray(ValueLayout.JAVA_DOUBLE_UNALIGNED);
     }
   }
 
   static long[] toLongs(Tensor tensor) {
     try (Scope _ = Scope.open()) {
-      Tensor dense = tensor.cast(DType.I64).contiguous();
+      Tensor dense = tensor.cast(DType.I64).to(Device.CPU).contiguous();
       return isRehearsed(dense) ? new long[Math.toIntExact(dense.elementCount())]
-          : dense.read(bytes -> bytes.toArray(ValueLayout.JAVA_LONG_UNALIGNED));
+          : dense.bytes().toArray(ValueLayout.JAVA_LONG_UNALIGNED);
     }
   }
 

@@ -15,6 +15,7 @@ import org.deft4j.tensor.internal.CpuKernels;
 import org.deft4j.tensor.internal.Limits;
 import org.deft4j.tensor.internal.Limits.MultiplyAdds;
 import org.deft4j.tensor.internal.Parallel;
+import org.deft4j.tensor.internal.cuda.Cuda;
 
 /**
  * What this machine can do at most, measured now: the limits that a benchmark compares with. Each call is one short
@@ -61,10 +62,20 @@ public final class Machine {
 
   /**
    * Operations a second of independent fused multiply-adds in single precision; a multiply-add counts as two. The sum of what
-   * the threads do, each in a time of its own that starts when all are there; of several loops the fastest.
+   * the threads do, each in a time of its own that starts when all are there; of several loops the fastest. Of a card, where tensors are
+   * made on one, a large product in its {@link Precision}.
    */
   public static double multiplyAddRate() {
-    return Forms.COMPILED.stream().mapToDouble(Machine::rateOfAll).max().orElseThrow();
+    return onCard() ? CardRates.multiplyAdds() : Forms.COMPILED.stream().mapToDouble(Machine::rateOfAll).max().orElseThrow();
+  }
+
+  /** What {@link #multiplyAddRate} measures. */
+  public static String arithmetic() {
+    return onCard() ? CardRates.arithmetic() : "fused multiply-adds, single precision";
+  }
+
+  private static boolean onCard() {
+    return Device.current() == Device.CUDA;
   }
 
   private static double rateOfAll(MultiplyAdds form) {
@@ -111,6 +122,9 @@ public final class Machine {
 
   /** Bytes a second of reading {@code x}, which is contiguous. */
   public static double readRate(Tensor x) {
+    if (x.device() == Device.CUDA) {
+      return CardRates.read(x);
+    }
     MemorySegment memory = x.bytes();
     Limits limits = CpuKernels.get().limits();
     return rate(memory.byteSize(), chunk -> use(limits.read(memory, chunk * CHUNK, (chunk + 1) * CHUNK)));
@@ -118,6 +132,9 @@ public final class Machine {
 
   /** Bytes a second, read and written together, of copying {@code from} into {@code to}, both contiguous and of one size. */
   public static double copyRate(Tensor from, Tensor to) {
+    if (from.device() == Device.CUDA) {
+      return CardRates.copy(from, to);
+    }
     MemorySegment source = from.bytes();
     MemorySegment target = to.bytes();
     return 2 * rate(source.byteSize(),
@@ -141,7 +158,7 @@ public final class Machine {
 
   /** Which kernels this process runs: {@code vector kernels, 512 bits wide}. */
   public static String kernels() {
-    return CpuKernels.get().describe();
+    return onCard() ? Cuda.kernels().describe() : CpuKernels.get().describe();
   }
 
   /** The bytes of the largest cache, where the system tells. */

@@ -6,7 +6,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
-import java.util.function.Function;
 import java.util.stream.IntStream;
 import org.deft4j.tensor.internal.cuda.Cuda;
 import org.deft4j.tensor.op.Binary;
@@ -226,30 +225,16 @@ public final class Tensor implements AutoCloseable {
     changed();
   }
 
-  /**
-   * Shows the bytes of a contiguous tensor, whatever device they are on, to {@code reader}, in memory of this process that is gone or may
-   * change afterwards. What runs on the card is waited for.
-   *
-   * @throws UnsupportedOperationException on the meta device, which has none
-   */
-  public <T> T read(Function<MemorySegment, T> reader) {
-    requireContiguous("read");
-    if (device() != Device.CUDA) {
-      return reader.apply(bytes());
-    }
-    try (Tensor here = allocate(Device.CPU, dtype, shape, "read")) {
-      Cuda.download(address(), here.bytes());
-      return reader.apply(here.bytes());
-    }
-  }
-
   /** Where the first element is in the memory of its device: for kernels. */
   public long address() {
     requireOpen("address");
     return storage.address() + offset * dtype.bytes();
   }
 
-  /** This tensor if it is on that device, else a row-major copy there; on the meta device, as in a rehearsal, this. */
+  /**
+   * This tensor if it is on that device, else a row-major copy there; on the meta device, as in a rehearsal, this. A copy to the CPU waits
+   * for what runs on the card.
+   */
   public Tensor to(Device device) {
     return device == device() || device() == Device.META ? this : run(new Layout.Transfer(device));
   }

@@ -9,7 +9,6 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import org.deft4j.tensor.DType;
-import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
@@ -66,9 +65,7 @@ final class FileBytes implements AutoCloseable {
 
   /** Fills a contiguous tensor of the stored type with the bytes from {@code from} on; one without memory, in a rehearsal, stays as it is. */
   void read(long from, Tensor into, String tensor) {
-    if (into.device() != Device.META) {
-      read(from, into.bytes(), tensor);
-    }
+    into.write(bytes -> read(from, bytes, tensor));
   }
 
   /** Fills a contiguous tensor from elements of another type; never more than a chunk is there in both types. */
@@ -78,7 +75,7 @@ final class FileBytes implements AutoCloseable {
     long most = CHUNK / stored.bytes();
     for (long start = 0; start < count; start += most) {
       try (Scope _ = Scope.open()) {
-        Tensor chunk = Tensor.empty(Device.CPU, stored, Shape.of(Math.min(most, count - start)));
+        Tensor chunk = Tensor.empty(into.device(), stored, Shape.of(Math.min(most, count - start)));
         read(from + start * stored.bytes(), chunk, tensor);
         convert(chunk, flat.slice(0, start, start + chunk.elementCount()), tensor);
       }

@@ -4,7 +4,6 @@ import java.nio.file.Path;
 import java.util.Map;
 import java.util.Set;
 import org.deft4j.tensor.DType;
-import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
@@ -117,7 +116,7 @@ public final class SafetensorsFile implements WeightSource {
   private Tensor read(String name, DType type, Shape shape, long begin) {
     DType stored = dtype(name);
     return Scope.run(() -> {
-      Tensor tensor = Tensor.empty(Device.CPU, type, shape).named(name);
+      Tensor tensor = Tensor.empty(type, shape).named(name);
       if (type == stored) {
         file.read(dataStart + begin, tensor, name);
       } else {

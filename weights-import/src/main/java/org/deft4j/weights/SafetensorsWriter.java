@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 import java.util.stream.Collectors;
+import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 
@@ -164,7 +165,7 @@ public final class SafetensorsWriter {
         throw new IllegalArgumentException("tensor " + Text.quote(name) + " was announced as " + spec.dtype() + spec.shape()
             + " and is " + tensor);
       }
-      MemorySegment bytes = tensor.contiguous().bytes();
+      MemorySegment bytes = tensor.to(Device.CPU).contiguous().bytes();
       for (long done = 0; done < bytes.byteSize(); done += CHUNK) {
         writeFully(channel, bytes.asSlice(done, Math.min(CHUNK, bytes.byteSize() - done)).asByteBuffer());
       }

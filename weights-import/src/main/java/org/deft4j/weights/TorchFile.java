@@ -187,7 +187,7 @@ public final class TorchFile implements WeightSource {
   public Tensor load(String name, DType type) {
     TorchTensor stored = tensor(name);
     return Scope.run(() -> {
-      Tensor tensor = Tensor.empty(Device.CPU, type, stored.shape()).named(name);
+      Tensor tensor = Tensor.empty(type, stored.shape()).named(name);
       if (tensor.device() != Device.META) {
         requireChecksum(name, stored.storage().key());
       }
@@ -231,10 +231,8 @@ public final class TorchFile implements WeightSource {
     try (Scope _ = Scope.open()) {
       Tensor span = Tensor.empty(Device.CPU, type, Shape.of(stored.span()));
       file.read(begin(stored), span, name);
-      Tensor ordered = type == tensor.dtype() ? tensor : Tensor.empty(Device.CPU, type, stored.shape());
-      if (tensor.device() != Device.META) {
-        stored.gather(span.bytes(), ordered.bytes());
-      }
+      Tensor ordered = type == tensor.dtype() ? tensor : Tensor.empty(tensor.device(), type, stored.shape());
+      ordered.write(bytes -> stored.gather(span.bytes(), bytes));
       if (ordered != tensor) {
         file.convert(ordered, tensor, name);
       }

@@ -9,6 +9,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 
@@ -52,7 +53,7 @@ public final class TorchFileWriter {
         int key = 0;
         for (Tensor tensor : tensors.values()) {
           try (Scope _ = Scope.open()) {
-            zip.add(FOLDER + TorchFile.DATA + key++, tensor.contiguous().bytes());
+            zip.add(FOLDER + TorchFile.DATA + key++, tensor.to(Device.CPU).contiguous().bytes());
           }
         }
         zip.add(FOLDER + TorchFile.VERSION, ascii(TorchFile.SUPPORTED_VERSION + "\n"));

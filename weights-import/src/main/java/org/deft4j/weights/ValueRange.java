@@ -5,6 +5,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.List;
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Tensor;
 
 /** Finds what a conversion to a type of a smaller range has made infinite. */
@@ -24,7 +25,7 @@ final class ValueRange {
     if (!isNarrower(converted.dtype(), stored.dtype())) {
       return;
     }
-    MemorySegment memory = converted.bytes();
+    MemorySegment memory = converted.to(Device.CPU).bytes();
     for (long i = 0; i < converted.elementCount(); i++) {
       if (!isFinite(converted.dtype(), memory, i)) {
         double value = stored.slice(0, i, i + 1).item();

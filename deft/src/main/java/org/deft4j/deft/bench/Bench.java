@@ -4,11 +4,14 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.deft4j.deft.InputException;
 import org.deft4j.deft.Nearest;
+import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Machine;
+import org.deft4j.tensor.Precision;
 import org.deft4j.tensor.Threads;
 
 /** Measures the machine's limits, then each row against the limit that bounds it. */
@@ -92,6 +95,16 @@ public final class Bench {
     return document(peak, measurements);
   }
 
+  /** Compares what the rows compute on the device in use with what the CPU computes; returns the document of the result. */
+  public Map<String, Object> verify(Listener listener) {
+    Map<String, Object> map = new LinkedHashMap<>();
+    map.put("kernels", Machine.kernels());
+    map.put("precision", Precision.current().name().toLowerCase(Locale.ROOT));
+    listener.line(Machine.kernels() + ", precision " + map.get("precision") + "; the difference from the CPU");
+    map.putAll(Verification.run(rows, listener::line));
+    return map;
+  }
+
   private static void endGroup(List<Measurement> measurements, Listener listener) {
     if (!measurements.isEmpty()) {
       String group = measurements.getLast().row().group();
@@ -101,6 +114,8 @@ public final class Bench {
 
   private static Map<String, Object> document(Peak peak, List<Measurement> measurements) {
     Map<String, Object> map = new LinkedHashMap<>();
+    map.put("device", Device.current().name().toLowerCase(Locale.ROOT));
+    map.put("precision", Precision.current().name().toLowerCase(Locale.ROOT));
     map.put("threads", Threads.count());
     map.put("kernels", Machine.kernels());
     map.put("java", System.getProperty("java.vm.version"));

@@ -5,7 +5,6 @@ import java.util.List;
 import org.deft4j.nn.Module;
 import org.deft4j.nn.Parameter;
 import org.deft4j.tensor.DType;
-import org.deft4j.tensor.Device;
 import org.deft4j.tensor.RandomSource;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
@@ -38,7 +37,7 @@ final class Inputs implements AutoCloseable {
 
   private Tensor weight(String name, Parameter parameter) {
     Shape shape = parameter.shape();
-    Tensor value = Tensor.empty(Device.CPU, DType.F32, shape);
+    Tensor value = Tensor.empty(DType.F32, shape);
     if (shape.rank() == 1 && name.endsWith("weight")) {
       random.fillUniform(value, 1, 1);
     } else {

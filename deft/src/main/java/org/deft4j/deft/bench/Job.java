@@ -15,7 +15,7 @@ record Job(Limit limit, double bytes, Body body, Optional<Reference> reference) 
   /** What is timed. */
   @FunctionalInterface
   interface Body {
-    /** Does it; nobody looks at the result. */
+    /** Does it; yields what was computed, tensors or a number. */
     Object run();
   }
 

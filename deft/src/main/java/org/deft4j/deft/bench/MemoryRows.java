@@ -58,6 +58,9 @@ final class MemoryRows {
     for (int i = 0; i < inputs.length; i++) {
       written += op instanceof InPlace inPlace && inPlace.changes(i) ? Job.bytes(inputs[i]) : 0;
     }
-    return Job.memory(written, () -> Dispatch.run(op, inputs), inputs);
+    return Job.memory(written, () -> {
+      Tensor[] outputs = Dispatch.run(op, inputs);
+      return op instanceof InPlace ? inputs : outputs;
+    }, inputs);
   }
 }

@@ -5,6 +5,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.IntStream;
+import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Machine;
 import org.deft4j.tensor.MemoryPool;
 import org.deft4j.tensor.Scope;
@@ -31,16 +32,16 @@ record Meter(double warmUp, double seconds, int rounds) {
     try (Scope _ = Scope.open(); Inputs inputs = new Inputs()) {
       return measure(row, inputs);
     } finally {
-      MemoryPool.cpu().trim();
+      MemoryPool.current().trim();
     }
   }
 
   private Measurement measure(Row row, Inputs inputs) {
     Job job = row.setUp().apply(inputs);
     LimitMeter limit = LimitMeter.of(job, inputs);
-    MemoryPool.cpu().resetPeak();
+    MemoryPool.current().resetPeak();
     double work = work(job);
-    long peakBytes = MemoryPool.cpu().peakLiveBytes();
+    long peakBytes = MemoryPool.current().peakLiveBytes();
     warmUp(job.body());
     job.reference().ifPresent(other -> warmUp(other.body()));
     return measure(row, job, work, limit, peakBytes);
@@ -105,13 +106,18 @@ record Meter(double warmUp, double seconds, int rounds) {
     }
   }
 
-  /** Of one run, as the mean of a round. */
+  /** Of one run, as the mean of a round. A card is waited for once in a while, so that it always has the next runs to do. */
   private static double secondsOf(Job.Body body) {
     long start = System.nanoTime();
     int runs = 0;
+    int together = 1;
     do {
-      run(body);
-      runs++;
+      for (int i = 0; i < together; i++) {
+        run(body);
+      }
+      Device.synchronize();
+      runs += together;
+      together *= Device.current() == Device.CUDA ? 2 : 1;
     } while (System.nanoTime() - start < ROUND_NANOS);
     return since(start) / runs;
   }

@@ -5,6 +5,7 @@ import java.util.Map;
 import java.util.function.DoubleSupplier;
 import java.util.stream.DoubleStream;
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Machine;
 import org.deft4j.tensor.MemoryPool;
 import org.deft4j.tensor.Scope;
@@ -16,7 +17,7 @@ import org.deft4j.tensor.Threads;
  *
  * @param threads all threads
  * @param arrayBytes of the arrays that were read and copied, larger than the last cache where memory allows
- * @param one with one thread
+ * @param one with one thread; of a card the same as all
  * @param all with all threads
  */
 record Peak(int threads, long arrayBytes, Rates one, Rates all) {
@@ -50,18 +51,21 @@ record Peak(int threads, long arrayBytes, Rates one, Rates all) {
       Tensor from = Tensor.zeros(DType.F32, bytes / Float.BYTES);
       Tensor to = Tensor.zeros(DType.F32, bytes / Float.BYTES);
       Rates all = Rates.measure(trials, from, to);
+      if (Device.current() == Device.CUDA) {
+        return new Peak(1, bytes, all, all);
+      }
       Threads.set(1);
       return new Peak(threads, bytes, Rates.measure(trials, from, to), all);
     } finally {
       Threads.set(threads);
-      MemoryPool.cpu().trim();
+      MemoryPool.current().trim();
     }
   }
 
   /** A quarter more than the last cache, but not more than an eighth of the memory for each of the two. */
   private static long largeArray() {
     long cache = Machine.largestCacheBytes().orElse(0);
-    return Math.min(Math.max(SMALLEST_ARRAY, cache / 4 * 5), MemoryPool.cpu().budget() / 8) & -(1L << 20);
+    return Math.min(Math.max(SMALLEST_ARRAY, cache / 4 * 5), MemoryPool.current().budget() / 8) & -(1L << 20);
   }
 
   /** For JSON. */

@@ -16,7 +16,7 @@ final class Table {
     return List.of(
         "Java " + System.getProperty("java.vm.version") + ", " + System.getProperty("os.arch") + ", " + Machine.kernels(),
         String.format(Locale.ROOT, "%-40s %9d %9d", "the machine's limits; threads", 1, peak.threads()),
-        row("  fused multiply-adds, single precision", peak.one().multiplyAdd(), peak.all().multiplyAdd(), Limit.ARITHMETIC),
+        row("  " + Machine.arithmetic(), peak.one().multiplyAdd(), peak.all().multiplyAdd(), Limit.ARITHMETIC),
         row("  reading" + arrays, peak.one().read(), peak.all().read(), Limit.MEMORY),
         row("  copying, read and written," + arrays, peak.one().copy(), peak.all().copy(), Limit.MEMORY));
   }

@@ -4,6 +4,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import org.deft4j.deft.bench.Bench;
+import org.deft4j.tensor.Device;
 import org.deft4j.weights.Json;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -21,12 +22,19 @@ final class BenchCommand extends Subcommand {
   @Option(names = "--quick", description = "A first impression in about a minute, without the models.")
   boolean quick;
 
+  @Option(names = "--verify", description = "Measure nothing, and compare what each row computes on the card (--device cuda) with what the CPU "
+      + "computes. Fails if any differs by more than rounding explains.")
+  boolean verify;
+
   @Option(names = "--list", description = "Print the names of the rows and measure nothing.")
   boolean list;
 
   @Override
   void check(List<String> problems) {
     collect(problems, () -> Bench.of(rows, quick));
+    if (verify && Device.current() != Device.CUDA) {
+      problems.add("--verify compares a card with the CPU: give --device cuda too");
+    }
   }
 
   @Override
@@ -37,7 +45,7 @@ final class BenchCommand extends Subcommand {
       console.document(Json.format(Map.of("rows", bench.names())));
       return ExitStatus.OK;
     }
-    Map<String, Object> document = bench.run(new Bench.Listener() {
+    Bench.Listener listener = new Bench.Listener() {
       @Override
       public void line(String text) {
         console.result(text);
@@ -47,8 +55,9 @@ final class BenchCommand extends Subcommand {
       public void progress(int done, int total, String next, Duration elapsed) {
         console.progress("row", done, total, next, elapsed);
       }
-    });
+    };
+    Map<String, Object> document = verify ? bench.verify(listener) : bench.run(listener);
     console.document(Json.format(document));
-    return ExitStatus.OK;
+    return document.get("right") == Boolean.FALSE ? ExitStatus.FAILED : ExitStatus.OK;
   }
 }

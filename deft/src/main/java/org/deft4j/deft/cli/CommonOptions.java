@@ -3,6 +3,8 @@ package org.deft4j.deft.cli;
 import java.util.List;
 import java.util.random.RandomGenerator;
 import org.deft4j.tensor.Device;
+import org.deft4j.tensor.DeviceException;
+import org.deft4j.tensor.Precision;
 import org.deft4j.tensor.Threads;
 import picocli.CommandLine.Option;
 
@@ -11,8 +13,12 @@ final class CommonOptions {
   @Option(names = "--json", description = "Print one JSON document of the result on standard output, and nothing else there.")
   boolean json;
 
-  @Option(names = "--device", paramLabel = "NAME", description = "Where to compute; there is cpu.")
+  @Option(names = "--device", paramLabel = "NAME", description = "Where to compute: cpu, or a card as cuda or cuda:1.")
   String device = "cpu";
+
+  @Option(names = "--precision", paramLabel = "NAME", description = "How a card multiplies float32: full, or faster on tensor cores tf32, "
+      + "bf16, f16. The CPU always multiplies in full.")
+  String precision;
 
   @Option(names = "--threads", paramLabel = "N", description = "Threads to compute with; the results do not depend on it.")
   Integer threads;
@@ -26,9 +32,16 @@ final class CommonOptions {
       problems.add("--threads " + threads + ": at least 1 is needed");
     }
     try {
-      Device.parse(device);
-    } catch (IllegalArgumentException e) {
+      Device.use(Device.parse(device));
+    } catch (IllegalArgumentException | DeviceException e) {
       problems.add("--device: " + e.getMessage());
+    }
+    try {
+      if (precision != null) {
+        Precision.use(Precision.parse(precision));
+      }
+    } catch (IllegalArgumentException e) {
+      problems.add("--precision: " + e.getMessage());
     }
   }
 

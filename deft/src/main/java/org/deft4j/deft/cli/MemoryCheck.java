@@ -25,7 +25,7 @@ record MemoryCheck(MemoryPlan plan, long java, long budget, long machine) {
 
   /** Against this process and this machine. */
   static MemoryCheck of(MemoryPlan plan) {
-    return new MemoryCheck(plan, JavaMemory.expected(), MemoryPool.cpu().budget(), MemoryPool.machineBytes());
+    return new MemoryCheck(plan, JavaMemory.expected(), MemoryPool.current().budget(), MemoryPool.machineBytes());
   }
 
   /** The most that will be resident. */

@@ -4,7 +4,6 @@ import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
 import org.deft4j.tensor.DType;
-import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 
@@ -118,15 +117,14 @@ public final class OmniGenInput {
           + " rows: one number for each row is needed, or one for all, each at least 1");
     }
     long places = Math.addExact(length + 1L, Arrays.stream(outputTokens).max().orElseThrow());
-    Tensor mask = Tensor.empty(Device.CPU, DType.BOOL, Shape.of(rows(), places, places));
-    if (mask.device() == Device.META) {
-      return mask;
-    }
-    MemorySegment bytes = mask.bytes().fill((byte) 0);
-    for (int row = 0; row < conditions.size(); row++) {
-      long end = length + 1L + outputTokens[outputTokens.length == 1 ? 0 : row];
-      fill(bytes.asSlice(row * places * places, places * places), places, row, end);
-    }
+    Tensor mask = Tensor.empty(DType.BOOL, Shape.of(rows(), places, places));
+    mask.write(bytes -> {
+      bytes.fill((byte) 0);
+      for (int row = 0; row < conditions.size(); row++) {
+        long end = length + 1L + outputTokens[outputTokens.length == 1 ? 0 : row];
+        fill(bytes.asSlice(row * places * places, places * places), places, row, end);
+      }
+    });
     return mask;
   }
 

@@ -153,7 +153,7 @@ public final class OmniGenPipeline {
       }
       // Told when the caches are gone, so that a memory plan counts them to the sampling, not to what comes after.
       progress.done(settings.steps(), settings.steps(), latent);
-      MemoryPool.cpu().trim();
+      MemoryPool.current().trim();
       return model.vae().decode(model.vae().unscale(latent));
     });
   }

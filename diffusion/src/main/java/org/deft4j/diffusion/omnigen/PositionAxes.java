@@ -19,10 +19,10 @@ record PositionAxes(Tensor columns, Tensor rows) implements AutoCloseable {
   /** Those of {@code table} [1, M M, D]; empty if there is more to it. A rehearsal takes for granted that there is not. */
   static Optional<PositionAxes> of(Tensor table, int side) {
     long width = table.size(2);
-    if (table.device() != Device.META && !isMadeOfAxes(table, side)) {
-      return Optional.empty();
-    }
     try (Scope _ = Scope.open()) {
+      if (table.device() != Device.META && !isMadeOfAxes(table, side)) {
+        return Optional.empty();
+      }
       Tensor square = table.reshape(side, side, width);
       Tensor columns = square.slice(0, 0, 1).slice(2, 0, width / 2).reshape(side, width / 2).copy();
       Tensor rows = square.slice(1, 0, 1).slice(2, width / 2, width).reshape(side, width / 2).copy();
@@ -31,7 +31,7 @@ record PositionAxes(Tensor columns, Tensor rows) implements AutoCloseable {
   }
 
   private static boolean isMadeOfAxes(Tensor table, int side) {
-    MemorySegment bytes = table.bytes();
+    MemorySegment bytes = table.to(Device.CPU).bytes();
     long entry = table.size(2) * table.dtype().bytes();
     long half = table.size(2) / 2 * table.dtype().bytes();
     for (long at = 0; at < (long) side * side; at++) {

@@ -17,11 +17,11 @@ public final class CpuKernels {
   private CpuKernels() {}
 
   private static final class Holder {
-    static final Kernels CHOSEN = choose(System.getProperty(FORCE, "auto"));
+    static final ProcessorKernels CHOSEN = choose(System.getProperty(FORCE, "auto"));
   }
 
   /** The kernels. */
-  public static Kernels get() {
+  public static ProcessorKernels get() {
     return Holder.CHOSEN;
   }
 
@@ -30,20 +30,20 @@ public final class CpuKernels {
     return get() instanceof VectorKernels;
   }
 
-  private static Kernels choose(String wanted) {
+  private static ProcessorKernels choose(String wanted) {
     if (!wanted.equals("auto") && !wanted.equals("scalar") && !wanted.equals("vector")) {
       throw new IllegalArgumentException(FORCE + ": " + wanted + ", expected auto, scalar or vector");
     }
     String obstacle = wanted.equals("scalar") ? "asked for by -D" + FORCE + "=scalar" : obstacle();
     if (obstacle == null) {
-      Kernels kernels = new VectorKernels();
+      ProcessorKernels kernels = new VectorKernels();
       log(kernels.describe());
       return kernels;
     }
     if (wanted.equals("vector")) {
       throw new IllegalStateException("-D" + FORCE + "=vector: " + obstacle);
     }
-    Kernels kernels = new ScalarKernels();
+    ProcessorKernels kernels = new ScalarKernels();
     log(kernels.describe() + ": " + obstacle);
     return kernels;
   }

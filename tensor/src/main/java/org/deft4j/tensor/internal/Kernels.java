@@ -5,7 +5,7 @@ import org.deft4j.tensor.op.Op;
 
 /**
  * What a device computes. {@link ScalarKernels} is the plain implementation, documentation and oracle; {@link
- * VectorKernels} takes over what it can do faster, with the same bits.
+ * VectorKernels} takes over what it can do faster, with the same bits; a card has kernels of its own.
  */
 public interface Kernels {
   /**
@@ -13,9 +13,6 @@ public interface Kernels {
    * arbitrary bytes before. Shapes and types have been checked; indices into tensors have not.
    */
   void run(Op op, Tensor[] inputs, Tensor[] outputs);
-
-  /** The loops that the speed of {@link #run} is compared with. */
-  Limits limits();
 
   /** Which kernels these are. */
   String describe();

@@ -16,7 +16,7 @@ import org.deft4j.tensor.op.Unary;
 import org.deft4j.tensor.op.View;
 
 /** The plain kernels: one loop a formula, for every operation and every type it takes. */
-public final class ScalarKernels implements Kernels {
+public final class ScalarKernels implements ProcessorKernels {
   @Override
   public void run(Op op, Tensor[] in, Tensor[] out) {
     switch (op) {

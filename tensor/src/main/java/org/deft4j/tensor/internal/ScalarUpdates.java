@@ -88,19 +88,9 @@ final class ScalarUpdates {
   record Adam(float keep, float gradientDecay, float beta1, float rest1, float beta2, float rest2, float rate,
       float correction, float eps) {
     static Adam of(InPlace.AdamUpdate op) {
-      double keep = op.decoupled() ? 1 - op.lr() * op.weightDecay() : 1;
-      return new Adam((float) keep, op.decoupled() ? 0f : (float) op.weightDecay(), (float) op.beta1(),
-          (float) (1 - op.beta1()), (float) op.beta2(), (float) (1 - op.beta2()), (float) stepSize(op),
-          (float) rootCorrection(op), (float) op.eps());
+      return new Adam((float) op.keep(), (float) op.gradientDecay(), (float) op.beta1(), (float) (1 - op.beta1()), (float) op.beta2(),
+          (float) (1 - op.beta2()), (float) op.stepSize(), (float) op.rootCorrection(), (float) op.eps());
     }
-  }
-
-  private static double stepSize(InPlace.AdamUpdate op) {
-    return op.lr() / (1 - StrictMath.pow(op.beta1(), (double) op.step()));
-  }
-
-  private static double rootCorrection(InPlace.AdamUpdate op) {
-    return Math.sqrt(1 - StrictMath.pow(op.beta2(), (double) op.step()));
   }
 
   private static Parallel.Range adam(Adam a, Tensor[] in) {
@@ -168,12 +158,12 @@ final class ScalarUpdates {
     Doubles gs = Doubles.of(in[1]);
     Doubles ms = Doubles.of(in[2]);
     Doubles vs = Doubles.of(in[3]);
-    double rate = stepSize(op);
-    double correction = rootCorrection(op);
+    double rate = op.stepSize();
+    double correction = op.rootCorrection();
     return (from, to) -> {
       for (long i = from; i < to; i++) {
-        double p = op.decoupled() ? ps.get(i) * (1 - op.lr() * op.weightDecay()) : ps.get(i);
-        double g = op.decoupled() ? gs.get(i) : gs.get(i) + op.weightDecay() * p;
+        double p = ps.get(i) * op.keep();
+        double g = op.decoupled() ? gs.get(i) : gs.get(i) + op.gradientDecay() * p;
         double m = op.beta1() * ms.get(i) + (1 - op.beta1()) * g;
         double v = op.beta2() * vs.get(i) + (1 - op.beta2()) * g * g;
         ms.set(i, m);

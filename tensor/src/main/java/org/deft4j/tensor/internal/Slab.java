@@ -1,29 +1,28 @@
 package org.deft4j.tensor.internal;
 
 import java.util.List;
-import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.ShapeException;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Op;
 
 /** A row-major tensor seen as [outer, n, inner], to be worked on along n. */
-record Slab(long outer, long n, long inner) {
+public record Slab(long outer, long n, long inner) {
   /** Reduces {@code from} along n into {@code to} [outer, inner]. */
   @FunctionalInterface
-  interface Step {
+  public interface Step {
     /** Does it. */
     void run(Slab slab, Tensor from, Tensor to);
   }
 
   /** {@code shape} with the dimensions {@code first} to {@code last}, both inclusive, as n. */
-  static Slab of(Shape shape, int first, int last) {
+  public static Slab of(Shape shape, int first, int last) {
     return new Slab(shape.sub(0, first).elementCount(), shape.sub(first, last + 1).elementCount(),
         shape.sub(last + 1, shape.rank()).elementCount());
   }
 
   /** {@code shape} with one dimension as n. */
-  static Slab of(Shape shape, int dim) {
+  public static Slab of(Shape shape, int dim) {
     return of(shape, dim, dim);
   }
 
@@ -33,7 +32,7 @@ record Slab(long outer, long n, long inner) {
   }
 
   /** How many results. */
-  long results() {
+  public long results() {
     return outer * inner;
   }
 
@@ -43,7 +42,7 @@ record Slab(long outer, long n, long inner) {
   }
 
   /** Refuses to choose among no elements. */
-  Slab requireElements(Op op) {
+  public Slab requireElements(Op op) {
     if (n == 0 && results() > 0) {
       throw new ShapeException(op.label() + ": the dimension to choose along has no elements; at least one is needed");
     }
@@ -54,7 +53,7 @@ record Slab(long outer, long n, long inner) {
    * Reduces {@code x} over {@code dims} (ascending) into {@code y}: dimensions next to each other in one step, the
    * innermost group first.
    */
-  static void reduce(Tensor x, List<Integer> dims, Tensor y, Step step) {
+  public static void reduce(Tensor x, List<Integer> dims, Tensor y, Step step) {
     if (dims.isEmpty()) {
       step.run(new Slab(x.elementCount(), 1, 1), x, y);
       return;
@@ -73,7 +72,7 @@ record Slab(long outer, long n, long inner) {
     for (int i = start; i <= end; i++) {
       rest = rest.with(dims.get(i), 1);
     }
-    try (Tensor partial = Tensor.empty(Device.CPU, x.dtype(), rest)) {
+    try (Tensor partial = Tensor.empty(x.device(), x.dtype(), rest)) {
       step.run(slab, x, partial);
       reduce(partial, dims.subList(0, start), y, step);
     }

@@ -16,7 +16,7 @@ import org.deft4j.tensor.op.Unary;
  * The kernels of {@code jdk.incubator.vector}: each family takes what it can do faster, with the bits of {@link
  * ScalarKernels}, which does the rest.
  */
-final class VectorKernels implements Kernels {
+final class VectorKernels implements ProcessorKernels {
   private final Kernels plain = new ScalarKernels();
 
   /** The width of the vectors in use. */

@@ -28,7 +28,27 @@ public sealed interface InPlace extends Op {
    * {@code m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; p -= lr/(1-b1^t) * m / (sqrt(v)/sqrt(1-b2^t) + eps)}.
    */
   record AdamUpdate(double lr, double beta1, double beta2, double eps, double weightDecay, boolean decoupled, long step)
-      implements InPlace {}
+      implements InPlace {
+    /** What p is multiplied by first. */
+    public double keep() {
+      return decoupled ? 1 - lr * weightDecay : 1;
+    }
+
+    /** What of p is added to the gradient. */
+    public double gradientDecay() {
+      return decoupled ? 0 : weightDecay;
+    }
+
+    /** {@code lr / (1 - b1^t)}. */
+    public double stepSize() {
+      return lr / (1 - StrictMath.pow(beta1, (double) step));
+    }
+
+    /** {@code sqrt(1 - b2^t)}. */
+    public double rootCorrection() {
+      return Math.sqrt(1 - StrictMath.pow(beta2, (double) step));
+    }
+  }
 
   /**
    * {@code p, g, (buffer)}: {@code g += weightDecay * p}; with momentum {@code buffer = momentum * buffer + g} (= g at the

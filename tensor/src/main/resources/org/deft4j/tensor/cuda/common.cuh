@@ -23,23 +23,36 @@ typedef unsigned char u8;
   for (i64 i = (i64) blockIdx.x * blockDim.x + threadIdx.x; i < (count); i += (i64) gridDim.x * blockDim.x)
 #define FOR_ROWS(row, count) for (i64 row = blockIdx.x; row < (count); row += gridDim.x)
 
-// Where an index out of range is left (Faults.java): whether, the index, the range.
+// Where what a kernel cannot go on with is left (Faults.java): which kind, the number, and for an index its range.
 struct Fault {
   u64 met;
-  i64 index;
+  i64 number;
   i64 range;
 };
 
-// Whether index is in 0 .. range - 1; if not, the first such is kept.
-DEVICE bool in_range(i64 index, i64 range, Fault *fault) {
-  if (index >= 0 && index < range) {
-    return true;
-  }
-  if (atomicCAS(&fault->met, 0ull, 1ull) == 0ull) {
-    fault->index = index;
+const u64 FAULT_INDEX = 1;
+const u64 FAULT_U64 = 2;
+
+// Keeps the first.
+DEVICE void leave_fault(Fault *fault, u64 kind, i64 number, i64 range) {
+  if (atomicCAS(&fault->met, 0ull, kind) == 0ull) {
+    fault->number = number;
     fault->range = range;
   }
-  return false;
+}
+
+// Whether index is in 0 .. range - 1; if not, it is left as a fault.
+DEVICE bool in_range(i64 index, i64 range, Fault *fault) {
+  bool inside = index >= 0 && index < range;
+  if (!inside) {
+    leave_fault(fault, FAULT_INDEX, index, range);
+  }
+  return inside;
+}
+
+// a / b of numbers that are not negative; 32 bits are divided several times as fast as 64.
+DEVICE i64 quotient(i64 a, i64 b) {
+  return ((a | b) >> 32) == 0 ? (i64) ((u32) a / (u32) b) : a / b;
 }
 
 // Up to three tensors walked in the row-major order of one shape (Walk.java).
@@ -64,7 +77,7 @@ DEVICE Offsets offsets(const Walk &walk, i64 i) {
     return result;
   }
   for (int d = walk.rank - 1; d >= 0; d--) {
-    i64 rest = i / walk.size[d];
+    i64 rest = quotient(i, walk.size[d]);
     i64 here = i - rest * walk.size[d];
     i = rest;
     for (int t = 0; t < 3; t++) {
@@ -201,6 +214,15 @@ template <class T> DEVICE T block_max(T x) {
     most = parts[w] > most || parts[w] != parts[w] ? parts[w] : most;
   }
   return most;
+}
+
+// a b rounded, though it is added to something: where a sum of products is to be the CPU's, bit by bit.
+DEVICE float product(float a, float b) {
+  return __fmul_rn(a, b);
+}
+
+DEVICE double product(double a, double b) {
+  return __dmul_rn(a, b);
 }
 
 // ------------------------------------------------------------------------------------------- functions of one number

@@ -27,6 +27,7 @@ using std::erf;
 using std::pow;
 using std::fma;
 using std::floor;
+using std::rint;
 
 #define DEVICE inline
 #define DEVICE_FUNCTION inline
@@ -37,6 +38,9 @@ using std::floor;
 #define EXPORT(name)                                                                                                     \
   extern "C" __attribute__((visibility("default"))) int name##_launch(const long long *grid, int threads, int shared, const char *bytes, const char *sizes, char *error) { \
     return host::launch(name, grid, threads, shared, bytes, sizes, error);                                               \
+  }                                                                                                                      \
+  extern "C" __attribute__((visibility("default"))) int name##_call(const long long *grid, int threads, int shared, void **parameters, char *error) { \
+    return host::call(name, grid, threads, shared, parameters, error);                                                   \
   }
 #define DYNAMIC_SHARED(type, name) type *name = (type *) host::dynamic_shared
 
@@ -266,6 +270,23 @@ static int launch(void (*kernel)(A...), const long long *grid, int threads, int 
   return 0;
 }
 
+// The same for parameters as the driver takes them: a pointer to each.
+template <class... A> static int call(void (*kernel)(A...), const long long *grid, int threads, int shared, void **parameters, char *error) {
+  char bytes[4096];
+  char sizes[1024] = "";
+  size_t at = 0;
+  int written = 0;
+  int next = 0;
+  size_t each[][2] = {{sizeof(A), alignof(A)}...};
+  for (auto &size : each) {
+    at = (at + size[1] - 1) / size[1] * size[1];
+    memcpy(bytes + at, parameters[next++], size[0]);
+    at += size[0];
+    written += snprintf(sizes + written, sizeof(sizes) - written, written ? " %zu" : "%zu", size[0]);
+  }
+  return launch(kernel, grid, threads, shared, bytes, sizes, error);
+}
+
 }  // namespace host
 
 extern "C" __attribute__((visibility("default"))) void host_lane_order(int order) {
@@ -341,6 +362,21 @@ static inline unsigned __float_as_uint(float x) {
   return bits;
 }
 
+static inline long long __double_as_longlong(double x) {
+  long long bits;
+  memcpy(&bits, &x, sizeof(x));
+  return bits;
+}
+
+// Compiled without contraction, a product is rounded anyway.
+static inline float __fmul_rn(float a, float b) {
+  return a * b;
+}
+
+static inline double __dmul_rn(double a, double b) {
+  return a * b;
+}
+
 template <class T> static inline T __ldg(const T *at) {
   return *at;
 }
@@ -370,10 +406,13 @@ static inline unsigned short host_float_to_f16(float x) {
   if (size >= 65520.0f) {
     return sign | 0x7c00;
   }
+  if (size == 0) {
+    return sign;
+  }
   int exponent;
   std::frexp(size, &exponent);
   // Units of the last place: 11 bits of a normal number, 2^-24 of a subnormal one.
-  int unit = size == 0 ? -24 : std::max(exponent - 11, -24);
+  int unit = std::max(exponent - 11, -24);
   long count = std::lrint(std::ldexp((double) size, -unit));
   if (unit == -24) {
     return sign | (unsigned short) count;

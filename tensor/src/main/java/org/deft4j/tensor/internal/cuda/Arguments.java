@@ -8,19 +8,24 @@ import org.deft4j.tensor.Tensor;
 /** The arguments of a kernel, packed as its parameters lie: one after the other, each at a multiple of its size. */
 public final class Arguments {
   /** The most that a kernel of any architecture takes. */
-  private static final int MOST = 4096;
+  static final int MOST = 4096;
 
-  private final ByteBuffer bytes = ByteBuffer.allocateDirect(MOST).order(ByteOrder.nativeOrder());
-  private final StringBuilder sizes = new StringBuilder();
+  private final ByteBuffer bytes = ByteBuffer.allocate(MOST).order(ByteOrder.nativeOrder());
+  private final int[] offsets;
+  private final int[] sizes;
+  private int count;
 
-  private Arguments() {}
+  private Arguments(int count) {
+    this.offsets = new int[count];
+    this.sizes = new int[count];
+  }
 
   /**
    * @param values a {@link Tensor} for the address of its first element (null for no address), a Long, an Integer, a Float, a Double, a
-   *     Boolean as an int, a long[] for a struct of so many, or a {@link Walk}
+   *     Boolean as an int, a long[] for a struct of so many, or a {@link Struct}
    */
   static Arguments of(Object... values) {
-    Arguments arguments = new Arguments();
+    Arguments arguments = new Arguments(values.length);
     for (Object value : values) {
       arguments.add(value);
     }
@@ -37,45 +42,46 @@ public final class Arguments {
 
   private void add(Object value) {
     switch (value) {
-      case null -> aligned(Long.BYTES).putLong(0);
-      case Tensor tensor -> aligned(Long.BYTES).putLong(tensor.address());
-      case Long number -> aligned(Long.BYTES).putLong(number);
-      case Double number -> aligned(Double.BYTES).putDouble(number);
-      case Integer number -> aligned(Integer.BYTES).putInt(number);
-      case Boolean truth -> aligned(Integer.BYTES).putInt(truth ? 1 : 0);
-      case Float number -> aligned(Float.BYTES).putFloat(number);
+      case null -> sized(Long.BYTES).putLong(0);
+      case Tensor tensor -> sized(Long.BYTES).putLong(tensor.address());
+      case Long number -> sized(Long.BYTES).putLong(number);
+      case Double number -> sized(Double.BYTES).putDouble(number);
+      case Integer number -> sized(Integer.BYTES).putInt(number);
+      case Boolean truth -> sized(Integer.BYTES).putInt(truth ? 1 : 0);
+      case Float number -> sized(Float.BYTES).putFloat(number);
       case long[] numbers -> {
-        ByteBuffer struct = struct(numbers.length * Long.BYTES);
+        ByteBuffer struct = sized(numbers.length * Long.BYTES);
         for (long number : numbers) {
           struct.putLong(number);
         }
       }
-      case Walk walk -> walk.put(struct(Walk.BYTES));
+      case Struct struct -> struct.put(sized(struct.bytes()));
       default -> throw new IllegalArgumentException("no kernel takes a " + value.getClass());
     }
   }
 
-  /** Steps to the next multiple of {@code size}, for a number of that size. */
-  private ByteBuffer aligned(int size) {
-    bytes.position((bytes.position() + size - 1) / size * size);
-    sizes.append(size).append(' ');
+  /** Steps to where the next argument, of so many bytes, starts: a multiple of its size, or of 8. */
+  private ByteBuffer sized(int size) {
+    int alignment = Math.min(size, Long.BYTES);
+    bytes.position((bytes.position() + alignment - 1) / alignment * alignment);
+    offsets[count] = bytes.position();
+    sizes[count++] = size;
     return bytes;
   }
 
-  private ByteBuffer struct(int size) {
-    aligned(Long.BYTES);
-    sizes.setLength(sizes.length() - 2);
-    sizes.append(size).append(' ');
-    return bytes;
-  }
 
   /** The packed bytes, from the buffer's start to its position. */
   public ByteBuffer bytes() {
     return bytes;
   }
 
-  /** The bytes of each argument, in order: what a card can compare with the parameters of the kernel. */
-  public String sizes() {
-    return sizes.toString().strip();
+  /** Where each argument starts. */
+  int[] offsets() {
+    return offsets;
+  }
+
+  /** The bytes of each argument: what a card can compare with the parameters of the kernel. */
+  int[] sizes() {
+    return sizes;
   }
 }

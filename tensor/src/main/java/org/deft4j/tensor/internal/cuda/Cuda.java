@@ -2,8 +2,9 @@ package org.deft4j.tensor.internal.cuda;
 
 import java.lang.System.Logger.Level;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.lang.reflect.InvocationTargetException;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.deft4j.tensor.DeviceException;
 import org.deft4j.tensor.NumericException;
 import org.deft4j.tensor.internal.Kernels;
@@ -14,12 +15,16 @@ public final class Cuda {
   private static final String PROPERTY = "deft4j.cuda.card";
   private static final String OF_JCUDA = "org.deft4j.tensor.internal.cuda.JcudaCard";
 
+  private static final String HOW = "build the program with them (mvn -Pcuda -DskipTests package), or put org.jcuda's jcuda, jcublas and their "
+      + "natives, version 12.6.0, on the class path of your own";
+  private static final Pattern LIBRARY = Pattern.compile("(lib\\w+\\.so[.\\d]*): cannot open shared object file");
+
   private static int number;
 
   private Cuda() {}
 
   private static final class Holder {
-    static final Card CARD = open(System.getProperty(PROPERTY, OF_JCUDA));
+    static final GatheringCard CARD = new GatheringCard(open(System.getProperty(PROPERTY, OF_JCUDA)));
     static final CudaKernels KERNELS = new CudaKernels(CARD);
   }
 
@@ -88,8 +93,21 @@ public final class Cuda {
     }
   }
 
+  /** What the loader says has the name of what is missing somewhere in it. */
   private static DeviceException missing(LinkageError e) {
-    return new DeviceException("device cuda: JCuda is not there (" + e.getMessage() + "). The program built with the profile cuda has it "
-        + "(mvn -Pcuda package); a program of your own needs org.jcuda:jcuda and jcublas with their natives beside deft4j-tensor", e);
+    String text = String.valueOf(e.getMessage());
+    Matcher library = LIBRARY.matcher(text);
+    String found;
+    if (library.find()) {
+      found = library.group(1).startsWith("libcuda.")
+          ? "there is no NVIDIA driver here (" + library.group(1) + " is missing); install it, version 525 or newer"
+          : library.group(1) + " is missing; install the libraries of CUDA 12 (cuBLAS and NVRTC), and put their folder on LD_LIBRARY_PATH";
+    } else if (text.contains("undefined symbol") || text.contains("No resource found")) {
+      found = text.contains("undefined symbol") ? "the NVIDIA driver is older than CUDA 12; update it to version 525 or newer"
+          : "JCuda's native libraries are missing; " + HOW;
+    } else {
+      found = "JCuda is missing; " + HOW;
+    }
+    return new DeviceException("device cuda: " + found, e);
   }
 }

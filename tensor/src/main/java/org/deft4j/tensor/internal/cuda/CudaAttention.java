@@ -5,6 +5,7 @@ import java.util.Collections;
 import java.util.List;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
+import org.deft4j.tensor.Precision;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
@@ -23,11 +24,9 @@ final class CudaAttention {
   private static final int[] WIDE_COLUMNS = {64};
 
   private final Launcher launcher;
-  private final CudaMmaAttention mma;
 
-  CudaAttention(Launcher launcher, Precision precision) {
+  CudaAttention(Launcher launcher) {
     this.launcher = launcher;
-    this.mma = precision.factors() == DType.F32 ? null : new CudaMmaAttention(launcher, precision.factors());
   }
 
   /** Inputs of an attention; the mask may be null. */
@@ -77,8 +76,9 @@ final class CudaAttention {
 
   void run(Contraction.Attention op, Tensor[] in, Tensor[] out) {
     Problem x = new Problem(in[0], in[1], in[2], in.length == 4 ? in[3] : null);
-    if (onTensorCores(x)) {
-      mma.run(op, x, out[0], out[1]);
+    DType factors = Precision.current().factors();
+    if (onTensorCores(x, factors)) {
+      new CudaMmaAttention(launcher, factors).run(op, x, out[0], out[1]);
       return;
     }
     launch("attention", x, x.queries(), List.of(x.q(), x.k(), x.v(), x.maskAddress(), out[0], out[1], x.sizes(), x.q().strides(),
@@ -90,8 +90,9 @@ final class CudaAttention {
     Tensor dO = in[0];
     Tensor o = in[4];
     Tensor lse = in[5];
-    if (onTensorCores(x)) {
-      mma.gradient(op, x, dO, o, lse, out);
+    DType factors = Precision.current().factors();
+    if (onTensorCores(x, factors)) {
+      new CudaMmaAttention(launcher, factors).gradient(op, x, dO, o, lse, out);
       return;
     }
     try (Scope _ = Scope.open()) {
@@ -105,8 +106,8 @@ final class CudaAttention {
     }
   }
 
-  private boolean onTensorCores(Problem x) {
-    return mma != null && x.type() == DType.F32 && x.width() <= CudaMmaAttention.WIDEST;
+  private static boolean onTensorCores(Problem x, DType factors) {
+    return factors != DType.F32 && x.type() == DType.F32 && x.width() <= CudaMmaAttention.WIDEST;
   }
 
   /** Blocks with a warp for each element. */

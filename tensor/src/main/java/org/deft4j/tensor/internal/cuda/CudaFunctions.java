@@ -1,6 +1,7 @@
 package org.deft4j.tensor.internal.cuda;
 
 import java.util.List;
+import java.util.Locale;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.op.Binary;
 import org.deft4j.tensor.op.Unary;
@@ -13,6 +14,7 @@ final class CudaFunctions {
       new Unary.LeakyRelu(0), new Unary.Softplus(), new Unary.Sign(), new Unary.Affine(0, 0), new Unary.Clamp(0, 0), new Unary.Power(0));
   private static final List<Binary> BINARY = List.of(new Binary.Add(), new Binary.Sub(), new Binary.Mul(), new Binary.Div(),
       new Binary.Maximum(), new Binary.Minimum(), new Binary.Pow(), new Binary.Equal(), new Binary.Less(), new Binary.LessEqual());
+  private static final List<DType> TYPES = List.of(DType.values());
 
   private CudaFunctions() {}
 
@@ -25,7 +27,7 @@ final class CudaFunctions {
   }
 
   static int code(DType dtype) {
-    return dtype.ordinal();
+    return TYPES.indexOf(dtype);
   }
 
   private static <T> int code(List<T> functions, T op) {
@@ -51,13 +53,11 @@ final class CudaFunctions {
   /** {@code enum Unary { UNARY_NEG, ... }} and the like. */
   static String declarations() {
     StringBuilder text = new StringBuilder("enum Unary {");
-    UNARY.forEach(op -> text.append(" UNARY_").append(op.label().toUpperCase(java.util.Locale.ROOT)).append(','));
+    UNARY.forEach(op -> text.append(" UNARY_").append(op.label().toUpperCase(Locale.ROOT)).append(','));
     text.append(" };\nenum Binary {");
-    BINARY.forEach(op -> text.append(" BINARY_").append(op.label().toUpperCase(java.util.Locale.ROOT)).append(','));
+    BINARY.forEach(op -> text.append(" BINARY_").append(op.label().toUpperCase(Locale.ROOT)).append(','));
     text.append(" };\nenum Type {");
-    for (DType dtype : DType.values()) {
-      text.append(" TYPE_").append(dtype.name()).append(',');
-    }
+    TYPES.forEach(dtype -> text.append(" TYPE_").append(dtype.name()).append(','));
     return text.append(" };\n").toString();
   }
 }

@@ -1,8 +1,9 @@
 package org.deft4j.tensor.internal.cuda;
 
+import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.internal.CpuKernels;
 import org.deft4j.tensor.internal.Kernels;
-import org.deft4j.tensor.internal.Limits;
 import org.deft4j.tensor.op.Binary;
 import org.deft4j.tensor.op.Contraction;
 import org.deft4j.tensor.op.Decompose;
@@ -22,14 +23,33 @@ final class CudaKernels implements Kernels {
   private final Card card;
   private final Faults faults;
   private final CudaElementwise elementwise;
+  private final CudaLayout layout;
+  private final CudaIndexing indexing;
+  private final CudaSpatial spatial;
+  private final CudaRotary rotary;
+  private final CudaProducts products;
+  private final CudaConvolution convolution;
   private final CudaAttention attention;
+  private final CudaReductions reductions;
+  private final CudaNorms norms;
+  private final CudaUpdates updates;
 
-  CudaKernels(Card card) {
+  CudaKernels(GatheringCard card) {
     this.card = card;
     this.faults = new Faults(card);
     Launcher launcher = new Launcher(card);
     this.elementwise = new CudaElementwise(launcher);
-    this.attention = new CudaAttention(launcher, Precision.chosen());
+    CudaCopies copies = new CudaCopies(launcher);
+    this.layout = new CudaLayout(launcher, copies, faults);
+    this.indexing = new CudaIndexing(launcher, copies, faults);
+    this.spatial = new CudaSpatial(launcher, copies, indexing);
+    this.rotary = new CudaRotary(launcher);
+    this.products = new CudaProducts(launcher, this);
+    this.convolution = new CudaConvolution(launcher, products, this);
+    this.attention = new CudaAttention(launcher);
+    this.reductions = new CudaReductions(launcher);
+    this.norms = new CudaNorms(launcher, reductions);
+    this.updates = new CudaUpdates(launcher, card);
   }
 
   Faults faults() {
@@ -41,18 +61,51 @@ final class CudaKernels implements Kernels {
     switch (op) {
       case Unary unary -> elementwise.run(unary, in[0], out[0]);
       case Binary binary -> elementwise.run(binary, in[0], in[1], out[0]);
+      case Layout moved -> layout.run(moved, in, out[0]);
+      case Indexing chosen -> indexing.run(chosen, in, out);
+      case Spatial resampled -> spatial.run(resampled, in, out);
+      case Reduction reduction -> reductions.run(reduction, in[0], out[0]);
+      case Norm norm -> norms.run(norm, in, out);
+      case InPlace update -> runInPlace(update, in);
       case View view -> throw new IllegalStateException(view.label() + ": a view computes nothing");
-      case Fused fused -> runFused(fused, in, out);
       case Contraction contraction -> runContraction(contraction, in, out);
-      default -> throw new UnsupportedOperationException(op.label());
+      case Fused fused -> runFused(fused, in, out);
+      case Decompose decompose -> onCpu(decompose, in, out);
     }
   }
 
   private void runContraction(Contraction op, Tensor[] in, Tensor[] out) {
     switch (op) {
+      case Contraction.MatMul() -> products.matMul(in[0], in[1], out[0]);
+      case Contraction.Linear() -> products.linear(in, out[0]);
+      case Contraction.RankUpdate(var scale) -> products.rankUpdate(scale, in, out[0], out[1]);
+      case Contraction.Conv2d(var spec) -> convolution.forward(spec, in, out[0]);
+      case Contraction.Conv2dInputGrad(var spec, var _) -> convolution.inputGrad(spec, in[0], in[1], out[0]);
+      case Contraction.Conv2dWeightGrad(var spec, var _) -> convolution.weightGrad(spec, in[0], in[1], out[0]);
       case Contraction.Attention forward -> attention.run(forward, in, out);
       case Contraction.AttentionGrad gradient -> attention.gradient(gradient, in, out);
-      default -> throw new UnsupportedOperationException(op.label());
+    }
+  }
+
+  /** Decompositions are of thin matrices, in float64, and step by step: the processor does them. */
+  private static void onCpu(Decompose op, Tensor[] in, Tensor[] out) {
+    try (Tensor x = Tensor.empty(Device.CPU, in[0].dtype(), in[0].shape())) {
+      Cuda.download(in[0].address(), x.bytes());
+      Tensor[] results = new Tensor[out.length];
+      for (int i = 0; i < out.length; i++) {
+        results[i] = Tensor.empty(Device.CPU, out[i].dtype(), out[i].shape());
+      }
+      try {
+        CpuKernels.get().run(op, new Tensor[] {x}, results);
+        for (int i = 0; i < out.length; i++) {
+          Tensor result = results[i];
+          out[i].write(bytes -> bytes.copyFrom(result.bytes()));
+        }
+      } finally {
+        for (Tensor result : results) {
+          result.close();
+        }
+      }
     }
   }
 
@@ -60,14 +113,21 @@ final class CudaKernels implements Kernels {
     switch (op) {
       case Fused.Gated gated -> elementwise.run(gated, in[0], out[0]);
       case Fused.GatedGrad(var gated) -> elementwise.gradient(gated, in[0], in[1], out[0]);
+      case Fused.Rotary(var inverse) -> rotary.run(inverse, in[0], in[1], in[2], out[0]);
       case Fused.ActivationGrad(var function) -> elementwise.gradient(function, in[0], in[1], out[0]);
-      default -> throw new UnsupportedOperationException(op.label());
+      case Fused.SoftmaxGrad(var dim) -> reductions.softmaxGradient(dim, in[0], in[1], out[0]);
     }
   }
 
-  @Override
-  public Limits limits() {
-    throw new UnsupportedOperationException("the limits of a card are not found by loops of this process");
+  private void runInPlace(InPlace op, Tensor[] in) {
+    switch (op) {
+      case InPlace.CopyInto() -> layout.convert(in[1], in[0]);
+      case InPlace.Fill(var value) -> layout.fill(in[0], value);
+      case InPlace.AddScaledInto add -> updates.run(add, in[0], in[1]);
+      case InPlace.ScaleInto scale -> updates.run(scale, in[0]);
+      case InPlace.AdamUpdate adam -> updates.run(adam, in);
+      case InPlace.SgdUpdate sgd -> updates.run(sgd, in);
+    }
   }
 
   @Override

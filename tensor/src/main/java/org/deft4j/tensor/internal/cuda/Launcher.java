@@ -1,5 +1,6 @@
 package org.deft4j.tensor.internal.cuda;
 
+import java.util.Locale;
 import org.deft4j.tensor.DType;
 
 /** Launches kernels in the usual forms. */
@@ -22,7 +23,7 @@ final class Launcher {
 
   /** The name of a kernel's variant for a type: {@code softmax_f32}. */
   static String variant(String kernel, DType dtype) {
-    return kernel + "_" + dtype.name().toLowerCase(java.util.Locale.ROOT);
+    return kernel + "_" + dtype.name().toLowerCase(Locale.ROOT);
   }
 
   /** A kernel whose threads stride over {@code count} elements; it is not launched for none. */

@@ -11,7 +11,8 @@ import java.util.regex.Pattern;
 /** The CUDA C sources: files of the resources, each preceded by what all share. */
 public final class Sources {
   /** The sources, by name. */
-  public static final List<String> NAMES = List.of("elementwise", "attention", "attention_bf16", "attention_f16");
+  public static final List<String> NAMES = List.of("elementwise", "layout", "indexing", "spatial", "rotary", "reductions", "norms",
+      "updates", "products", "convolution", "attention", "attention_bf16", "attention_f16");
 
   /** A first line of a source that shares more with some others than with all. */
   private static final Pattern INCLUDE = Pattern.compile("#include \"(\\w+\\.cuh)\"\n");

@@ -10,12 +10,10 @@ import org.deft4j.tensor.Tensor;
  * {@code struct Walk} of {@code common.cuh}. Neighbouring dimensions that all step through evenly are one, so that dense tensors of one
  * shape are walked by the index alone.
  */
-final class Walk {
+final class Walk implements Struct {
   /** The most dimensions that are left after merging, and the most tensors. */
   private static final int MOST = 8;
   private static final int TENSORS = 3;
-  /** The size of the struct. */
-  static final int BYTES = 2 * Integer.BYTES + MOST * (1 + TENSORS) * Long.BYTES;
 
   private final long[] sizes = new long[MOST];
   private final long[][] strides = new long[TENSORS][MOST];
@@ -25,11 +23,16 @@ final class Walk {
 
   /** Over {@code shape}. */
   static Walk over(Shape shape, Tensor... tensors) {
-    Walk walk = new Walk();
     long[][] steps = new long[tensors.length][];
     for (int t = 0; t < tensors.length; t++) {
       steps[t] = stretched(tensors[t], shape);
     }
+    return over(shape, steps);
+  }
+
+  /** Over {@code shape}, by steps for each of its dimensions. */
+  static Walk over(Shape shape, long[]... steps) {
+    Walk walk = new Walk();
     for (int d = 0; d < shape.rank(); d++) {
       if (shape.size(d) != 1) {
         walk.append(shape, d, steps);
@@ -67,7 +70,28 @@ final class Walk {
     return result;
   }
 
-  void put(ByteBuffer bytes) {
+  /** Dimensions left; 0 for a single element. */
+  int rank() {
+    return rank;
+  }
+
+  /** The size of a dimension that is left. */
+  long size(int d) {
+    return sizes[d];
+  }
+
+  /** What tensor {@code t} steps by there. */
+  long stride(int t, int d) {
+    return strides[t][d];
+  }
+
+  @Override
+  public int bytes() {
+    return 2 * Integer.BYTES + MOST * (1 + TENSORS) * Long.BYTES;
+  }
+
+  @Override
+  public void put(ByteBuffer bytes) {
     bytes.putInt(rank).putInt(0);
     for (long size : sizes) {
       bytes.putLong(size);

@@ -4,6 +4,7 @@ import java.util.Random;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
+import org.deft4j.tensor.Precision;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
@@ -56,24 +57,12 @@ class CudaAttentionPrecisionTest {
     return moved;
   }
 
-  private static Tensor[] empty(Shape... shapes) {
-    Tensor[] tensors = new Tensor[shapes.length];
-    for (int i = 0; i < tensors.length; i++) {
-      tensors[i] = Tensor.empty(Device.CUDA, DType.F32, shapes[i]);
-    }
-    return tensors;
-  }
-
   private static Tensor[] forward(Precision precision, Contraction.Attention op, Tensor... in) {
-    Tensor[] out = empty(in[0].shape(), in[0].shape().sub(0, 3));
-    new CudaAttention(new Launcher(Cuda.card()), precision).run(op, in, out);
-    return out;
+    return CudaTests.with(precision, () -> Dispatch.run(op, in));
   }
 
   private static Tensor[] backward(Precision precision, Contraction.AttentionGrad op, Tensor... in) {
-    Tensor[] out = empty(in[1].shape(), in[2].shape(), in[3].shape());
-    new CudaAttention(new Launcher(Cuda.card()), precision).gradient(op, in, out);
-    return out;
+    return CudaTests.with(precision, () -> Dispatch.run(op, in));
   }
 
   private static void same(String what, Tensor expected, Tensor actual) {

@@ -1,13 +1,19 @@
 package org.deft4j.tensor.internal.cuda;
 
+import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.Optional;
+import java.util.function.Function;
 import java.util.function.Supplier;
+import java.util.stream.IntStream;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
+import org.deft4j.tensor.Precision;
+import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Binary;
+import org.deft4j.tensor.op.Contraction;
 import org.deft4j.tensor.op.Fused;
 import org.deft4j.tensor.op.InPlace;
 import org.deft4j.tensor.op.Layout;
@@ -45,20 +51,65 @@ public final class CudaTests {
     return Optional.empty();
   }
 
-  /** Runs {@code work} with the threads of a block in either order, and asks for the same bits. */
-  public static void assertOrderOfLanesIsFree(Supplier<Tensor[]> work) {
-    Tensor[] usual = work.get();
-    EmulatedCard emulated = EmulatedCard.instance();
-    Assumptions.assumeTrue(emulated != null, "a card has an order of its own");
-    emulated.turnLanes(true);
-    try {
-      Tensor[] turned = work.get();
-      for (int i = 0; i < usual.length; i++) {
-        Assertions.assertArrayEquals(usual[i].to(Device.CPU).toDoubles(), turned[i].to(Device.CPU).toDoubles(), "output " + i);
-      }
-    } finally {
-      emulated.turnLanes(false);
+  /** Runs {@code program} on the CPU and on the card, and fails where the results are further apart than sums in another order are. */
+  public static void same(String what, Function<Tensor[], Tensor> program, Tensor... in) {
+    try (Scope _ = Scope.open()) {
+      Tensor expected = program.apply(in);
+      Tensor actual = program.apply(Arrays.stream(in).map(x -> x.to(Device.CUDA)).toArray(Tensor[]::new)).to(Device.CPU);
+      difference(new Contraction.MatMul(), expected, actual, null).ifPresent(text -> Assertions.fail(what + ": " + text));
     }
+  }
+
+  /** Runs {@code work} with the card multiplying in {@code precision}. */
+  public static <T> T with(Precision precision, Supplier<T> work) {
+    Precision before = Precision.current();
+    Precision.use(precision);
+    try {
+      return work.get();
+    } finally {
+      Precision.use(before);
+    }
+  }
+
+  /** Runs {@code work} with the threads of a block in either order, and asks for the same bits: else a kernel lacks a barrier. */
+  public static void assertOrderOfLanesIsFree(Supplier<Tensor[]> work) {
+    byte[][] usual = bits(work.get());
+    byte[][] turned = inTurnedOrder(() -> bits(work.get()));
+    for (int i = 0; i < usual.length; i++) {
+      Assertions.assertArrayEquals(usual[i], turned[i], "output " + i);
+    }
+  }
+
+  /** The same for an operation, in {@code dtype} where the inputs are F32; says which output has other bits. */
+  public static Optional<String> changesWithOrder(Op op, DType dtype, Tensor... given) {
+    byte[][] usual = bits(results(op, dtype, given));
+    byte[][] turned = inTurnedOrder(() -> bits(results(op, dtype, given)));
+    return IntStream.range(0, usual.length).filter(i -> !Arrays.equals(usual[i], turned[i])).mapToObj(i -> "output " + i).findFirst();
+  }
+
+  private static Tensor[] results(Op op, DType dtype, Tensor... given) {
+    Tensor[] in = Arrays.stream(given).map(x -> moved(converted(x, dtype))).toArray(Tensor[]::new);
+    Tensor[] out = Dispatch.run(op, in);
+    return op instanceof InPlace ? in : out;
+  }
+
+  /** Runs {@code work} with the threads of a block from the last to the first, where the card can: one of silicon has an order of its own. */
+  static <T> T inTurnedOrder(Supplier<T> work) {
+    EmulatedCard card = EmulatedCard.instance();
+    if (card == null) {
+      return work.get();
+    }
+    card.turnLanes(true);
+    try {
+      return work.get();
+    } finally {
+      card.turnLanes(false);
+    }
+  }
+
+  /** The bytes of each, wherever they are. */
+  static byte[][] bits(Tensor... tensors) {
+    return Arrays.stream(tensors).map(x -> x.contiguous().to(Device.CPU).bytes().toArray(ValueLayout.JAVA_BYTE)).toArray(byte[][]::new);
   }
 
   private static Tensor converted(Tensor x, DType dtype) {

@@ -15,9 +15,11 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 import java.util.zip.CRC32;
 import org.deft4j.tensor.DeviceException;
 
@@ -31,6 +33,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
  * All else, what is launched with which arguments and what is copied where, is as on a card; so a program that runs here has only the card
  * itself left to fear. Needs {@code g++}. Memory it gives out is filled with NaN.
  */
+@SuppressWarnings("restricted")
 public final class EmulatedCard implements Card {
   private static final String COMPILER = System.getProperty("deft4j.cuda.hostCompiler", "g++");
   private static final int ERROR_BYTES = 512;
@@ -155,7 +158,8 @@ public final class EmulatedCard implements Card {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment error = arena.allocate(ERROR_BYTES);
       int failed = (int) function.invokeExact(arena.allocateFrom(JAVA_LONG, grid), threads, shared,
-          MemorySegment.ofBuffer(arguments.bytes().duplicate().flip()), arena.allocateFrom(arguments.sizes()), error);
+          arena.allocate(Arguments.MOST, Long.BYTES).copyFrom(MemorySegment.ofBuffer(arguments.bytes().duplicate().flip())),
+          arena.allocateFrom(Arrays.stream(arguments.sizes()).mapToObj(Integer::toString).collect(Collectors.joining(" "))), error);
       if (failed != 0) {
         throw new DeviceException("kernel " + kernel + " of " + source + ".cu: " + error.getString(0));
       }

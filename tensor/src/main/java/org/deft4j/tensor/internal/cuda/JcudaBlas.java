@@ -1,0 +1,74 @@
+package org.deft4j.tensor.internal.cuda;
+
+import jcuda.Pointer;
+import jcuda.cudaDataType;
+import jcuda.driver.CUstream;
+import jcuda.jcublas.JCublas2;
+import jcuda.jcublas.cublasComputeType;
+import jcuda.jcublas.cublasGemmAlgo;
+import jcuda.jcublas.cublasHandle;
+import jcuda.jcublas.cublasOperation;
+import jcuda.jcublas.cublasStatus;
+import jcuda.runtime.cudaStream_t;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.DeviceException;
+import org.deft4j.tensor.Precision;
+
+/** Products by cuBLAS, which has its matrices by columns: {@code C = A B} by rows is {@code C^T = B^T A^T} by columns. */
+final class JcudaBlas {
+  private final cublasHandle handle = new cublasHandle();
+
+  JcudaBlas(CUstream stream) {
+    check(JCublas2.cublasCreate(handle), "cublasCreate");
+    check(JCublas2.cublasSetStream(handle, new cudaStream_t(stream)), "cublasSetStream");
+  }
+
+  private static void check(int status, String what) {
+    if (status != cublasStatus.CUBLAS_STATUS_SUCCESS) {
+      throw new DeviceException("device cuda: " + what + ": " + cublasStatus.stringFor(status));
+    }
+  }
+
+  void multiply(Gemm g) {
+    boolean wide = g.c().dtype() == DType.F64;
+    check(JCublas2.cublasGemmStridedBatchedEx_new(handle, operation(g.b()), operation(g.a()), Math.toIntExact(g.n()), Math.toIntExact(g.m()),
+        Math.toIntExact(g.k()), factor(wide, g.alpha()), pointer(g.b()), type(g.b()), lead(g.b()), g.b().batchStride(), pointer(g.a()), type(g.a()),
+        lead(g.a()), g.a().batchStride(), factor(wide, g.beta()), pointer(g.c()), type(g.c()), lead(g.c()), g.c().batchStride(),
+        Math.toIntExact(g.batch()), computation(g, wide), cublasGemmAlgo.CUBLAS_GEMM_DEFAULT), g.m() + " x " + g.k() + " by " + g.k() + " x "
+        + g.n() + " in " + g.a().dtype());
+  }
+
+  private static int computation(Gemm g, boolean wide) {
+    if (wide) {
+      return cublasComputeType.CUBLAS_COMPUTE_64F;
+    }
+    return g.precision() == Precision.TF32 ? cublasComputeType.CUBLAS_COMPUTE_32F_FAST_TF32 : cublasComputeType.CUBLAS_COMPUTE_32F;
+  }
+
+  private static int operation(Gemm.Matrix m) {
+    return m.transposed() ? cublasOperation.CUBLAS_OP_T : cublasOperation.CUBLAS_OP_N;
+  }
+
+  private static Pointer pointer(Gemm.Matrix m) {
+    return new Pointer().withByteOffset(m.address());
+  }
+
+  private static int lead(Gemm.Matrix m) {
+    return Math.toIntExact(Math.max(1, m.lead()));
+  }
+
+  private static int type(Gemm.Matrix m) {
+    return switch (m.dtype()) {
+      case F64 -> cudaDataType.CUDA_R_64F;
+      case F32 -> cudaDataType.CUDA_R_32F;
+      case F16 -> cudaDataType.CUDA_R_16F;
+      case BF16 -> cudaDataType.CUDA_R_16BF;
+      default -> throw new IllegalStateException("no product of " + m.dtype());
+    };
+  }
+
+  /** Where cuBLAS reads alpha or beta, in the type that it adds up in. */
+  private static Pointer factor(boolean wide, double value) {
+    return wide ? Pointer.to(new double[] {value}) : Pointer.to(new float[] {(float) value});
+  }
+}

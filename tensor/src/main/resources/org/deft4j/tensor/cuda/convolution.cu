@@ -1,0 +1,81 @@
+// Convolutions as products: patches of pictures, and what a pixel gathers back from them. See CudaConvolution.java.
+
+struct Geometry {
+  i64 height, width, kh, kw, oh, ow;
+  i64 stride_h, stride_w, top, left, dilation_h, dilation_w;
+  i64 first_pixel, pixels;
+};
+
+// P [pictures, C KH KW, pixels]: P[n, (c, i, j), (p, q)] = x[n, c, p stride + i dilation - top, q stride + j dilation - left], 0 outside.
+// A thread keeps its pixel and strides over the rows; neighbouring threads write, and mostly read, neighbouring numbers.
+#define PATCHES(name, F, T)                                                                                        \
+  KERNEL(name, (const F *x, T *patches, i64 depth, i64 picture_stride, Geometry g)) {                              \
+    int p = blockIdx.x * blockDim.x + threadIdx.x;                                                                 \
+    if (p >= g.pixels) {                                                                                           \
+      return;                                                                                                      \
+    }                                                                                                              \
+    int pixel = (int) g.first_pixel + p;                                                                           \
+    int top = pixel / (int) g.ow * (int) g.stride_h - (int) g.top;                                                 \
+    int left = pixel % (int) g.ow * (int) g.stride_w - (int) g.left;                                               \
+    int taps = (int) (g.kh * g.kw);                                                                                \
+    const F *picture = x + blockIdx.z * picture_stride;                                                            \
+    for (int k = blockIdx.y; k < depth; k += gridDim.y) {                                                          \
+      int c = k / taps;                                                                                            \
+      int tap = k - c * taps;                                                                                      \
+      int row = top + tap / (int) g.kw * (int) g.dilation_h;                                                       \
+      int column = left + tap % (int) g.kw * (int) g.dilation_w;                                                   \
+      bool inside = row >= 0 && row < g.height && column >= 0 && column < g.width;                                 \
+      F value = inside ? picture[((i64) c * g.height + row) * g.width + column] : F(0);           \
+      patches[((i64) blockIdx.z * depth + k) * g.pixels + p] = Narrowed<T>::of(value);                             \
+    }                                                                                                              \
+  }                                                                                                                \
+  EXPORT(name)
+
+template <class T> struct Narrowed {
+  static DEVICE T of(float x) {
+    return from_float<T>(x);
+  }
+};
+
+template <> struct Narrowed<double> {
+  static DEVICE double of(double x) {
+    return x;
+  }
+};
+
+PATCHES(patches_f32_f32, float, float)
+PATCHES(patches_f32_bf16, float, bf16)
+PATCHES(patches_f32_f16, float, f16)
+PATCHES(patches_f64_f64, double, double)
+
+// dx[c, h, w] = sum_{i, j} P[(c, i, j), (p, q)] over the positions (p, q) that saw the pixel through tap (i, j); i and j ascend.
+#define GATHER(name, T)                                                                                            \
+  KERNEL(name, (const T *patches, T *dx, i64 count, Geometry g)) {                                                 \
+    int area = (int) (g.height * g.width);                                                                         \
+    FOR_EACH(e, count) {                                                                                           \
+      i64 c = e / area;                                                                                            \
+      int at = (int) (e - c * area);                                                                               \
+      int h = at / (int) g.width;                                                                                  \
+      int w = at - h * (int) g.width;                                                                              \
+      T sum = 0;                                                                                                   \
+      for (int i = 0; i < g.kh; i++) {                                                                             \
+        int row = h + (int) g.top - i * (int) g.dilation_h;                                                        \
+        if (row < 0 || row % (int) g.stride_h != 0 || row / (int) g.stride_h >= g.oh) {                            \
+          continue;                                                                                                \
+        }                                                                                                          \
+        for (int j = 0; j < g.kw; j++) {                                                                           \
+          int column = w + (int) g.left - j * (int) g.dilation_w;                                                  \
+          if (column < 0 || column % (int) g.stride_w != 0 || column / (int) g.stride_w >= g.ow) {                 \
+            continue;                                                                                              \
+          }                                                                                                        \
+          i64 tap = (c * g.kh + i) * g.kw + j;                                                                     \
+          sum += patches[tap * g.pixels + row / (int) g.stride_h * g.ow + column / (int) g.stride_w];              \
+        }                                                                                                          \
+      }                                                                                                            \
+      dx[e] = sum;                                                                                                 \
+    }                                                                                                              \
+  }                                                                                                                \
+  EXPORT(name)
+
+GATHER(gather_f32, float)
+GATHER(gather_f64, double)

@@ -1,0 +1,113 @@
+// Changes in place that compute: scaled addition, and the optimizers' steps.
+
+// The tensors of one launch (AdamBatch.java). One of count elements is the work of the blocks from first on, up to the next one's.
+const int MOST_TENSORS = 80;
+// Elements of a tensor that a thread, and so a block changes.
+const int EACH = 4;
+
+struct AdamTensors {
+  i64 count;
+  struct {
+    i64 first;
+    i64 count;
+    void *p;
+    const void *g;
+    void *m;
+    void *v;
+  } at[MOST_TENSORS];
+};
+
+// p = keep p; g += gradient_decay p; m = beta1 m + rest1 g; v = beta2 v + rest2 g^2; p -= rate m / (sqrt(v) / correction + eps)
+template <class T>
+DEVICE void adam(const AdamTensors &tensors, T keep, T gradient_decay, T beta1, T rest1, T beta2, T rest2, T rate, T correction, T eps) {
+  int t = 0;
+  int beyond = (int) tensors.count;
+  while (beyond - t > 1) {
+    int middle = (t + beyond) / 2;
+    if (tensors.at[middle].first <= blockIdx.x) {
+      t = middle;
+    } else {
+      beyond = middle;
+    }
+  }
+  i64 count = tensors.at[t].count;
+  T *ps = (T *) tensors.at[t].p;
+  const T *gs = (const T *) tensors.at[t].g;
+  T *ms = (T *) tensors.at[t].m;
+  T *vs = (T *) tensors.at[t].v;
+  i64 start = (blockIdx.x - tensors.at[t].first) * EACH * blockDim.x + threadIdx.x;
+  // All is read before anything is written, so that the reads need not wait for each other.
+  T p[EACH];
+  T g[EACH];
+  T m[EACH];
+  T v[EACH];
+#pragma unroll
+  for (int k = 0; k < EACH; k++) {
+    i64 i = start + k * blockDim.x;
+    if (i < count) {
+      p[k] = ps[i];
+      g[k] = gs[i];
+      m[k] = ms[i];
+      v[k] = vs[i];
+    }
+  }
+#pragma unroll
+  for (int k = 0; k < EACH; k++) {
+    i64 i = start + k * blockDim.x;
+    if (i < count) {
+      T kept = p[k] * keep;
+      T slope = gradient_decay == 0 ? g[k] : fma(gradient_decay, kept, g[k]);
+      T first = fma(rest1, slope, m[k] * beta1);
+      T second = fma(rest2 * slope, slope, v[k] * beta2);
+      ms[i] = first;
+      vs[i] = second;
+      ps[i] = fma(-rate, first / (sqrt(second) / correction + eps), kept);
+    }
+  }
+}
+
+// g += decay p; with a buffer buffer = momentum buffer + g, or g at first, and g = nesterov ? g + momentum buffer : buffer; p -= lr g
+template <class T>
+DEVICE void sgd(T *ps, const T *gs, T *buffers, i64 count, T lr, T momentum, T decay, int nesterov, int first) {
+  FOR_EACH(i, count) {
+    T p = ps[i];
+    T g = decay == 0 ? gs[i] : fma(decay, p, gs[i]);
+    if (buffers != nullptr) {
+      T buffer = first ? g : fma(momentum, buffers[i], g);
+      buffers[i] = buffer;
+      g = nesterov ? fma(momentum, buffer, g) : buffer;
+    }
+    ps[i] = fma(-lr, g, p);
+  }
+}
+
+#define UPDATES(suffix, T)                                                                                                \
+  /* target = fma(alpha, x, target) */                                                                                    \
+  KERNEL(add_scaled_##suffix, (T *target, const T *x, i64 count, Walk walk, T alpha)) {                                   \
+    FOR_EACH(i, count) {                                                                                                  \
+      Offsets o = offsets(walk, i);                                                                                       \
+      target[o.at[0]] = fma(alpha, x[o.at[1]], target[o.at[0]]);                                                          \
+    }                                                                                                                     \
+  }                                                                                                                       \
+  EXPORT(add_scaled_##suffix)                                                                                             \
+                                                                                                                          \
+  KERNEL(scale_##suffix, (T *target, i64 count, T factor)) {                                                              \
+    FOR_EACH(i, count) {                                                                                                  \
+      target[i] *= factor;                                                                                                \
+    }                                                                                                                     \
+  }                                                                                                                       \
+  EXPORT(scale_##suffix)                                                                                                  \
+                                                                                                                          \
+  KERNEL(adam_##suffix, (AdamTensors tensors, T keep, T gradient_decay, T beta1, T rest1, T beta2, T rest2, T rate,       \
+                         T correction, T eps)) {                                                                          \
+    adam(tensors, keep, gradient_decay, beta1, rest1, beta2, rest2, rate, correction, eps);                               \
+  }                                                                                                                       \
+  EXPORT(adam_##suffix)                                                                                                   \
+                                                                                                                          \
+  KERNEL(sgd_##suffix, (T *p, const T *g, T *buffer, i64 count, T lr, T momentum, T decay, int nesterov, int first)) {    \
+    sgd(p, g, buffer, count, lr, momentum, decay, nesterov, first);                                                       \
+  }                                                                                                                       \
+  EXPORT(sgd_##suffix)
+
+UPDATES(f32, float)
+UPDATES(f64, double)

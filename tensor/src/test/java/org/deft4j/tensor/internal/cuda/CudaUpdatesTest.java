@@ -1,0 +1,209 @@
+package org.deft4j.tensor.internal.cuda;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import org.deft4j.tensor.Device;
+import org.deft4j.tensor.Dispatch;
+import org.deft4j.tensor.MemoryPool;
+import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.InPlace;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+/** Steps of Adam that wait for each other are few launches, and give what they would have given at once. */
+class CudaUpdatesTest {
+  private static final InPlace.AdamUpdate STEP = new InPlace.AdamUpdate(1e-2, 0.9, 0.99, 1e-8, 0.1, true, 2);
+  private static final InPlace.AdamUpdate OTHER = new InPlace.AdamUpdate(1e-3, 0.9, 0.99, 1e-8, 0.1, false, 2);
+
+  private final Random random = new Random(4);
+  private Scope scope;
+
+  @BeforeAll
+  static void needsCardOrCompiler() {
+    CudaTests.assumeCard();
+  }
+
+  @BeforeEach
+  void open() {
+    scope = Scope.open();
+  }
+
+  @AfterEach
+  void close() {
+    scope.close();
+  }
+
+  /** p, g, m and v on the CPU; v is not negative. */
+  private Tensor[] drawn(long n) {
+    Tensor[] in = new Tensor[4];
+    for (int i = 0; i < in.length; i++) {
+      float[] values = new float[Math.toIntExact(n)];
+      for (int j = 0; j < n; j++) {
+        values[j] = (float) random.nextGaussian();
+      }
+      in[i] = Tensor.of(values, n);
+    }
+    in[3] = in[3].square();
+    return in;
+  }
+
+  private static Tensor[] onCard(Tensor[] in) {
+    return Arrays.stream(in).map(x -> x.to(Device.CUDA)).toArray(Tensor[]::new);
+  }
+
+  private static void assertSame(Tensor[] expected, Tensor[] actual) {
+    for (int i = 0; i < expected.length; i++) {
+      assertArrayEquals(expected[i].toFloats(), actual[i].to(Device.CPU).toFloats(), 1e-5f, "pgmv".substring(i, i + 1));
+    }
+  }
+
+  /** How often kernels have been launched; 0 on a card that does not count. */
+  private static long launches() {
+    EmulatedCard card = EmulatedCard.instance();
+    return card == null ? 0 : card.launches();
+  }
+
+  private static void assertLaunches(long expected, Runnable work) {
+    long before = launches();
+    work.run();
+    Cuda.card().synchronize();
+    if (EmulatedCard.instance() != null) {
+      assertEquals(expected, launches() - before, "launches");
+    }
+  }
+
+  @Test
+  void manyParametersAreFewLaunches() {
+    List<Tensor[]> here = new ArrayList<>();
+    for (int i = 0; i < 2 * AdamBatch.MOST + 1; i++) {
+      here.add(drawn(i % 7 == 3 ? 0 : 1 + random.nextInt(i % 5 == 0 ? 5000 : 40)));
+    }
+    here.add(drawn(1024));
+    List<Tensor[]> there = here.stream().map(CudaUpdatesTest::onCard).toList();
+    here.forEach(in -> Dispatch.run(STEP, in));
+    long full = here.stream().filter(in -> in[0].elementCount() > 0).count();
+    assertLaunches((full + AdamBatch.MOST - 1) / AdamBatch.MOST, () -> there.forEach(in -> Dispatch.run(STEP, in)));
+    for (int i = 0; i < here.size(); i++) {
+      assertSame(here.get(i), there.get(i));
+    }
+  }
+
+  @Test
+  void whatDependsOnAnotherStepComesAfterIt() {
+    Tensor[] here = drawn(3000);
+    Tensor[] there = onCard(here);
+    assertLaunches(3, () -> {
+      for (int i = 0; i < 3; i++) {
+        Dispatch.run(STEP, there);
+      }
+    });
+    for (int i = 0; i < 3; i++) {
+      Dispatch.run(STEP, here);
+    }
+    assertSame(here, there);
+
+    // Parts of one tensor, the second overlapping the first.
+    Tensor[] partHere = parts(here, 0, 2000);
+    Tensor[] laterHere = parts(here, 1999, 3000);
+    Tensor[] part = parts(there, 0, 2000);
+    Tensor[] later = parts(there, 1999, 3000);
+    assertLaunches(2, () -> {
+      Dispatch.run(STEP, part);
+      Dispatch.run(STEP, later);
+    });
+    Dispatch.run(STEP, partHere);
+    Dispatch.run(STEP, laterHere);
+    assertSame(here, there);
+  }
+
+  private static Tensor[] parts(Tensor[] in, long from, long to) {
+    return Arrays.stream(in).map(x -> x.slice(0, from, to)).toArray(Tensor[]::new);
+  }
+
+  @Test
+  void aGradientMayServeSeveralAndNumbersMayDiffer() {
+    Tensor[] first = drawn(100);
+    Tensor[] second = drawn(100);
+    second[1] = first[1];
+    Tensor[] firstThere = onCard(first);
+    Tensor[] secondThere = onCard(second);
+    secondThere[1] = firstThere[1];
+    assertLaunches(1, () -> {
+      Dispatch.run(STEP, firstThere);
+      Dispatch.run(STEP, secondThere);
+    });
+    assertLaunches(2, () -> {
+      Dispatch.run(STEP, firstThere);
+      Dispatch.run(OTHER, secondThere);
+    });
+    for (InPlace.AdamUpdate op : List.of(STEP, OTHER)) {
+      Dispatch.run(STEP, first);
+      Dispatch.run(op, second);
+    }
+    assertSame(first, firstThere);
+    assertSame(second, secondThere);
+  }
+
+  @Test
+  void aWaitingStepReadsItsGradientBeforeTheMemoryIsAnothers() {
+    Tensor[] here = drawn(100_000);
+    Tensor[] there = onCard(here);
+    Dispatch.run(STEP, here);
+    long address = there[1].address();
+    Dispatch.run(STEP, there);
+    there[1].close();
+    Tensor next = here[1].add(1e6).to(Device.CUDA);
+    assertEquals(address, next.address(), "the pool gives the memory out again");
+    there[1] = here[1].to(Device.CUDA);
+    assertSame(here, there);
+  }
+
+  @Test
+  void aWaitingStepRunsBeforeItsMemoryGoesBackToTheDriver() {
+    Tensor[] here = drawn(3 << 20);
+    Tensor[] there = onCard(here);
+    long before = launches();
+    Dispatch.run(STEP, there);
+    assertEquals(before, launches(), "it waits");
+    for (Tensor tensor : there) {
+      tensor.close();
+    }
+    cardPool().trim();
+    if (EmulatedCard.instance() != null) {
+      assertEquals(before + 1, launches(), "it runs");
+    }
+  }
+
+  private static MemoryPool cardPool() {
+    Device before = Device.current();
+    try {
+      Device.use(Device.CUDA);
+      return MemoryPool.current();
+    } finally {
+      Device.use(before);
+    }
+  }
+
+  @Test
+  void otherWorkComesAfterWhatWaits() {
+    Tensor[] here = drawn(500);
+    Tensor[] there = onCard(here);
+    Dispatch.run(STEP, here);
+    Dispatch.run(STEP, there);
+    Dispatch.run(new InPlace.ScaleInto(3), here[0]);
+    Dispatch.run(new InPlace.ScaleInto(3), there[0]);
+    Dispatch.run(STEP, there);
+    there[1].write(bytes -> bytes.fill((byte) 0));
+    Dispatch.run(STEP, here);
+    here[1].write(bytes -> bytes.fill((byte) 0));
+    assertSame(here, there);
+  }
+}

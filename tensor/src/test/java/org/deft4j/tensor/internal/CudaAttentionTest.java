@@ -115,7 +115,7 @@ class CudaAttentionTest {
       Tensor q = normal(1, 8, 90, 24);
       Tensor k = normal(1, 2, 90, 24);
       Contraction.Attention op = new Contraction.Attention(0.2, true);
-      for (int group = 0; group < 2; group++) {
+      for (long group = 0; group < 2; group++) {
         Tensor queries = q.slice(1, 4 * group, 4 * group + 4);
         Tensor keys = k.slice(1, group, group + 1);
         Tensor[] expected = Dispatch.run(op, queries, keys.expand(1, 4, 90, 24), keys.expand(1, 4, 90, 24));

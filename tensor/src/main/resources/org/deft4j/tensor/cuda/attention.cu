@@ -63,12 +63,16 @@ DEVICE u64 columns_seen(u32 bits, int lane) {
 // 64 rows from `first` and 32 columns from `start` of scale m, zero beyond its borders, turned: to[column][row].
 template <class T> DEVICE void load_turned(const Matrix<T> &m, int first, int start, int width, T scale, T *to) {
   // Eight threads read neighbouring columns, four such groups neighbouring rows: what is read fills sectors, what is written all banks.
-  #pragma unroll 4
-  for (int i = threadIdx.x; i < TILE * DEPTH; i += THREADS) {
-    int d = i % 8 + i / (8 * TILE) * 8;
-    int row = i / 8 % TILE;
-    bool inside = first + row < m.rows && start + d < width;
-    to[d * PITCH + row] = inside ? m.at[(first + row) * m.row + (start + d) * m.column] * scale : T(0);
+  int column = threadIdx.x % 8;
+  int row = threadIdx.x / 8;
+  const T *from = m.at + (first + row) * m.row + (start + column) * m.column;
+  i64 row_step = THREADS / 8 * m.row;
+  i64 column_step = 8 * m.column;
+  for (int d = 0; d < DEPTH / 8; d++) {
+    for (int r = 0; r < TILE * 8 / THREADS; r++) {
+      bool inside = first + row + THREADS / 8 * r < m.rows && start + column + 8 * d < width;
+      to[(column + 8 * d) * PITCH + row + THREADS / 8 * r] = inside ? from[r * row_step + d * column_step] * scale : T(0);
+    }
   }
 }
 
@@ -269,14 +273,26 @@ DEVICE void slopes(T (&p)[ROWS][COLUMNS], T (&ds)[ROWS][COLUMNS], const Given<T>
   dots(p, TURNED ? x.key : x.query, first, TURNED ? T(1) : x.scale, TURNED ? x.query : x.key, other, TURNED ? x.scale : T(1), x.width,
       shared);
   dots(ds, TURNED ? x.value : x.dout, first, T(1), TURNED ? x.dout : x.value, other, T(1), x.width, shared);
+  if (x.look.kind == MASK_ADDED) {
+    for (int i = 0; i < ROWS; i++) {
+      for (int j = 0; j < COLUMNS; j++) {
+        int c = other + lane + LANES * j;
+        p[i][j] += bits >> (COLUMNS * i + j) & 1 ? x.look.added(TURNED ? c : row + i, TURNED ? row + i : c) : T(0);
+      }
+    }
+  }
+  const int QUERIES = TURNED ? COLUMNS : ROWS;
+  T lse[QUERIES], delta[QUERIES];
+  for (int i = 0; i < QUERIES; i++) {
+    int t = TURNED ? other + lane + LANES * i : row + i;
+    lse[i] = t < x.look.queries ? x.lse[t * x.lse_step] : T(0);
+    delta[i] = t < x.look.queries ? x.delta[t] : T(0);
+  }
   for (int i = 0; i < ROWS; i++) {
     for (int j = 0; j < COLUMNS; j++) {
-      int t = TURNED ? other + lane + LANES * j : row + i;
-      int s = TURNED ? row + i : other + lane + LANES * j;
       bool sees = bits >> (COLUMNS * i + j) & 1;
-      T score = sees && x.look.kind == MASK_ADDED ? p[i][j] + x.look.added(t, s) : p[i][j];
-      p[i][j] = sees ? shifted_exp(score, x.lse[t * x.lse_step]) : T(0);
-      ds[i][j] = sees ? p[i][j] * (ds[i][j] - x.delta[t]) : T(0);
+      p[i][j] = sees ? shifted_exp(p[i][j], lse[TURNED ? j : i]) : T(0);
+      ds[i][j] = sees ? p[i][j] * (ds[i][j] - delta[TURNED ? j : i]) : T(0);
     }
   }
 }
@@ -343,7 +359,7 @@ template <class T, int C> DEVICE void key_grads(const Given<T> &x, const Place &
   EXPORT(attention_delta_##suffix)
 
 #define ATTENTION(T, suffix, columns, C)                                                                                   \
-  KERNEL(__launch_bounds__(THREADS) attention_##columns##_##suffix,                                                        \
+  KERNEL(__launch_bounds__(THREADS, 3) attention_##columns##_##suffix,                                                     \
       (const T *q, const T *k, const T *v, const void *mask, T *o, T *lse, Sizes n, Steps of_q, Steps of_k, Steps of_v,    \
           Steps of_mask, int kind, int causal, T scale)) {                                                                 \
     attention<T, C>(q, k, v, mask, o, lse, n, of_q, of_k, of_v, of_mask, kind, causal, scale);                             \

@@ -16,11 +16,11 @@ public enum Device {
 
   private static final Pattern CARD = Pattern.compile("cuda(?::(\\d{1,4}))?");
 
-  private static volatile Device current = CPU;
+  private static volatile Device current = parse(System.getProperty("deft4j.device", "cpu"));
 
   /**
    * Where tensors are made that nothing else is said of: those of Java arrays and numbers, of random draws, and what is read
-   * from files. The CPU, until {@link #use}.
+   * from files. What {@code -Ddeft4j.device} says, the CPU if nothing, until {@link #use}.
    */
   public static Device current() {
     return current;
@@ -50,6 +50,7 @@ public enum Device {
    * Reads {@code cpu} or {@code cuda[:n]}, n being the card's number as the driver counts them, which the process then uses.
    *
    * @throws IllegalArgumentException for another name
+   * @throws DeviceException if the process uses another card already
    */
   public static Device parse(String name) {
     String text = name.toLowerCase(Locale.ROOT);
@@ -60,9 +61,7 @@ public enum Device {
     if (!card.matches()) {
       throw new IllegalArgumentException("device '" + name + "' is unknown; use cpu, cuda or cuda:1");
     }
-    if (card.group(1) != null) {
-      Cuda.choose(Integer.parseInt(card.group(1)));
-    }
+    Cuda.choose(card.group(1) == null ? 0 : Integer.parseInt(card.group(1)));
     return CUDA;
   }
 }

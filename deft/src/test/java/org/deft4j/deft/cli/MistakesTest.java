@@ -69,7 +69,9 @@ class MistakesTest {
     assertMistake(train("--method", "deftt"), "method 'deftt' is unknown; did you mean 'deft'?");
     assertMistake(train("--decomposition", "qrr"), "decomposition 'qrr' is unknown; did you mean 'qr'?");
     assertMistake(train("--steps", "many"), "--steps");
-    assertMistake(train("--device", "cuda"), "CUDA");
+    assertMistake(train("--device", "cuda:7"), "--device: device cuda:7");
+    assertMistake(train("--device", "gpu"), "--device: device 'gpu' is unknown; use cpu, cuda or cuda:1");
+    assertMistake(train("--precision", "bf17"), "--precision: precision 'bf17' is unknown; use full, tf32, bf16 or f16");
     assertMistake(train("--lr", "-1"), "lr -1.0: a positive number is needed");
     assertMistake(train("--method", "lora", "--decomposition", "qr"), "method lora takes no decomposition");
     assertMistake(train("--targets", "to_q,to_x"), "target 'to_x' matches no layer");

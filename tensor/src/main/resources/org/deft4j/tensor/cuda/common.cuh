@@ -19,6 +19,12 @@ typedef unsigned int u32;
 typedef unsigned short u16;
 typedef unsigned char u8;
 
+// 16 bytes, the most that a thread moves at once.
+struct alignas(16) Wide {
+  u64 low;
+  u64 high;
+};
+
 #define FOR_EACH(i, count) \
   for (i64 i = (i64) blockIdx.x * blockDim.x + threadIdx.x; i < (count); i += (i64) gridDim.x * blockDim.x)
 #define FOR_ROWS(row, count) for (i64 row = blockIdx.x; row < (count); row += gridDim.x)

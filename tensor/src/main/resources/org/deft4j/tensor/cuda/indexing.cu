@@ -1,10 +1,5 @@
 // Elements chosen by other tensors. A tensor is seen as [outer, size of the dimension, inner]; along the dimension lies a line.
 
-struct alignas(16) Wide {
-  u64 low;
-  u64 high;
-};
-
 DEVICE i64 picked(int wide, const void *index, i64 at) {
   return wide ? ((const i64 *) index)[at] : ((const int *) index)[at];
 }

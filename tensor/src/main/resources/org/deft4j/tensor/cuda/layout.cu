@@ -1,11 +1,5 @@
 // Copies that rearrange or convert. What only moves elements knows them by their size.
 
-// 16 bytes, the most that a thread moves at once.
-struct alignas(16) Wide {
-  u64 low;
-  u64 high;
-};
-
 // 8 bytes in which the bits of an element are repeated, as so many bytes.
 template <class T> DEVICE T repeated(u64 pattern) {
   return (T) pattern;

@@ -163,7 +163,7 @@ class CudaLayoutTest {
   private Tensor source(DType dtype) {
     if (dtype.isFloating() && dtype.bytes() <= 2) {
       int step = dtype.bytes() == 1 ? 1 : 7;
-      long count = (1L << 8 * dtype.bytes()) / step;
+      long count = (1L << (8 * dtype.bytes())) / step;
       Tensor all = Tensor.empty(dtype, Shape.of(count));
       all.write(memory -> {
         for (long i = 0; i < count; i++) {

@@ -406,9 +406,6 @@ static inline unsigned short host_float_to_f16(float x) {
   if (size >= 65520.0f) {
     return sign | 0x7c00;
   }
-  if (size == 0) {
-    return sign;
-  }
   int exponent;
   std::frexp(size, &exponent);
   // Units of the last place: 11 bits of a normal number, 2^-24 of a subnormal one.

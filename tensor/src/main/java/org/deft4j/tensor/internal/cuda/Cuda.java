@@ -20,22 +20,22 @@ public final class Cuda {
   private static final Pattern LIBRARY = Pattern.compile("(lib\\w+\\.so[.\\d]*): cannot open shared object file");
 
   private static int number;
+  private static volatile Opened opened;
 
   private Cuda() {}
 
-  private static final class Holder {
-    static final GatheringCard CARD = new GatheringCard(open(System.getProperty(PROPERTY, OF_JCUDA)));
-    static final CudaKernels KERNELS = new CudaKernels(CARD);
-  }
+  private record Opened(Card card, CudaKernels kernels) {}
 
-  /** Which of several cards is to be opened, counted from 0; must be said before the first use. */
+  /**
+   * Which of several cards is to be opened, counted from 0.
+   *
+   * @throws DeviceException if another is open
+   */
   public static synchronized void choose(int card) {
+    if (opened != null && card != number) {
+      throw new DeviceException("device cuda:" + card + ": this process uses cuda:" + number + " already, and can use one");
+    }
     number = card;
-  }
-
-  /** The number of the card to open. */
-  public static synchronized int number() {
-    return number;
   }
 
   /**
@@ -44,23 +44,27 @@ public final class Cuda {
    * @throws DeviceException if there is none that can be used: what is missing, and how to get it
    */
   public static Card card() {
-    try {
-      return Holder.CARD;
-    } catch (ExceptionInInitializerError e) {
-      if (e.getCause() instanceof DeviceException cause) {
-        throw cause;
-      }
-      throw e;
-    } catch (NoClassDefFoundError e) {
-      // The second time after a failure the JVM says only this.
-      throw new DeviceException("device cuda: the card could not be opened before; see the first error", e);
+    return opened().card();
+  }
+
+  private static Opened opened() {
+    Opened result = opened;
+    return result != null ? result : open();
+  }
+
+  private static synchronized Opened open() {
+    if (opened == null) {
+      Card card = open(System.getProperty(PROPERTY, OF_JCUDA));
+      GatheringCard gathering = new GatheringCard(card);
+      opened = new Opened(gathering, new CudaKernels(gathering));
+      System.getLogger("org.deft4j.tensor").log(Level.INFO, card.describe());
     }
+    return opened;
   }
 
   /** Its kernels. */
   public static Kernels kernels() {
-    card();
-    return Holder.KERNELS;
+    return opened().kernels();
   }
 
   /**
@@ -70,14 +74,12 @@ public final class Cuda {
    */
   public static void download(long from, MemorySegment into) {
     card().download(from, into);
-    Holder.KERNELS.faults().check();
+    opened().kernels().faults().check();
   }
 
   private static Card open(String name) {
     try {
-      Card card = (Card) Class.forName(name).getDeclaredMethod("open", int.class).invoke(null, number());
-      System.getLogger("org.deft4j.tensor").log(Level.INFO, card.describe());
-      return card;
+      return (Card) Class.forName(name).getDeclaredMethod("open", int.class).invoke(null, number);
     } catch (InvocationTargetException e) {
       if (e.getCause() instanceof DeviceException cause) {
         throw cause;

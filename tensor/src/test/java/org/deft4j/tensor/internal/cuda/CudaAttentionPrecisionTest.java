@@ -229,7 +229,7 @@ class CudaAttentionPrecisionTest {
       float[] seen = new float[150 * 200];
       for (int i = 0; i < seen.length; i++) {
         int tile = i / 200 / 128 * 7 + i % 200 / 32;
-        seen[i] = tile % 3 == 0 || tile % 3 == 1 && random.nextBoolean() ? 1 : 0;
+        seen[i] = tile % 3 == 0 || (tile % 3 == 1 && random.nextBoolean()) ? 1 : 0;
       }
       Tensor mask = Tensor.of(seen, 150, 200).cast(DType.BOOL);
       Tensor q = normal(precision, 1, 150, 2, 21);

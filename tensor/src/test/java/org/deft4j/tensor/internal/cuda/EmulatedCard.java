@@ -65,8 +65,11 @@ public final class EmulatedCard implements Card {
     }
   }
 
-  /** What {@link Cuda} opens; there is one of any number. */
+  /** What {@link Cuda} opens; there is one. */
   static synchronized Card open(int number) {
+    if (number != 0) {
+      throw new DeviceException("device cuda:" + number + ": there is cuda:0 alone");
+    }
     if (!isPossible()) {
       throw new DeviceException("device cuda: no " + COMPILER + " to run the kernels' sources on this processor");
     }

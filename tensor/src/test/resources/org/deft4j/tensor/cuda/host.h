@@ -409,7 +409,7 @@ static inline unsigned short host_float_to_f16(float x) {
   int exponent;
   std::frexp(size, &exponent);
   // Units of the last place: 11 bits of a normal number, 2^-24 of a subnormal one.
-  int unit = std::max(exponent - 11, -24);
+  int unit = size == 0 ? -24 : std::max(exponent - 11, -24);
   long count = std::lrint(std::ldexp((double) size, -unit));
   if (unit == -24) {
     return sign | (unsigned short) count;

@@ -63,12 +63,16 @@ DEVICE u64 columns_seen(u32 bits, int lane) {
 // 64 rows from `first` and 32 columns from `start` of scale m, zero beyond its borders, turned: to[column][row].
 template <class T> DEVICE void load_turned(const Matrix<T> &m, int first, int start, int width, T scale, T *to) {
   // Eight threads read neighbouring columns, four such groups neighbouring rows: what is read fills sectors, what is written all banks.
-  #pragma unroll 4
-  for (int i = threadIdx.x; i < TILE * DEPTH; i += THREADS) {
-    int d = i % 8 + i / (8 * TILE) * 8;
-    int row = i / 8 % TILE;
-    bool inside = first + row < m.rows && start + d < width;
-    to[d * PITCH + row] = inside ? m.at[(first + row) * m.row + (start + d) * m.column] * scale : T(0);
+  int column = threadIdx.x % 8;
+  int row = threadIdx.x / 8;
+  const T *from = m.at + (first + row) * m.row + (start + column) * m.column;
+  i64 row_step = THREADS / 8 * m.row;
+  i64 column_step = 8 * m.column;
+  for (int d = 0; d < DEPTH / 8; d++) {
+    for (int r = 0; r < TILE * 8 / THREADS; r++) {
+      bool inside = first + row + THREADS / 8 * r < m.rows && start + column + 8 * d < width;
+      to[(column + 8 * d) * PITCH + row + THREADS / 8 * r] = inside ? from[r * row_step + d * column_step] * scale : T(0);
+    }
   }
 }
 
@@ -108,8 +112,8 @@ DEVICE void dots(T (&s)[ROWS][COLUMNS], const Matrix<T> &a, int first_a, T scale
 
 // sum += p (scale m), p being the tile's scores of all threads and m the rows from `first`, of which those that nobody sees count as zero.
 template <class T, int C>
-DEVICE void accumulate(T (&sum)[ROWS][C], const T (&p)[ROWS][COLUMNS], const Matrix<T> &m, int first, u64 seen, T scale, int start, int width,
-    T *shared, T *slice) {
+DEVICE void accumulate(T (&sum)[ROWS][C], const T (&p)[ROWS][COLUMNS], const Matrix<T> &m, int first, u64 seen, T scale, int start,
+    int width, T *shared, T *slice) {
   const int STEP = 128 / sizeof(T);
   int lane = threadIdx.x % LANES;
   int row = threadIdx.x / LANES * ROWS;
@@ -164,8 +168,8 @@ template <class T, int C> DEVICE void store(const T (&sum)[ROWS][C], T scale, T 
 
 // o = softmax(scale q k^T + mask) v and lse = log sum_s e^score, with the online softmax: a maximum m and a sum l of each row so far.
 template <class T, int C>
-DEVICE void attention(const T *q, const T *k, const T *v, const void *mask, T *o, T *lse, const Sizes &n, const Steps &of_q, const Steps &of_k,
-    const Steps &of_v, const Steps &of_mask, int kind, int causal, T scale) {
+DEVICE void attention(const T *q, const T *k, const T *v, const void *mask, T *o, T *lse, const Sizes &n, const Steps &of_q,
+    const Steps &of_k, const Steps &of_v, const Steps &of_mask, int kind, int causal, T scale) {
   alignas(16) __shared__ T shared[TILE * PITCH];
   __shared__ T slice[128 / sizeof(T) * LANES * C];
   Place at = place<TILE>(n.heads, n.queries);
@@ -229,21 +233,66 @@ DEVICE void attention(const T *q, const T *k, const T *v, const void *mask, T *o
   store(sum, T(1), o + at.index * n.queries * width, at.first, (int) n.queries, start, width);
 }
 
+// delta = sum_d do_d o_d, a warp for each row.
+template <class T>
+DEVICE void row_products(const T *dout, const T *o, T *delta, i64 rows, const Sizes &n, const Steps &of_do, const Steps &of_o) {
+  int warps = blockDim.x / WARP;
+  for (i64 row = (i64) blockIdx.x * warps + threadIdx.x / WARP; row < rows; row += (i64) gridDim.x * warps) {
+    i64 t = row % n.queries;
+    i64 h = row / n.queries % n.heads;
+    i64 b = row / n.queries / n.heads;
+    Matrix<T> x = matrix(dout, of_do, b, h, n.queries);
+    Matrix<T> y = matrix(o, of_o, b, h, n.queries);
+    T sum = 0;
+    for (i64 d = threadIdx.x % WARP; d < n.width; d += WARP) {
+      sum = fma(x.at[t * x.row + d * x.column], y.at[t * y.row + d * y.column], sum);
+    }
+    sum = warp_sum(sum);
+    if (threadIdx.x % WARP == 0) {
+      delta[row] = sum;
+    }
+  }
+}
+
+// What p and ds of a tile are computed from.
+template <class T> struct Given {
+  Matrix<T> query, key, value, dout;
+  const T *lse;  // of this head, its step, and delta [queries]
+  i64 lse_step;
+  const T *delta;
+  Sight<T> look;
+  T scale;
+  int width;
+};
+
 // p = e^(score - lse) and ds = p (do v^T - delta) of a tile, rows being queries or, TURNED, keys; zero where nothing is seen.
 template <bool TURNED, class T>
 DEVICE void slopes(T (&p)[ROWS][COLUMNS], T (&ds)[ROWS][COLUMNS], const Given<T> &x, u32 bits, int first, int other, T *shared) {
   int lane = threadIdx.x % LANES;
   int row = first + (int) threadIdx.x / LANES * ROWS;
-  dots(p, TURNED ? x.key : x.query, first, TURNED ? T(1) : x.scale, TURNED ? x.query : x.key, other, TURNED ? x.scale : T(1), x.width, shared);
+  dots(p, TURNED ? x.key : x.query, first, TURNED ? T(1) : x.scale, TURNED ? x.query : x.key, other, TURNED ? x.scale : T(1), x.width,
+      shared);
   dots(ds, TURNED ? x.value : x.dout, first, T(1), TURNED ? x.dout : x.value, other, T(1), x.width, shared);
+  if (x.look.kind == MASK_ADDED) {
+    for (int i = 0; i < ROWS; i++) {
+      for (int j = 0; j < COLUMNS; j++) {
+        int c = other + lane + LANES * j;
+        p[i][j] += bits >> (COLUMNS * i + j) & 1 ? x.look.added(TURNED ? c : row + i, TURNED ? row + i : c) : T(0);
+      }
+    }
+  }
+  const int QUERIES = TURNED ? COLUMNS : ROWS;
+  T lse[QUERIES], delta[QUERIES];
+  for (int i = 0; i < QUERIES; i++) {
+    int t = TURNED ? other + lane + LANES * i : row + i;
+    lse[i] = t < x.look.queries ? x.lse[t * x.lse_step] : T(0);
+    delta[i] = t < x.look.queries ? x.delta[t] : T(0);
+  }
   for (int i = 0; i < ROWS; i++) {
     for (int j = 0; j < COLUMNS; j++) {
-      int t = TURNED ? other + lane + LANES * j : row + i;
-      int s = TURNED ? row + i : other + lane + LANES * j;
       bool sees = bits >> (COLUMNS * i + j) & 1;
-      T score = sees && x.look.kind == MASK_ADDED ? p[i][j] + x.look.added(t, s) : p[i][j];
-      p[i][j] = sees ? shifted_exp(score, x.lse[t * x.lse_step]) : T(0);
-      ds[i][j] = sees ? p[i][j] * (ds[i][j] - x.delta[t]) : T(0);
+      p[i][j] = sees ? shifted_exp(p[i][j], lse[TURNED ? j : i]) : T(0);
+      ds[i][j] = sees ? p[i][j] * (ds[i][j] - delta[TURNED ? j : i]) : T(0);
     }
   }
 }
@@ -292,8 +341,25 @@ template <class T, int C> DEVICE void key_grads(const Given<T> &x, const Place &
   store(sum_v, T(1), dv, at.first, x.look.keys, start, x.width);
 }
 
+#define GIVEN(T, rows)                                                                                                     \
+  Place at = place<TILE>(n.heads, rows);                                                                                   \
+  Given<T> given = {matrix(q, of_q, at.batch, at.head, n.queries), matrix(k, of_k, at.batch, at.head, n.keys),             \
+      matrix(v, of_v, at.batch, at.head, n.keys), matrix(dout, of_do, at.batch, at.head, n.queries),                       \
+      lse + at.batch * of_lse.batch + at.head * of_lse.head, of_lse.row, delta + at.index * n.queries,                     \
+      sight<T>(mask, kind, of_mask, at.batch, at.head, causal, n), scale, (int) n.width}
+
+#define GRADIENT_INPUTS(T)                                                                                                 \
+  const T *dout, const T *q, const T *k, const T *v, const T *lse, const T *delta, const void *mask, Sizes n, Steps of_do, \
+      Steps of_q, Steps of_k, Steps of_v, Steps of_lse, Steps of_mask, int kind, int causal, T scale
+
+#define ROW_PRODUCTS(T, suffix)                                                                                            \
+  KERNEL(attention_delta_##suffix, (const T *dout, const T *o, T *delta, i64 rows, Sizes n, Steps of_do, Steps of_o)) {    \
+    row_products(dout, o, delta, rows, n, of_do, of_o);                                                                    \
+  }                                                                                                                       \
+  EXPORT(attention_delta_##suffix)
+
 #define ATTENTION(T, suffix, columns, C)                                                                                   \
-  KERNEL(__launch_bounds__(THREADS) attention_##columns##_##suffix,                                                        \
+  KERNEL(__launch_bounds__(THREADS, 3) attention_##columns##_##suffix,                                                     \
       (const T *q, const T *k, const T *v, const void *mask, T *o, T *lse, Sizes n, Steps of_q, Steps of_k, Steps of_v,    \
           Steps of_mask, int kind, int causal, T scale)) {                                                                 \
     attention<T, C>(q, k, v, mask, o, lse, n, of_q, of_k, of_v, of_mask, kind, causal, scale);                             \
@@ -319,11 +385,12 @@ ROW_PRODUCTS(double, f64)
 ATTENTION(float, f32, 48, 3)
 ATTENTION(float, f32, 64, 4)
 ATTENTION(float, f32, 80, 5)
+ATTENTION(float, f32, 96, 6)
 ATTENTION(float, f32, 128, 8)
-ATTENTION(float, f32, 160, 10)
 ATTENTION(double, f64, 64, 4)
 ATTENTION_GRAD(float, f32, 48, 3)
 ATTENTION_GRAD(float, f32, 64, 4)
 ATTENTION_GRAD(float, f32, 80, 5)
+ATTENTION_GRAD(float, f32, 96, 6)
 ATTENTION_GRAD(float, f32, 128, 8)
 ATTENTION_GRAD(double, f64, 64, 4)

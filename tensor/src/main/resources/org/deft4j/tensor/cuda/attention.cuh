@@ -1,4 +1,4 @@
-// What both sources of attention share: how its tensors lie, what a query sees, and the products of rows that its gradient begins with.
+// What the sources of attention share: how its tensors lie, and what a query sees.
 
 struct Sizes {
   i64 heads, queries, keys, width;
@@ -89,52 +89,3 @@ DEVICE u64 block_or(u64 x) {
   }
   return all;
 }
-
-// What p and ds of a tile are computed from.
-template <class T> struct Given {
-  Matrix<T> query, key, value, dout;
-  const T *lse;  // of this head, its step, and delta [queries]
-  i64 lse_step;
-  const T *delta;
-  Sight<T> look;
-  T scale;
-  int width;
-};
-
-#define GIVEN(T, rows)                                                                                                     \
-  Place at = place<TILE>(n.heads, rows);                                                                                   \
-  Given<T> given = {matrix(q, of_q, at.batch, at.head, n.queries), matrix(k, of_k, at.batch, at.head, n.keys),             \
-      matrix(v, of_v, at.batch, at.head, n.keys), matrix(dout, of_do, at.batch, at.head, n.queries),                       \
-      lse + at.batch * of_lse.batch + at.head * of_lse.head, of_lse.row, delta + at.index * n.queries,                     \
-      sight<T>(mask, kind, of_mask, at.batch, at.head, causal, n), scale, (int) n.width}
-
-#define GRADIENT_INPUTS(T)                                                                                                 \
-  const T *dout, const T *q, const T *k, const T *v, const T *lse, const T *delta, const void *mask, Sizes n, Steps of_do, \
-      Steps of_q, Steps of_k, Steps of_v, Steps of_lse, Steps of_mask, int kind, int causal, T scale
-
-// delta = sum_d do_d o_d, a warp for each row.
-template <class T>
-DEVICE void row_products(const T *dout, const T *o, T *delta, i64 rows, const Sizes &n, const Steps &of_do, const Steps &of_o) {
-  int warps = blockDim.x / WARP;
-  for (i64 row = (i64) blockIdx.x * warps + threadIdx.x / WARP; row < rows; row += (i64) gridDim.x * warps) {
-    i64 t = row % n.queries;
-    i64 h = row / n.queries % n.heads;
-    i64 b = row / n.queries / n.heads;
-    Matrix<T> x = matrix(dout, of_do, b, h, n.queries);
-    Matrix<T> y = matrix(o, of_o, b, h, n.queries);
-    T sum = 0;
-    for (i64 d = threadIdx.x % WARP; d < n.width; d += WARP) {
-      sum = fma(x.at[t * x.row + d * x.column], y.at[t * y.row + d * y.column], sum);
-    }
-    sum = warp_sum(sum);
-    if (threadIdx.x % WARP == 0) {
-      delta[row] = sum;
-    }
-  }
-}
-
-#define ROW_PRODUCTS(T, suffix)                                                                                            \
-  KERNEL(attention_delta_##suffix, (const T *dout, const T *o, T *delta, i64 rows, Sizes n, Steps of_do, Steps of_o)) {    \
-    row_products(dout, o, delta, rows, n, of_do, of_o);                                                                    \
-  }                                                                                                                       \
-  EXPORT(attention_delta_##suffix)

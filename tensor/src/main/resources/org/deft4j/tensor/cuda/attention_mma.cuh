@@ -1,139 +1,74 @@
 #include "attention.cuh"
+#include "tensor_cores.cuh"
 
-// Attention on tensor cores (Dao et al. 2022 and 2023): factors are rounded to 16 bits as they are loaded, H being bf16 or f16; scores,
-// softmax and sums are float32.
+// Attention on tensor cores (Dao et al. 2022 and 2023): factors are rounded to 16 bits, H being bf16 or f16; scores, softmax and sums are
+// float32. Each of q, k, v and do is rounded once, to [B H, rows, 16 K] with zeros beyond its width, before the products stream over it.
 //
 // A block of 8 warps owns a tile of 128 rows, 16 a warp, and streams over tiles of 32 columns: rows are queries and columns keys, or for dk
 // and dv the other way round. The rows' factors stay in registers, the columns' pass through shared memory in two buffers: while one is
-// multiplied the next tile is on its way to registers. Lane l of a warp has of a matrix of 16 x 8 results rows l / 4 and l / 4 + 8, of
-// each the two columns 2 (l % 4) + {0, 1} (PTX, mma.m16n8k16); two such matrices side by side are a left factor of the next product.
+// multiplied the next tile is copied into the other. Of 16 x 16 scores a lane has what multiply_add gives it, which is what a left factor
+// of the next product is made of.
 
 const int THREADS = 256;
 const int TILE = 128;
 const int STREAM = 32;
+const u32 ALL = 0xffffffffu;
 const float LOG2_E = 1.4426950408889634f;
 
-// Two numbers in 16 bits each.
-template <class H> DEVICE u32 pack(float low, float high);
-// c += a b: a [16, 16], b [16, 8] by columns.
-template <class H> DEVICE void multiply_add(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1);
+// One head of rounded factors.
+struct Factors {
+  const u16 *at;
+  int rows;
+};
 
-#ifdef DEFT_HOST
-template <class H> DEVICE u32 pack(float low, float high) {
-  return from_float<H>(low).bits | (u32) from_float<H>(high).bits << 16;
-}
-
-template <class H> DEVICE void multiply_add(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
-  host::multiply_16x8x16(c, a, b0, b1, [](u16 bits) { return to_float(H{bits}); });
-}
-
-template <bool TURNED> DEVICE void load_matrices(u32 (&to)[4], const u16 *row) {
-  host::load_matrices(to, row, TURNED);
-}
-
-DEVICE float power_of_2(float x) {
-  return std::exp2(x);
-}
-#else
-template <> DEVICE u32 pack<bf16>(float low, float high) {
-  u32 result;
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(result) : "f"(high), "f"(low));
-  return result;
-}
-
-template <> DEVICE u32 pack<f16>(float low, float high) {
-  u32 result;
-  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(result) : "f"(high), "f"(low));
-  return result;
-}
-
-#define MULTIPLY_ADD(H)                                                                                                    \
-  template <> DEVICE void multiply_add<H>(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {                              \
-    asm("mma.sync.aligned.m16n8k16.row.col.f32." #H "." #H ".f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};" \
-        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])                                                                   \
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));                                                   \
-  }
-MULTIPLY_ADD(bf16)
-MULTIPLY_ADD(f16)
-
-// Four matrices of 8 x 8 from shared memory: lane l says where row l % 8 of matrix l / 8 lies, and gets of each row l / 4, columns
-// 2 (l % 4) + {0, 1}; of their transposes where TURNED.
-template <bool TURNED> DEVICE void load_matrices(u32 (&to)[4], const u16 *row) {
-  u32 at = (u32) __cvta_generic_to_shared(row);
-  if (TURNED) {
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-        : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "r"(at));
-  } else {
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-        : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "r"(at));
-  }
-}
-
-DEVICE float power_of_2(float x) {
-  float result;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
-  return result;
-}
-#endif
-
-// e^(score - shift); a shift of minus infinity, where nothing was seen, counts as 0.
-DEVICE float fast_exp(float score, float shift) {
-  return power_of_2((score - (shift == minus_infinity<float>() ? 0 : shift)) * LOG2_E);
-}
-
-// A tile of 32 rows and 16 K columns: on its way from memory, and in shared memory, where 8 rows of 16 bytes one below the other meet
-// different banks.
-template <int K> struct Tile {
-  static const int PITCH = 16 * K + 8;
-  static const int QUADS = (STREAM * 4 * K + THREADS - 1) / THREADS;
-  float x[QUADS][4];
-
-  // Rows from `first`; those that nobody sees, and what lies beyond the borders, as zero.
-  DEVICE void load(const Matrix<float> &m, int first, u64 seen, int width) {
-    bool wide = m.column == 1 && (m.row & 3) == 0 && ((u64) m.at & 15) == 0;
-    #pragma unroll
-    for (int j = 0; j < QUADS; j++) {
-      int i = threadIdx.x + THREADS * j;
-      int row = i / (4 * K);
-      int d = i % (4 * K) * 4;
-      bool inside = row < STREAM && first + row < m.rows && (seen >> row & 1);
-      const float *at = m.at + (first + row) * m.row + d * m.column;
-      if (wide && inside && d + 3 < width) {
-        Four<float> four = *(const Four<float> *) at;
-        for (int e = 0; e < 4; e++) {
-          x[j][e] = four.x[e];
-        }
-      } else {
-        for (int e = 0; e < 4; e++) {
-          x[j][e] = inside && d + e < width ? at[e * m.column] : 0;
-        }
+// x [B, heads, rows, width] of any strides, rounded to [B heads, rows, columns]; four columns a thread.
+template <class H>
+DEVICE void round_factors(const float *x, u16 *to, i64 count, i64 heads, int rows, int width, int columns, const Steps &steps) {
+  int quads = columns / 4;
+  for (i64 head = blockIdx.y; head < count; head += gridDim.y) {
+    Matrix<float> m = matrix(x, steps, head / heads, head % heads, rows);
+    u32 *start = (u32 *) (to + head * rows * columns);
+    FOR_EACH(i, (i64) rows * quads) {
+      int row = (u32) i / (u32) quads;
+      int d = (int) (i - (i64) row * quads) * 4;
+      const float *at = m.at + row * m.row + d * m.column;
+      float four[4];
+      #pragma unroll
+      for (int e = 0; e < 4; e++) {
+        four[e] = d + e < width ? at[e * m.column] : 0;
       }
+      start[2 * i] = pack<H>(four[0], four[1]);
+      start[2 * i + 1] = pack<H>(four[2], four[3]);
     }
   }
+}
 
-  template <class H> DEVICE void store(u16 *to) const {
+// A tile in shared memory: 32 rows of 16 K columns; 8 rows of 16 bytes one below the other meet different banks.
+template <int K> struct Tile {
+  static const int PITCH = 16 * K + 8;
+  static const int SIZE = STREAM * PITCH;
+
+  // Begins to copy rows from `first`; those that nobody sees, and what lies beyond the borders, as zero.
+  DEVICE static void load(u16 *to, const Factors &m, int first, u32 seen) {
     #pragma unroll
-    for (int j = 0; j < QUADS; j++) {
-      int i = threadIdx.x + THREADS * j;
-      int row = i / (4 * K);
-      if (row < STREAM) {
-        u32 *at = (u32 *) (to + row * PITCH + i % (4 * K) * 4);
-        at[0] = pack<H>(x[j][0], x[j][1]);
-        at[1] = pack<H>(x[j][2], x[j][3]);
-      }
+    for (int i = threadIdx.x; i < STREAM * 2 * K; i += THREADS) {
+      int row = i / (2 * K);
+      int d = i % (2 * K) * 8;
+      bool wanted = first + row < m.rows && (seen >> row & 1);
+      copy_16_bytes(to + row * PITCH + d, wanted ? m.at + (i64) (first + row) * (16 * K) + d : m.at, wanted);
     }
   }
 };
 
-// A warp's 16 rows from `row` - a lane's own first one - as left factors.
-template <class H, int K> DEVICE void load_rows(u32 (&to)[K][4], const Matrix<float> &m, int row, int width) {
-  for (int k = 0; k < K; k++) {
-    for (int r = 0; r < 4; r++) {
-      int at = row + r % 2 * 8;
-      int d = 16 * k + r / 2 * 8 + threadIdx.x % 4 * 2;
-      const float *x = m.at + at * m.row + d * m.column;
-      bool inside = at < m.rows;
-      to[k][r] = pack<H>(inside && d < width ? x[0] : 0, inside && d + 1 < width ? x[m.column] : 0);
+// 16 rows of which a lane's first is `row`, as left factors.
+template <int K> DEVICE void load_rows(u32 (&to)[K][4], const Factors &m, int row) {
+  #pragma unroll
+  for (int r = 0; r < 4; r++) {
+    int at = row + r % 2 * 8;
+    const u16 *x = m.at + (i64) at * (16 * K) + r / 2 * 8 + threadIdx.x % 4 * 2;
+    #pragma unroll
+    for (int k = 0; k < K; k++) {
+      to[k][r] = at < m.rows ? *(const u32 *) (x + 16 * k) : 0;
     }
   }
 }
@@ -142,7 +77,9 @@ template <class H, int K> DEVICE void load_rows(u32 (&to)[K][4], const Matrix<fl
 template <class H, int K> DEVICE void dots(float (&s)[2][4], const u32 (&a)[K][4], const u16 *b, int first) {
   int lane = threadIdx.x % WARP;
   const u16 *at = b + (first + lane / 16 * 8 + lane % 8) * Tile<K>::PITCH + lane / 8 % 2 * 8;
+  #pragma unroll
   for (int j = 0; j < 2; j++) {
+    #pragma unroll
     for (int e = 0; e < 4; e++) {
       s[j][e] = 0;
     }
@@ -157,7 +94,8 @@ template <class H, int K> DEVICE void dots(float (&s)[2][4], const u32 (&a)[K][4
 }
 
 // sum += p b, p [16, 16] being results of dots, and b 16 rows of the shared tile from `first`, of its columns 16 N from `start`.
-template <class H, int K, int N> DEVICE void accumulate(float (&sum)[2 * N][4], const float (&p)[2][4], const u16 *b, int first, int start) {
+template <class H, int K, int N>
+DEVICE void accumulate(float (&sum)[2 * N][4], const float (&p)[2][4], const u16 *b, int first, int start) {
   int lane = threadIdx.x % WARP;
   const u16 *at = b + (first + lane % 16) * Tile<K>::PITCH + start + lane / 16 * 8;
   u32 a[4] = {pack<H>(p[0][0], p[0][1]), pack<H>(p[0][2], p[0][3]), pack<H>(p[1][0], p[1][1]), pack<H>(p[1][2], p[1][3])};
@@ -170,9 +108,12 @@ template <class H, int K, int N> DEVICE void accumulate(float (&sum)[2 * N][4], 
   }
 }
 
-// The warp's part of a result [.., rows, width] at the head's start, lane's row i times scale[i].
-template <int N> DEVICE void store(const float (&sum)[2 * N][4], const float (&scale)[2], float *to, int row, int rows, int start, int width) {
+// The warp's part of a result [.., rows, width] at the head's start, a lane's row i times scale[i].
+template <int N>
+DEVICE void store(const float (&sum)[2 * N][4], const float (&scale)[2], float *to, int row, int rows, int start, int width) {
+  #pragma unroll
   for (int n = 0; n < 2 * N; n++) {
+    #pragma unroll
     for (int e = 0; e < 4; e++) {
       int r = row + e / 2 * 8;
       int d = start + 8 * n + threadIdx.x % 4 * 2 + e % 2;
@@ -183,240 +124,190 @@ template <int N> DEVICE void store(const float (&sum)[2 * N][4], const float (&s
   }
 }
 
-// A tile of columns, which of its scores the lane sees (bit 8 i + 2 j + e: row i, pair of columns j), and which columns any thread sees.
+// A tile of columns, and what is seen of it: whether all; which columns this warp and which the block sees at all; and which a lane's two
+// rows see, bit 8 j + e for its column 8 j + 2 (l % 4) + e.
 struct Step {
   int first;
-  u32 bits;
-  u64 seen;
+  bool whole;
+  u32 warp, block, row[2];
+
+  DEVICE bool sees(int h, int j, int e) const {
+    return row[e / 2] >> (16 * h + 8 * j + e % 2) & 1;
+  }
 };
 
-// The next tile from `first` on that anything is seen of. Rows are queries, or keys where TURNED.
-template <bool TURNED> DEVICE Step next_step(const Sight<float> &look, int block_row, int row, int first, int end) {
+// What is seen of a tile, each lane asking for 16 scores that neighbours in memory tell it of. Rows are queries, or keys where TURNED.
+template <bool TURNED> DEVICE Step look_at(const Sight<float> &look, int warp_row, int first) {
+  int lane = threadIdx.x % WARP;
+  Step step = {first, false, 0, 0, {0, 0}};
+  #pragma unroll 4
+  for (int i = 0; i < 16; i++) {
+    if (TURNED) {
+      u32 two = __ballot_sync(ALL, look.sees(first + 2 * i + lane / 16, warp_row + lane % 16));
+      #pragma unroll
+      for (int r = 0; r < 2; r++) {
+        u32 mine = two >> (lane / 4 + 8 * r);
+        step.row[r] |= (mine & 1 | mine >> 15 & 2) << 2 * i;
+      }
+      step.warp |= ((two & 0xffff) != 0 ? 1u : 0u) << 2 * i | (two >> 16 != 0 ? 2u : 0u) << 2 * i;
+    } else {
+      u32 one = __ballot_sync(ALL, look.sees(warp_row + i, first + lane));
+      #pragma unroll
+      for (int r = 0; r < 2; r++) {
+        step.row[r] = i == lane / 4 + 8 * r ? one : step.row[r];
+      }
+      step.warp |= one;
+    }
+  }
+  #pragma unroll
+  for (int r = 0; r < 2; r++) {
+    step.row[r] >>= 2 * (lane % 4);
+  }
+  return step;
+}
+
+// The next tile from `first` on that the block sees anything of.
+template <bool TURNED> DEVICE Step next_step(const Sight<float> &look, int block_row, int first, int end) {
   for (; first < end; first += STREAM) {
     bool inside = first + STREAM <= (TURNED ? look.queries : look.keys);
     bool before = !look.causal || (TURNED ? first >= block_row + TILE - 1 : first + STREAM - 1 <= block_row);
     if (look.kind != MASK_BOOL && inside && before) {
       break;
     }
-    u32 bits = 0;
-    u64 mine = 0;
-    for (int i = 0; i < 2; i++) {
-      for (int j = 0; j < 8; j++) {
-        int r = row + 8 * i;
-        int c = j / 2 * 8 + threadIdx.x % 4 * 2 + j % 2;
-        bool sees = TURNED ? look.sees(first + c, r) : look.sees(r, first + c);
-        bits |= (u32) sees << (8 * i + j);
-        mine |= (u64) sees << c;
-      }
-    }
-    u64 seen = look.kind == MASK_BOOL ? block_or(mine) : ~0ull;
-    if (seen != 0) {
-      return {first, bits, seen};
+    Step step = look_at<TURNED>(look, block_row + (int) threadIdx.x / WARP * 16, first);
+    step.block = look.kind == MASK_BOOL ? (u32) block_or(step.warp) : ALL;
+    if (step.block != 0) {
+      return step;
     }
   }
-  return {first, 0xffffu, ~0ull};
+  return {first, true, ALL, ALL, {ALL, ALL}};
 }
 
-// Streams two matrices past a block: work(step, tile of a, tile of b) for each tile that anything is seen of.
-template <class H, int K, bool TURNED, class Work>
-DEVICE void stream(const Sight<float> &look, const Matrix<float> &a, const Matrix<float> &b, int block_row, int row, int first, int end,
-    int width, Work work) {
-  const int SIZE = STREAM * Tile<K>::PITCH;
-  alignas(16) __shared__ u16 shared[4 * SIZE];
-  Tile<K> tile_a, tile_b;
-  Step now = next_step<TURNED>(look, block_row, row, first, end);
+// Streams two matrices past a block: work(step, tile of a, tile of b) in each warp, for each tile that it sees anything of.
+template <int K, bool TURNED, class Work>
+DEVICE void stream(const Sight<float> &look, const Factors &a, const Factors &b, int block_row, int first, int end, Work work) {
+  alignas(16) __shared__ u16 shared[4 * Tile<K>::SIZE];
+  Step now = next_step<TURNED>(look, block_row, first, end);
   if (now.first < end) {
-    tile_a.load(a, now.first, now.seen, width);
-    tile_b.load(b, now.first, now.seen, width);
-    tile_a.template store<H>(shared);
-    tile_b.template store<H>(shared + SIZE);
+    Tile<K>::load(shared, a, now.first, now.block);
+    Tile<K>::load(shared + Tile<K>::SIZE, b, now.first, now.block);
   }
   int at = 0;
-  __syncthreads();
   while (now.first < end) {
-    Step next = next_step<TURNED>(look, block_row, row, now.first + STREAM, end);
+    wait_for_copies();
+    __syncthreads();  // the tile is there, and the one before it has been used
+    int other = 2 * Tile<K>::SIZE - at;
+    Step next = next_step<TURNED>(look, block_row, now.first + STREAM, end);
     if (next.first < end) {
-      tile_a.load(a, next.first, next.seen, width);
-      tile_b.load(b, next.first, next.seen, width);
+      Tile<K>::load(shared + other, a, next.first, next.block);
+      Tile<K>::load(shared + other + Tile<K>::SIZE, b, next.first, next.block);
     }
-    work(now, shared + at, shared + at + SIZE);
-    at = 2 * SIZE - at;
-    if (next.first < end) {
-      tile_a.template store<H>(shared + at);
-      tile_b.template store<H>(shared + at + SIZE);
+    if (now.warp != 0) {
+      work(now, shared + at, shared + at + Tile<K>::SIZE);
     }
-    __syncthreads();
     now = next;
+    at = other;
   }
 }
 
-// What p and ds of 16 x 16 scores are: those at columns 16 h of the step.
-struct Slopes {
-  float p[2][4];
-  float ds[2][4];
-};
+// A lane's first row of the block's tile.
+DEVICE int lane_row(const Place &at) {
+  return at.first + (int) threadIdx.x / WARP * 16 + (int) threadIdx.x % WARP / 4;
+}
 
-// o = softmax(scale q k^T + mask) v and lse = log sum_s e^score, with the online softmax: a maximum m and a sum l of each row so far.
+// o = softmax(scale q k^T + mask) v and lse = log sum_s e^score, with the online softmax: a maximum m and a sum l of each row so far, m of
+// q k^T where nothing is added and the scale is positive, so that each exponent is one multiply-add; else of scores.
 template <class H, int K>
-DEVICE void attention(const float *q, const float *k, const float *v, const void *mask, float *o, float *lse, const Sizes &n,
-    const Steps &of_q, const Steps &of_k, const Steps &of_v, const Steps &of_mask, int kind, int causal, float scale) {
-  Place at = place<TILE>(n.heads, n.queries);
-  Sight<float> look = sight<float>(mask, kind, of_mask, at.batch, at.head, causal, n);
-  int width = (int) n.width;
-  int row = at.first + (int) threadIdx.x / WARP * 16 + (int) threadIdx.x % WARP / 4;
+DEVICE void attention(const Factors &q, const Factors &k, const Factors &v, const Sight<float> &look, const Place &at, float *o, float *lse,
+    float scale, int width) {
+  int row = lane_row(at);
   u32 query[K][4];
-  load_rows<H, K>(query, matrix(q, of_q, at.batch, at.head, n.queries), row, width);
+  load_rows<K>(query, q, row);
+  bool plain = look.kind != MASK_ADDED && scale > 0;
+  float unit = plain ? scale : 1;
+  float exponent = unit * LOG2_E;
   float m[2] = {minus_infinity<float>(), minus_infinity<float>()};
   float l[2] = {0, 0};
   float sum[2 * K][4] = {};
-  int end = causal && at.first + TILE < n.keys ? at.first + TILE : (int) n.keys;
-  stream<H, K, false>(look, matrix(k, of_k, at.batch, at.head, n.keys), matrix(v, of_v, at.batch, at.head, n.keys), at.first, row, 0, end,
-      width, [&](const Step &step, const u16 *key, const u16 *value) {
+  int end = look.causal && at.first + TILE < look.keys ? at.first + TILE : look.keys;
+  stream<K, false>(look, k, v, at.first, 0, end, [&](const Step &step, const u16 *key, const u16 *value) {
     float s[2][2][4];
-    float most[2] = {m[0], m[1]};
+    #pragma unroll
     for (int h = 0; h < 2; h++) {
       dots<H, K>(s[h], query, key, 16 * h);
-      for (int j = 0; j < 2; j++) {
-        for (int e = 0; e < 4; e++) {
-          int i = e / 2;
-          int pair = 2 * (2 * h + j) + e % 2;
-          bool sees = step.bits >> (8 * i + pair) & 1;
-          float score = s[h][j][e] * scale;
-          if (kind == MASK_ADDED && sees) {
-            score += look.added(row + 8 * i, step.first + 16 * h + 8 * j + threadIdx.x % 4 * 2 + e % 2);
+    }
+    if (!plain || !step.whole) {
+      #pragma unroll
+      for (int h = 0; h < 2; h++) {
+        #pragma unroll
+        for (int j = 0; j < 2; j++) {
+          #pragma unroll
+          for (int e = 0; e < 4; e++) {
+            int r = row + e / 2 * 8;
+            int c = step.first + 16 * h + 8 * j + threadIdx.x % 4 * 2 + e % 2;
+            float score = plain ? s[h][j][e] : s[h][j][e] * scale;
+            if (look.kind == MASK_ADDED && r < look.queries && c < look.keys) {
+              score += look.added(r, c);
+            }
+            s[h][j][e] = step.sees(h, j, e) ? score : minus_infinity<float>();
           }
-          s[h][j][e] = sees ? score : minus_infinity<float>();
-          most[i] = most[i] < s[h][j][e] ? s[h][j][e] : most[i];
         }
       }
     }
+    float shift[2];
+    float correction[2];
+    #pragma unroll
     for (int i = 0; i < 2; i++) {
-      for (int lanes = 2; lanes > 0; lanes /= 2) {
-        float other = __shfl_xor_sync(0xffffffffu, most[i], lanes);
-        most[i] = most[i] < other ? other : most[i];
+      float most = m[i];
+      #pragma unroll
+      for (int c = 0; c < 8; c++) {
+        float score = s[c / 4][c / 2 % 2][2 * i + c % 2];
+        most = most < score ? score : most;
       }
-      float correction = fast_exp(m[i], most[i]);
-      m[i] = most[i];
-      l[i] *= correction;
+      for (int lanes = 2; lanes > 0; lanes /= 2) {
+        float other = __shfl_xor_sync(ALL, most, lanes);
+        most = most < other ? other : most;
+      }
+      shift[i] = most == minus_infinity<float>() ? 0 : most;
+      correction[i] = power_of_2((m[i] - shift[i]) * exponent);
+      m[i] = most;
+      l[i] *= correction[i];
+    }
+    if (__ballot_sync(ALL, correction[0] != 1 || correction[1] != 1) != 0) {
+      #pragma unroll
       for (int c = 0; c < 2 * K; c++) {
-        sum[c][2 * i] *= correction;
-        sum[c][2 * i + 1] *= correction;
+        #pragma unroll
+        for (int e = 0; e < 4; e++) {
+          sum[c][e] *= correction[e / 2];
+        }
       }
     }
+    float offset[2] = {shift[0] * exponent, shift[1] * exponent};
+    #pragma unroll
     for (int h = 0; h < 2; h++) {
+      #pragma unroll
       for (int j = 0; j < 2; j++) {
+        #pragma unroll
         for (int e = 0; e < 4; e++) {
-          s[h][j][e] = fast_exp(s[h][j][e], m[e / 2]);
-          l[e / 2] += s[h][j][e];
+          float x = s[h][j][e];
+          x = power_of_2(plain ? fma(x, exponent, -offset[e / 2]) : (x - shift[e / 2]) * exponent);
+          s[h][j][e] = x;
+          l[e / 2] += x;
         }
       }
       accumulate<H, K, K>(sum, s[h], value, 16 * h, 0);
     }
   });
   float inverse[2];
+  #pragma unroll
   for (int i = 0; i < 2; i++) {
     for (int lanes = 2; lanes > 0; lanes /= 2) {
-      l[i] += __shfl_xor_sync(0xffffffffu, l[i], lanes);
+      l[i] += __shfl_xor_sync(ALL, l[i], lanes);
     }
     inverse[i] = l[i] == 0 ? 0 : 1 / l[i];
-    if (threadIdx.x % 4 == 0 && row + 8 * i < n.queries) {
-      lse[at.index * n.queries + row + 8 * i] = l[i] == 0 ? minus_infinity<float>() : m[i] + log(l[i]);
+    if (threadIdx.x % 4 == 0 && row + 8 * i < look.queries) {
+      lse[at.index * look.queries + row + 8 * i] = l[i] == 0 ? minus_infinity<float>() : m[i] * unit + log(l[i]);
     }
   }
-  store<K>(sum, inverse, o + at.index * n.queries * width, row, (int) n.queries, 0, width);
+  store<K>(sum, inverse, o + at.index * look.queries * width, row, look.queries, 0, width);
 }
-
-// p = e^(score - lse) and ds = p (do v^T - delta), from p = q k^T and ds = do v^T at columns 16 h of a step; zero where nothing is seen.
-template <bool TURNED> DEVICE void slopes(Slopes &s, const Given<float> &x, const Step &step, int row, int h) {
-  for (int j = 0; j < 2; j++) {
-    for (int e = 0; e < 4; e++) {
-      int r = row + e / 2 * 8;
-      int c = step.first + 16 * h + 8 * j + threadIdx.x % 4 * 2 + e % 2;
-      int t = TURNED ? c : r;
-      bool sees = (step.bits >> (e / 2 * 8 + 2 * (2 * h + j) + e % 2) & 1) && t < x.look.queries;
-      float score = s.p[j][e] * x.scale;
-      if (x.look.kind == MASK_ADDED && sees) {
-        score += x.look.added(t, TURNED ? r : c);
-      }
-      s.p[j][e] = sees ? fast_exp(score, x.lse[t * x.lse_step]) : 0;
-      s.ds[j][e] = sees ? s.p[j][e] * (s.ds[j][e] - x.delta[t]) : 0;
-    }
-  }
-}
-
-// dq = scale (ds k): a block for a tile of queries.
-template <class H, int K> DEVICE void query_grad(const Given<float> &x, const Place &at, float *dq) {
-  int row = at.first + (int) threadIdx.x / WARP * 16 + (int) threadIdx.x % WARP / 4;
-  u32 query[K][4], dout[K][4];
-  load_rows<H, K>(query, x.query, row, x.width);
-  load_rows<H, K>(dout, x.dout, row, x.width);
-  float sum[2 * K][4] = {};
-  int end = x.look.causal && at.first + TILE < x.look.keys ? at.first + TILE : x.look.keys;
-  stream<H, K, false>(x.look, x.key, x.value, at.first, row, 0, end, x.width, [&](const Step &step, const u16 *key, const u16 *value) {
-    for (int h = 0; h < 2; h++) {
-      Slopes s;
-      dots<H, K>(s.p, query, key, 16 * h);
-      dots<H, K>(s.ds, dout, value, 16 * h);
-      slopes<false>(s, x, step, row, h);
-      accumulate<H, K, K>(sum, s.ds, key, 16 * h, 0);
-    }
-  });
-  float scale[2] = {x.scale, x.scale};
-  store<K>(sum, scale, dq, row, x.look.queries, 0, x.width);
-}
-
-// dk = scale (ds^T q) and dv = p^T do: a block for a tile of keys, queries ascending, and 16 N columns of the results.
-template <class H, int K, int N> DEVICE void key_grads(const Given<float> &x, const Place &at, float *dk, float *dv) {
-  int row = at.first + (int) threadIdx.x / WARP * 16 + (int) threadIdx.x % WARP / 4;
-  int start = blockIdx.y * 16 * N;
-  u32 key[K][4], value[K][4];
-  load_rows<H, K>(key, x.key, row, x.width);
-  load_rows<H, K>(value, x.value, row, x.width);
-  float sum_k[2 * N][4] = {};
-  float sum_v[2 * N][4] = {};
-  stream<H, K, true>(x.look, x.query, x.dout, at.first, row, x.look.causal ? at.first : 0, x.look.queries, x.width,
-      [&](const Step &step, const u16 *query, const u16 *dout) {
-    for (int h = 0; h < 2; h++) {
-      Slopes s;
-      dots<H, K>(s.p, key, query, 16 * h);
-      dots<H, K>(s.ds, value, dout, 16 * h);
-      slopes<true>(s, x, step, row, h);
-      accumulate<H, K, N>(sum_v, s.p, dout, 16 * h, start);
-      accumulate<H, K, N>(sum_k, s.ds, query, 16 * h, start);
-    }
-  });
-  float scale_k[2] = {x.scale, x.scale};
-  float scale_v[2] = {1, 1};
-  store<N>(sum_k, scale_k, dk, row, x.look.keys, start, x.width);
-  store<N>(sum_v, scale_v, dv, row, x.look.keys, start, x.width);
-}
-
-// Kernels for head dimensions up to `columns` = 16 K; blocks of dk and dv own 16 N columns.
-#define ATTENTION_MMA(H, columns, K, N)                                                                                    \
-  KERNEL(__launch_bounds__(THREADS) attention_##columns##_##H,                                                             \
-      (const float *q, const float *k, const float *v, const void *mask, float *o, float *lse, Sizes n, Steps of_q,        \
-          Steps of_k, Steps of_v, Steps of_mask, int kind, int causal, float scale)) {                                     \
-    attention<H, K>(q, k, v, mask, o, lse, n, of_q, of_k, of_v, of_mask, kind, causal, scale);                             \
-  }                                                                                                                       \
-  EXPORT(attention_##columns##_##H)                                                                                        \
-                                                                                                                          \
-  KERNEL(__launch_bounds__(THREADS) attention_dq_##columns##_##H, (GRADIENT_INPUTS(float), float *dq)) {                   \
-    GIVEN(float, n.queries);                                                                                               \
-    query_grad<H, K>(given, at, dq + at.index * n.queries * n.width);                                                      \
-  }                                                                                                                       \
-  EXPORT(attention_dq_##columns##_##H)                                                                                     \
-                                                                                                                          \
-  KERNEL(__launch_bounds__(THREADS) attention_dk_dv_##columns##_##H, (GRADIENT_INPUTS(float), float *dk, float *dv)) {     \
-    GIVEN(float, n.keys);                                                                                                  \
-    i64 start = at.index * n.keys * n.width;                                                                               \
-    key_grads<H, K, N>(given, at, dk + start, dv + start);                                                                 \
-  }                                                                                                                       \
-  EXPORT(attention_dk_dv_##columns##_##H)
-
-#define ATTENTIONS_MMA(H)     \
-  ROW_PRODUCTS(float, f32)    \
-  ATTENTION_MMA(H, 48, 3, 3)  \
-  ATTENTION_MMA(H, 64, 4, 4)  \
-  ATTENTION_MMA(H, 80, 5, 5)  \
-  ATTENTION_MMA(H, 128, 8, 4) \
-  ATTENTION_MMA(H, 160, 10, 5)

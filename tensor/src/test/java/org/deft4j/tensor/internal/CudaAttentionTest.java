@@ -247,7 +247,8 @@ class CudaAttentionTest {
       Contraction.Attention op = new Contraction.Attention(0.3, false);
       CudaTests.assertOrderOfLanesIsFree(() -> Dispatch.run(op, q, k, v, mask));
       Tensor[] out = Dispatch.run(op, q, k, v, mask);
-      CudaTests.assertOrderOfLanesIsFree(() -> Dispatch.run(new Contraction.AttentionGrad(0.3, false), out[0], q, k, v, out[0], out[1], mask));
+      Contraction.AttentionGrad grad = new Contraction.AttentionGrad(0.3, false);
+      CudaTests.assertOrderOfLanesIsFree(() -> Dispatch.run(grad, out[0], q, k, v, out[0], out[1], mask));
     }
   }
 }

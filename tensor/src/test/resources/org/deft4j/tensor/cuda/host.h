@@ -204,54 +204,6 @@ template <class T> static T exchange(T mine, int other) {
   return result;
 }
 
-// ------------------------------------------------------------------------------------------------- matrices
-
-// Two numbers of 16 bits, the lower half first.
-static unsigned short half_of(unsigned pair, int which) {
-  return (unsigned short) (pair >> 16 * which);
-}
-
-// mma.m16n8k16 with row-major a [16, 16] and b [16, 8] by columns, c += a b: of lane l, register r of a has row l / 4 + 8 (r % 2) and
-// columns 2 (l % 4) + 8 (r / 2) + {0, 1}; register r of b rows 2 (l % 4) + 8 r + {0, 1} and column l / 4; c[0..1] row l / 4 and columns
-// 2 (l % 4) + {0, 1}, c[2..3] the same columns of row l / 4 + 8.
-template <class Widen> static void multiply_16x8x16(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, Widen widen) {
-  int lane = current % WARP;
-  unsigned mine[6] = {a[0], a[1], a[2], a[3], b0, b1};
-  memcpy(slots[lane], mine, sizeof(mine));
-  give_way(AT_WARP);
-  for (int i = 0; i < 4; i++) {
-    int row = lane / 4 + i / 2 * 8;
-    int column = lane % 4 * 2 + i % 2;
-    float sum = 0;
-    for (int k = 0; k < 16; k++) {
-      unsigned of_a, of_b;
-      memcpy(&of_a, slots[row % 8 * 4 + k % 8 / 2] + 4 * (row / 8 + k / 8 * 2), sizeof(of_a));
-      memcpy(&of_b, slots[column * 4 + k % 8 / 2] + 4 * (4 + k / 8), sizeof(of_b));
-      sum += widen(half_of(of_a, k % 2)) * widen(half_of(of_b, k % 2));
-    }
-    c[i] += sum;
-  }
-  give_way(AT_WARP);
-}
-
-// ldmatrix.x4: lane l says where row l % 8 of matrix l / 8 of 8 x 8 lies, and gets of each row l / 4, columns 2 (l % 4) + {0, 1}.
-static void load_matrices(unsigned (&to)[4], const unsigned short *row, bool turned) {
-  int lane = current % WARP;
-  memcpy(slots[lane], &row, sizeof(row));
-  give_way(AT_WARP);
-  for (int m = 0; m < 4; m++) {
-    to[m] = 0;
-    for (int i = 0; i < 2; i++) {
-      int r = turned ? lane % 4 * 2 + i : lane / 4;
-      int c = turned ? lane / 4 : lane % 4 * 2 + i;
-      const unsigned short *from;
-      memcpy(&from, slots[8 * m + r], sizeof(from));
-      to[m] |= (unsigned) from[c] << 16 * i;
-    }
-  }
-  give_way(AT_WARP);
-}
-
 // ------------------------------------------------------------------------------------------------- launch
 
 template <class T> static T take(const char *bytes, size_t &at) {
@@ -370,6 +322,20 @@ template <class T> static inline T __shfl_up_sync(unsigned, T x, int step) {
 
 template <class T> static inline T __shfl_sync(unsigned, T x, int lane) {
   return host::exchange(x, lane);
+}
+
+static inline unsigned __ballot_sync(unsigned, bool truth) {
+  int lane = host::current % host::WARP;
+  memcpy(host::slots[lane], &truth, sizeof(truth));
+  host::give_way(host::AT_WARP);
+  unsigned all = 0;
+  for (int i = 0; i < host::WARP; i++) {
+    bool of;
+    memcpy(&of, host::slots[i], sizeof(of));
+    all |= (unsigned) of << i;
+  }
+  host::give_way(host::AT_WARP);
+  return all;
 }
 
 static inline unsigned long long atomicCAS(unsigned long long *at, unsigned long long expected, unsigned long long value) {

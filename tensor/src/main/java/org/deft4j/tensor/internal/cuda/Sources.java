@@ -14,7 +14,7 @@ public final class Sources {
   public static final List<String> NAMES = List.of("elementwise", "layout", "indexing", "spatial", "rotary", "reductions", "norms",
       "updates", "products", "convolution", "attention", "attention_bf16", "attention_f16");
 
-  /** The first line of a source that shares more with others than all do. */
+  /** A first line of a source that shares more with some others than with all. */
   private static final Pattern INCLUDE = Pattern.compile("#include \"(\\w+\\.cuh)\"\n");
 
   private Sources() {}
@@ -24,12 +24,17 @@ public final class Sources {
     return shared() + included(name + ".cu");
   }
 
-  /** A file after what its first line includes. */
+  /** A file after what its first lines include. */
   private static String included(String file) {
-    String text = resource(file);
-    Matcher include = INCLUDE.matcher(text);
-    return include.lookingAt() ? included(include.group(1)) + "#line 2 \"" + file + "\"\n" + text.substring(include.end())
-        : "#line 1 \"" + file + "\"\n" + text;
+    StringBuilder text = new StringBuilder();
+    String rest = resource(file);
+    int line = 1;
+    for (Matcher include = INCLUDE.matcher(rest); include.lookingAt(); include = INCLUDE.matcher(rest)) {
+      text.append(included(include.group(1)));
+      rest = rest.substring(include.end());
+      line++;
+    }
+    return text + "#line " + line + " \"" + file + "\"\n" + rest;
   }
 
   /** What precedes each. */

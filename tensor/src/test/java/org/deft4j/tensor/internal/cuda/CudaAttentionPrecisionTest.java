@@ -94,7 +94,7 @@ class CudaAttentionPrecisionTest {
   }
 
   private void both(Precision precision, boolean causal, Tensor q, Tensor k, Tensor v, Tensor mask) {
-    double scale = 1 / Math.sqrt((double) q.size(3));
+    double scale = 1 / Math.sqrt((double) Math.max(1, q.size(3)));
     Contraction.Attention op = new Contraction.Attention(scale, causal);
     Contraction.AttentionGrad grad = new Contraction.AttentionGrad(scale, causal);
     String what = (causal ? "causal " : "") + q.shape() + k.shape() + (mask == null ? "" : " mask " + mask);
@@ -128,11 +128,14 @@ class CudaAttentionPrecisionTest {
     sizes(precision, false, 1, 1, 100, 97, 13);
     sizes(precision, false, 1, 1, 70, 130, 64);
     sizes(precision, false, 1, 1, 16, 96, 80);
+    sizes(precision, false, 1, 1, 40, 31, 96);
     sizes(precision, false, 1, 1, 31, 33, 128);
     sizes(precision, false, 1, 1, 20, 66, 160);
     sizes(precision, false, 1, 1, 9, 20, 200);
     sizes(precision, false, 1, 1, 5, 0, 8);
     sizes(precision, false, 1, 1, 0, 5, 8);
+    sizes(precision, false, 0, 2, 5, 6, 8);
+    sizes(precision, false, 1, 1, 5, 6, 0);
   }
 
   @ParameterizedTest
@@ -157,6 +160,64 @@ class CudaAttentionPrecisionTest {
       both(precision, true, q, k, v, allowed(0.5, 140, 110));
       both(precision, false, q, k, v, normal(2, 2, 140, 110));
       both(precision, true, q, k, v, normal(2, 1, 1, 110));
+    }
+  }
+
+  /** An added minus infinity, or the most negative number, even in all of a row. */
+  @ParameterizedTest
+  @EnumSource(names = {"BF16", "F16"})
+  void addedInfinities(Precision precision) {
+    try (Scope _ = Scope.open()) {
+      Tensor q = normal(precision, 1, 2, 34, 12);
+      Tensor k = normal(precision, 1, 2, 110, 12);
+      float[] hidden = new float[34 * 110];
+      for (int i = 0; i < hidden.length; i++) {
+        hidden[i] = i / 110 == 3 || i % 110 > 60 ? Float.NEGATIVE_INFINITY : i % 7 == 0 || i / 110 == 5 ? -Float.MAX_VALUE : 0f;
+      }
+      both(precision, false, q, k, k, Tensor.of(hidden, 34, 110));
+    }
+  }
+
+  /** A scale that turns the largest score into the least. */
+  @ParameterizedTest
+  @EnumSource(names = {"BF16", "F16"})
+  void negativeScale(Precision precision) {
+    try (Scope _ = Scope.open()) {
+      Tensor q = normal(precision, 1, 1, 20, 16);
+      Tensor k = normal(precision, 1, 1, 70, 16);
+      for (double scale : new double[] {-0.5, 0}) {
+        Contraction.Attention op = new Contraction.Attention(scale, false);
+        Tensor[] expected = Dispatch.run(op, q, k, k);
+        Tensor[] in = there(q, k);
+        Tensor[] actual = forward(precision, op, in[0], in[1], in[1]);
+        close(precision, "o", expected[0], actual[0]);
+        same("lse", expected[1], actual[1]);
+      }
+    }
+  }
+
+  /** Keys and values that nobody sees are not multiplied, whatever they are. */
+  @ParameterizedTest
+  @EnumSource(names = {"BF16", "F16"})
+  void hiddenInfinities(Precision precision) {
+    try (Scope _ = Scope.open()) {
+      float[] values = normal(1, 1, 150, 8).toFloats();
+      float[] seen = new float[150];
+      for (int s = 0; s < 150; s++) {
+        seen[s] = s < 50 || s >= 100 ? 1 : 0;
+        for (int d = 0; d < 8 && seen[s] == 0; d++) {
+          values[8 * s + d] = d == 0 ? Float.NaN : Float.POSITIVE_INFINITY;
+        }
+      }
+      Tensor[] in = there(normal(1, 1, 140, 8), Tensor.of(values, 1, 1, 150, 8), Tensor.of(seen, 1, 150).cast(DType.BOOL));
+      Contraction.Attention op = new Contraction.Attention(1, false);
+      Tensor[] out = forward(precision, op, in[0], in[1], in[1], in[2]);
+      Tensor[] found = backward(precision, new Contraction.AttentionGrad(1, false), in[0], in[0], in[1], in[1], out[0], out[1], in[2]);
+      for (Tensor result : new Tensor[] {out[0], out[1], found[0], found[1], found[2]}) {
+        for (float value : result.to(Device.CPU).toFloats()) {
+          assertTrue(Float.isFinite(value));
+        }
+      }
     }
   }
 
@@ -188,7 +249,7 @@ class CudaAttentionPrecisionTest {
     }
   }
 
-  /** Queries that all look at one key, far above the others, or at four alike: nothing but whole numbers is added, so nothing is rounded. */
+  /** Queries that all look at one key, far above the others, or at all alike: only whole numbers are added, so nothing is rounded. */
   @ParameterizedTest
   @EnumSource(names = {"BF16", "F16"})
   void exactWhereNothingIsRounded(Precision precision) {

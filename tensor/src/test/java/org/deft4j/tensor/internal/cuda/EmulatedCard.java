@@ -196,7 +196,7 @@ public final class EmulatedCard implements Card {
   }
 
   private SymbolLookup library(String source) {
-    String text = "#define DEFT_HOST\n" + resource("host.h")
+    String text = "#define DEFT_HOST\n" + resource("host.h") + resource("host_tensor_cores.h")
         + (source.equals("host_gemm") ? Sources.shared() + resource("host_gemm.cpp") : Sources.text(source));
     SymbolLookup library = SymbolLookup.libraryLookup(compiled(source, text), Arena.global());
     setLaneOrder(library);

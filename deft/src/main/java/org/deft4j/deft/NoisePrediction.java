@@ -3,6 +3,7 @@ package org.deft4j.deft;
 import java.util.List;
 import java.util.function.Function;
 import java.util.function.Supplier;
+import java.util.stream.LongStream;
 import org.deft4j.diffusion.Scheduler;
 import org.deft4j.diffusion.StableDiffusion;
 import org.deft4j.diffusion.UNet2DConditionModel;
@@ -47,7 +48,8 @@ public final class NoisePrediction implements Objective {
     Tensor mean = stack(examples, TrainingExample::mean);
     Tensor x0 = mean.add(stack(examples, TrainingExample::deviation).mul(random.normal(DType.F32, sizes(mean))));
     Tensor noise = random.normal(DType.F32, sizes(mean));
-    long[] timesteps = random.integers(0, scheduler.config().betas().steps(), batch).toLongs();
+    long steps = scheduler.config().betas().steps();
+    long[] timesteps = LongStream.generate(() -> random.between(0, steps)).limit(batch).toArray();
     return () -> loss(examples, x0, noise, timesteps);
   }
 

@@ -101,12 +101,13 @@ public final class Trainer {
   private Pass pass(long number) {
     try (Tape tape = Tape.watch(trained.trainable())) {
       Tensor loss = Scope.run(this::loss);
+      Gradients gradients = tape.gradients(options.accumulate() == 1 ? loss : loss.mul(1.0 / options.accumulate()));
+      // Asked for after the way back, which a card then has to do while this waits.
       double value = loss.item();
       if (!Double.isFinite(value)) {
         throw new NumericException("step " + number + ": the loss is " + value
             + "; lower the learning rate, or look for values that are not finite in the model and the pictures");
       }
-      Gradients gradients = tape.gradients(options.accumulate() == 1 ? loss : loss.mul(1.0 / options.accumulate()));
       if (number == 1 && !trained.mayLackGradients()) {
         requireAll(gradients);
       }

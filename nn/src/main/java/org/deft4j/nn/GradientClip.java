@@ -1,6 +1,8 @@
 package org.deft4j.nn;
 
 import java.util.Collection;
+import java.util.List;
+import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
@@ -20,13 +22,7 @@ public final class GradientClip {
    * @return norm, from before; if it is not finite the gradients are left as they are, and no step should be taken by them
    */
   public static double globalNorm(Collection<Tensor> gradients, double maxNorm) {
-    double squares = 0;
-    try (Scope _ = Scope.open()) {
-      for (Tensor gradient : gradients) {
-        squares += gradient.square().sum().item();
-      }
-    }
-    double norm = Math.sqrt(squares);
+    double norm = Math.sqrt(squares(gradients));
     double factor = maxNorm / (norm + EPS);
     if (Double.isFinite(norm) && factor < 1) {
       for (Tensor gradient : gradients) {
@@ -34,5 +30,20 @@ public final class GradientClip {
       }
     }
     return norm;
+  }
+
+  /** The sum of all squares; the parts are read together, so that a card is waited for once. */
+  private static double squares(Collection<Tensor> gradients) {
+    if (gradients.isEmpty()) {
+      return 0;
+    }
+    try (Scope _ = Scope.open()) {
+      List<Tensor> parts = gradients.stream().map(gradient -> gradient.square().sum().cast(DType.F64).reshape(1)).toList();
+      double squares = 0;
+      for (double part : Tensor.concat(0, parts).toDoubles()) {
+        squares += part;
+      }
+      return squares;
+    }
   }
 }

@@ -60,8 +60,8 @@ public final class Bench {
   }
 
   private static List<Row> all() {
-    return Stream.of(Products.rows(), Convolutions.rows(), Attentions.rows(), NormsAndActivations.rows(),
-        SumsAndMoves.rows(), Steps.rows(), Models.rows()).flatMap(List::stream).toList();
+    return Stream.of(Products.rows(), Convolutions.rows(), Attentions.rows(), NormsAndActivations.rows(), SumsAndMoves.rows(), Steps.rows(),
+        Models.rows(), Device.current() == Device.CUDA ? LargeModels.rows() : List.<Row>of()).flatMap(List::stream).toList();
   }
 
   List<Row> rows() {

@@ -5,15 +5,18 @@ import java.util.List;
 import org.deft4j.nn.Module;
 import org.deft4j.nn.Parameter;
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.RandomSource;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.TorchRandom;
+import org.deft4j.tensor.op.InPlace;
 
 /** Made-up inputs and weights for one row, and what else is to be closed after it. */
 final class Inputs implements AutoCloseable {
   private static final double BIAS = 0.02;
+  private static final long PATTERN = 1 << 20;
 
   private final RandomSource random = new TorchRandom(0);
   private final List<Runnable> closers = new ArrayList<>();
@@ -33,6 +36,30 @@ final class Inputs implements AutoCloseable {
     model.parameters().forEach((name, parameter) -> parameter.set(weight(name, parameter)));
     closers.add(model::close);
     return model;
+  }
+
+  /**
+   * The same for a model too large to draw in a moment: matrices are held in {@code type}, and those of more than {@link #PATTERN} numbers
+   * repeat so many.
+   */
+  <M extends Module> M weights(M model, DType type) {
+    model.parameters().forEach((name, parameter) -> {
+      try (Scope scope = Scope.open()) {
+        boolean matrix = parameter.shape().rank() > 1;
+        Tensor value = parameter.shape().elementCount() > PATTERN ? repeated(parameter.shape(), type) : weight(name, parameter);
+        parameter.set(scope.keep(matrix ? value.cast(type) : value));
+      }
+    });
+    closers.add(model::close);
+    return model;
+  }
+
+  private Tensor repeated(Shape shape, DType type) {
+    long count = shape.elementCount();
+    Tensor some = draw(1, PATTERN).mul(1 / Math.sqrt((double) count / shape.size(0)));
+    Tensor many = Tensor.empty(type, Shape.of((count + PATTERN - 1) / PATTERN, PATTERN));
+    Dispatch.run(new InPlace.CopyInto(), many, some);
+    return many.flatten(0, 1).slice(0, 0, count).reshape(shape.toArray()).copy();
   }
 
   private Tensor weight(String name, Parameter parameter) {

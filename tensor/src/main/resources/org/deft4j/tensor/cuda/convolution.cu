@@ -7,29 +7,14 @@ struct Geometry {
 };
 
 // P [pictures, C KH KW, pixels]: P[n, (c, i, j), (p, q)] = x[n, c, p stride + i dilation - top, q stride + j dilation - left], 0 outside.
-// A thread keeps its pixel and strides over the rows; neighbouring threads write, and mostly read, neighbouring numbers.
-#define PATCHES(name, F, T)                                                                                        \
-  KERNEL(name, (const F *x, T *patches, i64 depth, i64 picture_stride, Geometry g)) {                              \
-    int p = blockIdx.x * blockDim.x + threadIdx.x;                                                                 \
-    if (p >= g.pixels) {                                                                                           \
-      return;                                                                                                      \
-    }                                                                                                              \
-    int pixel = (int) g.first_pixel + p;                                                                           \
-    int top = pixel / (int) g.ow * (int) g.stride_h - (int) g.top;                                                 \
-    int left = pixel % (int) g.ow * (int) g.stride_w - (int) g.left;                                               \
-    int taps = (int) (g.kh * g.kw);                                                                                \
-    const F *picture = x + blockIdx.z * picture_stride;                                                            \
-    for (int k = blockIdx.y; k < depth; k += gridDim.y) {                                                          \
-      int c = k / taps;                                                                                            \
-      int tap = k - c * taps;                                                                                      \
-      int row = top + tap / (int) g.kw * (int) g.dilation_h;                                                       \
-      int column = left + tap % (int) g.kw * (int) g.dilation_w;                                                   \
-      bool inside = row >= 0 && row < g.height && column >= 0 && column < g.width;                                 \
-      F value = inside ? picture[((i64) c * g.height + row) * g.width + column] : F(0);           \
-      patches[((i64) blockIdx.z * depth + k) * g.pixels + p] = Narrowed<T>::of(value);                             \
-    }                                                                                                              \
-  }                                                                                                                \
-  EXPORT(name)
+//
+// A thread keeps RUN neighbouring pixels, whose places it finds once, and strides over the channels; of each it writes all taps, RUN numbers
+// at once. Neighbouring threads write, and mostly read, neighbouring numbers; what a tap reads, its neighbours have in the cache.
+const int RUN = 4;
+
+template <class T> struct alignas(RUN * sizeof(T)) Run {
+  T x[RUN];
+};
 
 template <class T> struct Narrowed {
   static DEVICE T of(float x) {
@@ -42,6 +27,57 @@ template <> struct Narrowed<double> {
     return x;
   }
 };
+
+template <class F, class T> DEVICE void patches_of(const F *x, T *patches, i64 depth, i64 picture_stride, const Geometry &g) {
+  int p = (blockIdx.x * blockDim.x + threadIdx.x) * RUN;
+  if (p >= g.pixels) {
+    return;
+  }
+  int height = (int) g.height;
+  int width = (int) g.width;
+  int kh = (int) g.kh;
+  int kw = (int) g.kw;
+  int pixels = (int) g.pixels;
+  int top[RUN];
+  int left[RUN];
+  for (int r = 0; r < RUN; r++) {
+    int pixel = (int) g.first_pixel + p + r;
+    top[r] = pixel / (int) g.ow * (int) g.stride_h - (int) g.top;
+    left[r] = pixel % (int) g.ow * (int) g.stride_w - (int) g.left;
+  }
+  bool together = p + RUN <= pixels && pixels % RUN == 0;
+  int channels = (int) depth / (kh * kw);
+  const F *picture = x + blockIdx.z * picture_stride;
+  for (int c = blockIdx.y; c < channels; c += gridDim.y) {
+    const F *plane = picture + (i64) c * height * width;
+    T *to = patches + ((i64) blockIdx.z * depth + (i64) c * kh * kw) * pixels + p;
+    for (int i = 0; i < kh; i++) {
+      for (int j = 0; j < kw; j++) {
+        Run<T> run;
+        for (int r = 0; r < RUN; r++) {
+          int row = top[r] + i * (int) g.dilation_h;
+          int column = left[r] + j * (int) g.dilation_w;
+          bool inside = row >= 0 && row < height && column >= 0 && column < width;
+          run.x[r] = Narrowed<T>::of(inside ? plane[row * width + column] : F(0));
+        }
+        if (together) {
+          *(Run<T> *) to = run;
+        } else {
+          for (int r = 0; r < RUN && p + r < pixels; r++) {
+            to[r] = run.x[r];
+          }
+        }
+        to += pixels;
+      }
+    }
+  }
+}
+
+#define PATCHES(name, F, T)                                                                           \
+  KERNEL(name, (const F *x, T *patches, i64 depth, i64 picture_stride, Geometry g)) {                 \
+    patches_of(x, patches, depth, picture_stride, g);                                                 \
+  }                                                                                                   \
+  EXPORT(name)
 
 PATCHES(patches_f32_f32, float, float)
 PATCHES(patches_f32_bf16, float, bf16)

@@ -24,9 +24,13 @@ import org.deft4j.tensor.op.InPlace;
 final class CudaConvolution {
   private static final String SOURCE = "convolution";
   /** Bytes of patches at a time. */
-  private static final long PATCHES = 64L << 20;
-  /** Rows of patches that are written at the same time; a thread strides over all of them at its pixel. */
-  private static final long ROWS = 256;
+  private static final long PATCHES = 24L << 20;
+  /** Pixels are taken in multiples of so many, unless all are: rows of patches then start where wide reads may. */
+  private static final long EVEN = 64;
+  /** Neighbouring pixels whose patches a thread writes: {@code RUN} of the source. */
+  private static final long RUN = 4;
+  /** Blocks of the kernel that writes patches, if there are channels enough: some for each multiprocessor of a large card. */
+  private static final long BLOCKS = 1024;
 
   private final Launcher launcher;
   private final CudaProducts products;
@@ -199,7 +203,7 @@ final class CudaConvolution {
         return;
       }
       DType type = factors.type(result);
-      long most = Math.max(1, PATCHES / Math.max(1, s.depth() * type.bytes()));
+      long most = Math.max(1, PATCHES / Math.max(1, s.depth() * type.bytes()) / EVEN) * EVEN;
       long some = Math.clamp(most / s.pixels(), 1, s.n());
       long columns = Math.min(s.pixels(), most);
       try (Tensor patches = Tensor.empty(Device.CUDA, type, Shape.of(some, s.depth(), columns))) {
@@ -207,7 +211,8 @@ final class CudaConvolution {
           for (long pixel = 0; pixel < s.pixels(); pixel += columns) {
             Geometry geometry = new Geometry(s, pixel, Math.min(columns, s.pixels() - pixel));
             long count = Math.min(some, s.n() - n);
-            launcher.grid((geometry.pixels() + Launcher.THREADS - 1) / Launcher.THREADS, Math.min(s.depth(), ROWS), count, Launcher.THREADS, 0,
+            long across = Math.ceilDiv(geometry.pixels(), RUN * Launcher.THREADS);
+            launcher.grid(across, Math.clamp(BLOCKS / (across * count), 1, Math.max(1, s.c())), count, Launcher.THREADS, 0,
                 SOURCE, "patches_" + Factors.suffix(x.dtype()) + "_" + Factors.suffix(type), pixels(pictures, n, 0).address(), patches, s.depth(),
                 pictures.batchStride(), geometry);
             Gemm.Matrix matrix = new Gemm.Matrix(patches.address(), type, false, geometry.pixels(), s.depth() * geometry.pixels());

@@ -13,11 +13,13 @@ final class CudaProducts {
 
   private final Launcher launcher;
   private final Kernels kernels;
+  private final ThinProducts thin;
 
   /** @param kernels for copies */
   CudaProducts(Launcher launcher, Kernels kernels) {
     this.launcher = launcher;
     this.kernels = kernels;
+    this.thin = new ThinProducts(launcher);
   }
 
   /** {@code c_mn = sum_k a_mk b_kn}, batch by batch; leading dimensions broadcast. */
@@ -32,6 +34,10 @@ final class CudaProducts {
     long[] sa = a.strides();
     long[] sb = b.strides();
     int width = a.dtype().bytes();
+    if (batches.runs().size() == 1 && batches.count() == 1 && thin.multiply(a.dtype(), b.dtype(), matrix(a, sa), matrix(b, sb),
+        new ThinProducts.Matrix(c.address(), n, 1), m, n, k, 1, 0)) {
+      return;
+    }
     try (Factors factors = new Factors(launcher)) {
       for (Batches.Run run : batches.runs()) {
         Gemm.Matrix left = factors.of(a.address() + run.a() * width, a.dtype(), c.dtype(), m, k, sa[sa.length - 2], sa[sa.length - 1],
@@ -60,6 +66,10 @@ final class CudaProducts {
       Tensor x = copy == null ? in[0] : copy;
       long[] sx = x.strides();
       long rowStride = rowStride(x);
+      if (thin.multiply(x.dtype(), w.dtype(), new ThinProducts.Matrix(x.address(), rowStride, sx[sx.length - 1]), matrix(w, w.strides()).t(),
+          new ThinProducts.Matrix(y.address(), n, 1), rows, n, k, 1, in.length == 3 ? 1 : 0)) {
+        return;
+      }
       Gemm.Matrix left = factors.of(x.address(), x.dtype(), y.dtype(), rows, k, rowStride, sx[sx.length - 1], 1, 0);
       Gemm.Matrix right = factors.of(w.address(), w.dtype(), y.dtype(), k, n, w.strides()[1], w.strides()[0], 1, 0);
       Gemm.Matrix product = new Gemm.Matrix(y.address(), y.dtype(), false, n, 0);
@@ -75,6 +85,12 @@ final class CudaProducts {
     long rows = n == 0 ? 0 : z.elementCount() / n;
     if (in.length == 4) {
       launcher.card().copy(in[3].address(), t.address(), t.elementCount() * t.dtype().bytes());
+    }
+    if (rows > 0 && r > 0 && n >= r && thin.multiply(x.dtype(), in[1].dtype(), new ThinProducts.Matrix(x.address(), n, 1),
+        new ThinProducts.Matrix(in[1].address(), r, 1), new ThinProducts.Matrix(t.address(), r, 1), rows, r, n, -1, in.length == 4 ? scale : 0)) {
+      thin.add(x.dtype(), new ThinProducts.Matrix(t.address(), r, 1), new ThinProducts.Matrix(in[2].address(), 1, r), x.address(), z.address(), rows,
+          n, r);
+      return;
     }
     launcher.card().copy(x.address(), z.address(), z.elementCount() * z.dtype().bytes());
     if (rows == 0 || r == 0) {
@@ -95,6 +111,10 @@ final class CudaProducts {
   void spread(Tensor bias, long inner, Tensor y) {
     launcher.each(y.elementCount(), SOURCE, Launcher.variant("spread", y.dtype()), bias, y, y.elementCount(), bias.elementCount(), inner,
         bias.strides()[0]);
+  }
+
+  private static ThinProducts.Matrix matrix(Tensor tensor, long[] strides) {
+    return new ThinProducts.Matrix(tensor.address(), strides[strides.length - 2], strides[strides.length - 1]);
   }
 
   private void multiply(Gemm gemm) {

@@ -117,7 +117,8 @@ int nvrtcCompileProgram(void *self, int count, const char *const *options) {
   std::string folder = getenv("STAND_IN_FOLDER");
   static int next = 0;
   std::string name = folder + "/program" + std::to_string(getpid()) + "-" + std::to_string(next++);
-  std::ofstream(name + ".cpp") << "#define DEFT_HOST\n#include \"" << folder << "/host.h\"\n" << program->source;
+  std::ofstream(name + ".cpp") << "#define DEFT_HOST\n#include \"" << folder << "/host.h\"\n#include \"" << folder << "/host_tensor_cores.h\"\n"
+                               << (getenv("STAND_IN_ERROR") ? "#error as the test wants it\n" : "") << program->source;
   std::string command = "g++ -std=c++17 -O1 -ffp-contract=off -shared -fPIC -fvisibility=hidden -fno-gnu-unique -w -o " + name + ".so " + name + ".cpp 2> " + name + ".log";
   if (!right || system(command.c_str()) != 0) {
     std::ifstream log(name + ".log");

@@ -32,7 +32,7 @@ final class ThinProducts {
   /** A matrix: where, and the elements from one row to the next and from one column to the next. */
   record Matrix(long address, long row, long column) {
     Matrix t() {
-      return new Matrix(address, column, row);
+      return new Matrix(address, /* row= */ column, /* column= */ row);
     }
   }
 

@@ -8,6 +8,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.function.Supplier;
 import org.deft4j.diffusion.DiffusionModel;
+import org.deft4j.tensor.Device;
 import org.deft4j.tensor.MemoryException;
 import org.deft4j.tensor.MemoryPool;
 
@@ -17,7 +18,7 @@ import org.deft4j.tensor.MemoryPool;
  * @param plan of the run's tensors
  * @param java bytes that the process takes beside them
  * @param budget bytes that tensors may take
- * @param machine bytes that there are
+ * @param machine bytes that there are, which a card's tensors take nothing of
  */
 record MemoryCheck(MemoryPlan plan, long java, long budget, long machine) {
   /** Another way to run: the option that asks for it, and what it would be. */
@@ -34,7 +35,11 @@ record MemoryCheck(MemoryPlan plan, long java, long budget, long machine) {
   }
 
   boolean fits() {
-    return plan.reserved() <= budget && total() <= machine;
+    return plan.reserved() <= budget && (onCard() ? java : total()) <= machine;
+  }
+
+  private static boolean onCard() {
+    return Device.current() == Device.CUDA;
   }
 
   /** What a run says before it starts. */
@@ -65,7 +70,7 @@ record MemoryCheck(MemoryPlan plan, long java, long budget, long machine) {
       }
     }
     if (plan.reserved() > budget) {
-      helps.add("a larger budget (DEFT_JAVA_OPTS=-Ddeft4j.memory=BYTES)");
+      helps.add("a larger budget (DEFT_JAVA_OPTS=-D" + (onCard() ? "deft4j.cuda.memory" : "deft4j.memory") + "=BYTES)");
     }
     throw new MemoryException(text.append("\nWhat would help: ").append(String.join(", ", helps)).toString());
   }

@@ -16,6 +16,7 @@ final class Faults {
 
   private final Card card;
   private final long address;
+  private volatile boolean possible;
 
   Faults(Card card) {
     this.card = card;
@@ -29,13 +30,18 @@ final class Faults {
     }
   }
 
-  /** The argument for kernels. */
+  /** The argument for a kernel that may leave one. */
   Long address() {
+    possible = true;
     return address;
   }
 
-  /** Throws if there was one since the last time. */
+  /** Throws if there was one since the last time; waits for the card only if there can have been. */
   void check() {
+    if (!possible) {
+      return;
+    }
+    possible = false;
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment words = arena.allocate(ValueLayout.JAVA_LONG, WORDS);
       card.download(address, words);

@@ -19,6 +19,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Collectors;
 import java.util.zip.CRC32;
 import org.deft4j.tensor.DeviceException;
@@ -44,6 +45,7 @@ public final class EmulatedCard implements Card {
 
   private static EmulatedCard instance;
 
+  private final Map<String, Path> compiled = new ConcurrentHashMap<>();
   private final Map<String, SymbolLookup> libraries = new HashMap<>();
   private final Map<String, MethodHandle> kernels = new HashMap<>();
   private final TreeMap<Long, Arena> blocks = new TreeMap<>();
@@ -73,8 +75,11 @@ public final class EmulatedCard implements Card {
     if (!isPossible()) {
       throw new DeviceException("device cuda: no " + COMPILER + " to run the kernels' sources on this processor");
     }
-    instance = new EmulatedCard();
-    return instance;
+    EmulatedCard card = new EmulatedCard();
+    // The tests leave a core to the compiler: what they will want is made meanwhile.
+    Thread.ofPlatform().daemon().start(() -> Sources.NAMES.forEach(card::compiled));
+    instance = card;
+    return card;
   }
 
   /** The one that was opened. */
@@ -196,11 +201,14 @@ public final class EmulatedCard implements Card {
   }
 
   private SymbolLookup library(String source) {
-    String text = "#define DEFT_HOST\n" + resource("host.h") + resource("host_tensor_cores.h")
-        + (source.equals("host_gemm") ? Sources.shared() + resource("host_gemm.cpp") : Sources.text(source));
-    SymbolLookup library = SymbolLookup.libraryLookup(compiled(source, text), Arena.global());
+    SymbolLookup library = SymbolLookup.libraryLookup(compiled(source), Arena.global());
     setLaneOrder(library);
     return library;
+  }
+
+  private Path compiled(String source) {
+    return compiled.computeIfAbsent(source, name -> compiled(name, "#define DEFT_HOST\n" + resource("host.h") + resource("host_tensor_cores.h")
+        + (name.equals("host_gemm") ? Sources.shared() + resource("host_gemm.cpp") : Sources.text(name))));
   }
 
   /** The library of this text; one that an earlier run has left is used again. */
@@ -214,8 +222,8 @@ public final class EmulatedCard implements Card {
         Path source = Files.createTempFile(folder, name, ".cpp");
         Path made = Files.createTempFile(folder, name, ".so");
         Files.writeString(source, text);
-        Process process = new ProcessBuilder(COMPILER, "-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-w", "-o", made.toString(),
-            source.toString()).redirectErrorStream(true).start();
+        Process process = new ProcessBuilder(COMPILER, "-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-fvisibility=hidden",
+            "-fno-gnu-unique", "-w", "-o", made.toString(), source.toString()).redirectErrorStream(true).start();
         String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         if (process.waitFor() != 0) {
           throw new DeviceException(name + ".cu does not compile for the processor:\n" + output);

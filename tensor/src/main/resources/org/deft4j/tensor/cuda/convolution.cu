@@ -84,33 +84,50 @@ PATCHES(patches_f32_bf16, float, bf16)
 PATCHES(patches_f32_f16, float, f16)
 PATCHES(patches_f64_f64, double, double)
 
+// Whether step divides a number that is not negative, and how often.
+DEVICE bool divided(int number, int step, int *times) {
+  if (step == 1) {
+    *times = number;
+    return true;
+  }
+  *times = number / step;
+  return *times * step == number;
+}
+
 // dx[c, h, w] = sum_{i, j} P[(c, i, j), (p, q)] over the positions (p, q) that saw the pixel through tap (i, j); i and j ascend.
-#define GATHER(name, T)                                                                                            \
-  KERNEL(name, (const T *patches, T *dx, i64 count, Geometry g)) {                                                 \
-    int area = (int) (g.height * g.width);                                                                         \
-    FOR_EACH(e, count) {                                                                                           \
-      i64 c = e / area;                                                                                            \
-      int at = (int) (e - c * area);                                                                               \
-      int h = at / (int) g.width;                                                                                  \
-      int w = at - h * (int) g.width;                                                                              \
-      T sum = 0;                                                                                                   \
-      for (int i = 0; i < g.kh; i++) {                                                                             \
-        int row = h + (int) g.top - i * (int) g.dilation_h;                                                        \
-        if (row < 0 || row % (int) g.stride_h != 0 || row / (int) g.stride_h >= g.oh) {                            \
-          continue;                                                                                                \
-        }                                                                                                          \
-        for (int j = 0; j < g.kw; j++) {                                                                           \
-          int column = w + (int) g.left - j * (int) g.dilation_w;                                                  \
-          if (column < 0 || column % (int) g.stride_w != 0 || column / (int) g.stride_w >= g.ow) {                 \
-            continue;                                                                                              \
-          }                                                                                                        \
-          i64 tap = (c * g.kh + i) * g.kw + j;                                                                     \
-          sum += patches[tap * g.pixels + row / (int) g.stride_h * g.ow + column / (int) g.stride_w];              \
-        }                                                                                                          \
-      }                                                                                                            \
-      dx[e] = sum;                                                                                                 \
-    }                                                                                                              \
-  }                                                                                                                \
+template <class T> DEVICE void gather_of(const T *patches, T *dx, i64 count, const Geometry &g) {
+  int width = (int) g.width;
+  int area = (int) g.height * width;
+  int taps = (int) (g.kh * g.kw);
+  FOR_EACH(e, count) {
+    int c = (int) quotient(e, area);
+    int at = (int) (e - (i64) c * area);
+    int h = at / width;
+    int w = at - h * width;
+    const T *plane = patches + (i64) c * taps * g.pixels;
+    T sum = 0;
+    for (int i = 0; i < (int) g.kh; i++) {
+      int row = h + (int) g.top - i * (int) g.dilation_h;
+      int p;
+      if (row < 0 || !divided(row, (int) g.stride_h, &p) || p >= (int) g.oh) {
+        continue;
+      }
+      for (int j = 0; j < (int) g.kw; j++) {
+        int column = w + (int) g.left - j * (int) g.dilation_w;
+        int q;
+        if (column >= 0 && divided(column, (int) g.stride_w, &q) && q < (int) g.ow) {
+          sum += plane[(i64) (i * (int) g.kw + j) * g.pixels + p * (int) g.ow + q];
+        }
+      }
+    }
+    dx[e] = sum;
+  }
+}
+
+#define GATHER(name, T)                                                    \
+  KERNEL(name, (const T *patches, T *dx, i64 count, Geometry g)) {         \
+    gather_of(patches, dx, count, g);                                      \
+  }                                                                        \
   EXPORT(name)
 
 GATHER(gather_f32, float)

@@ -12,17 +12,49 @@ template <> struct Converter<double, double> {
   }
 };
 
+// Read and written at once.
+const int RUN = 4;
+
+template <class T> struct alignas(RUN * sizeof(T)) Run {
+  T x[RUN];
+};
+
+template <class T> DEVICE bool is_aligned(const T *at) {
+  return (u64) at % sizeof(Run<T>) == 0;
+}
+
+// y = x, both dense.
+template <class F, class T> DEVICE void convert_dense(const F *x, T *y, i64 count) {
+  i64 runs = is_aligned(x) && is_aligned(y) ? count / RUN : 0;
+  FOR_EACH(i, runs) {
+    Run<F> from = ((const Run<F> *) x)[i];
+    Run<T> to;
+    for (int r = 0; r < RUN; r++) {
+      to.x[r] = Converter<F, T>::convert(from.x[r]);
+    }
+    ((Run<T> *) y)[i] = to;
+  }
+  FOR_EACH(i, count - runs * RUN) {
+    y[runs * RUN + i] = Converter<F, T>::convert(x[runs * RUN + i]);
+  }
+}
+
 // y [batch, major, minor] dense, from x with any strides.
 #define CONVERT(name, F, T)                                                                                                    \
   KERNEL(name, (const F *x, T *y, i64 count, i64 major, i64 minor, i64 batch_stride, i64 major_stride, i64 minor_stride)) {   \
     FOR_EACH(i, count) {                                                                                                       \
-      i64 row = i / minor;                                                                                                     \
+      i64 row = quotient(i, minor);                                                                                            \
       i64 j = i - row * minor;                                                                                                 \
-      i64 b = row / major;                                                                                                     \
+      i64 b = quotient(row, major);                                                                                            \
       y[i] = Converter<F, T>::convert(x[b * batch_stride + (row - b * major) * major_stride + j * minor_stride]);              \
     }                                                                                                                          \
   }                                                                                                                            \
-  EXPORT(name)
+  EXPORT(name)                                                                                                                 \
+                                                                                                                               \
+  KERNEL(name##_dense, (const F *x, T *y, i64 count)) {                                                                        \
+    convert_dense(x, y, count);                                                                                                \
+  }                                                                                                                            \
+  EXPORT(name##_dense)
 
 CONVERT(convert_f64_f64, double, double)
 CONVERT(convert_f32_f32, float, float)
@@ -35,12 +67,30 @@ CONVERT(convert_f16_f32, f16, float)
 CONVERT(convert_f16_bf16, f16, bf16)
 CONVERT(convert_f16_f16, f16, f16)
 
-// y_i = b_(i / inner mod size): a bias in each row, or on each plane of a picture.
+// y_i = b_(i / inner mod size): a bias in each row, or on each plane of a picture. A thread writes RUN numbers at once where they are of one
+// row or plane.
+template <class T> DEVICE void spread(const T *bias, T *y, i64 count, i64 size, i64 inner, i64 stride) {
+  bool rows = inner == 1 && size % RUN == 0;
+  i64 runs = is_aligned(y) && (rows || inner % RUN == 0) ? count / RUN : 0;
+  FOR_EACH(i, runs) {
+    i64 e = i * RUN;
+    i64 plane = inner == 1 ? e : quotient(e, inner);
+    i64 at = plane - quotient(plane, size) * size;
+    Run<T> run;
+    for (int r = 0; r < RUN; r++) {
+      run.x[r] = bias[(rows ? at + r : at) * stride];
+    }
+    ((Run<T> *) y)[i] = run;
+  }
+  FOR_EACH(i, count - runs * RUN) {
+    i64 plane = quotient(runs * RUN + i, inner);
+    y[runs * RUN + i] = bias[(plane - quotient(plane, size) * size) * stride];
+  }
+}
+
 #define SPREAD(name, T)                                                                        \
   KERNEL(name, (const T *bias, T *y, i64 count, i64 size, i64 inner, i64 stride)) {            \
-    FOR_EACH(i, count) {                                                                       \
-      y[i] = bias[i / inner % size * stride];                                                  \
-    }                                                                                          \
+    spread(bias, y, count, size, inner, stride);                                               \
   }                                                                                            \
   EXPORT(name)
 

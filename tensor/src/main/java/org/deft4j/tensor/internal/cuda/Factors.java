@@ -62,8 +62,13 @@ final class Factors implements AutoCloseable {
       long batchStride, boolean turned) {
     Tensor copy = Tensor.empty(Device.CUDA, to, Shape.of(batch, major, minor));
     copies.add(copy);
-    launcher.each(copy.elementCount(), SOURCE, "convert_" + suffix(from) + "_" + suffix(to), address, copy, copy.elementCount(), major, minor,
-        batchStride, majorStride, minorStride);
+    String kernel = "convert_" + suffix(from) + "_" + suffix(to);
+    boolean dense = minorStride == 1 && (majorStride == minor || major == 1) && (batch == 1 || batchStride == major * minor);
+    if (dense) {
+      launcher.each(copy.elementCount(), SOURCE, kernel + "_dense", address, copy, copy.elementCount());
+    } else {
+      launcher.each(copy.elementCount(), SOURCE, kernel, address, copy, copy.elementCount(), major, minor, batchStride, majorStride, minorStride);
+    }
     return new Gemm.Matrix(copy.address(), to, turned, minor, batch == 1 ? 0 : major * minor);
   }
 

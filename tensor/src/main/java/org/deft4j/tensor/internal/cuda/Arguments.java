@@ -10,12 +10,13 @@ public final class Arguments {
   /** The most that a kernel of any architecture takes. */
   static final int MOST = 4096;
 
-  private final ByteBuffer bytes = ByteBuffer.allocate(MOST).order(ByteOrder.nativeOrder());
+  private final ByteBuffer bytes;
   private final int[] offsets;
   private final int[] sizes;
   private int count;
 
-  private Arguments(int count) {
+  private Arguments(int count, int room) {
+    this.bytes = ByteBuffer.allocate(room).order(ByteOrder.nativeOrder());
     this.offsets = new int[count];
     this.sizes = new int[count];
   }
@@ -25,7 +26,11 @@ public final class Arguments {
    *     Boolean as an int, a long[] for a struct of so many, or a {@link Struct}
    */
   static Arguments of(Object... values) {
-    Arguments arguments = new Arguments(values.length);
+    int room = 0;
+    for (Object value : values) {
+      room += Long.BYTES + (value instanceof Struct struct ? struct.bytes() : value instanceof long[] numbers ? numbers.length * Long.BYTES : 0);
+    }
+    Arguments arguments = new Arguments(values.length, room);
     for (Object value : values) {
       arguments.add(value);
     }

@@ -1,5 +1,7 @@
 package org.deft4j.tensor.internal.cuda;
 
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import jcuda.Pointer;
 import jcuda.cudaDataType;
 import jcuda.driver.CUstream;
@@ -17,6 +19,8 @@ import org.deft4j.tensor.Precision;
 /** Products by cuBLAS, which has its matrices by columns: {@code C = A B} by rows is {@code C^T = B^T A^T} by columns. */
 final class JcudaBlas {
   private final cublasHandle handle = new cublasHandle();
+  private final Factor alpha = new Factor();
+  private final Factor beta = new Factor();
 
   JcudaBlas(CUstream stream) {
     check(JCublas2.cublasCreate(handle), "cublasCreate");
@@ -32,8 +36,8 @@ final class JcudaBlas {
   void multiply(Gemm g) {
     boolean wide = g.c().dtype() == DType.F64;
     check(JCublas2.cublasGemmStridedBatchedEx_new(handle, operation(g.b()), operation(g.a()), Math.toIntExact(g.n()), Math.toIntExact(g.m()),
-        Math.toIntExact(g.k()), factor(wide, g.alpha()), pointer(g.b()), type(g.b()), lead(g.b()), g.b().batchStride(), pointer(g.a()), type(g.a()),
-        lead(g.a()), g.a().batchStride(), factor(wide, g.beta()), pointer(g.c()), type(g.c()), lead(g.c()), g.c().batchStride(),
+        Math.toIntExact(g.k()), alpha.of(wide, g.alpha()), pointer(g.b()), type(g.b()), lead(g.b()), g.b().batchStride(), pointer(g.a()), type(g.a()),
+        lead(g.a()), g.a().batchStride(), beta.of(wide, g.beta()), pointer(g.c()), type(g.c()), lead(g.c()), g.c().batchStride(),
         Math.toIntExact(g.batch()), computation(g, wide), cublasGemmAlgo.CUBLAS_GEMM_DEFAULT), g.m() + " x " + g.k() + " by " + g.k() + " x "
         + g.n() + " in " + g.a().dtype());
   }
@@ -67,8 +71,18 @@ final class JcudaBlas {
     };
   }
 
-  /** Where cuBLAS reads alpha or beta, in the type that it adds up in. */
-  private static Pointer factor(boolean wide, double value) {
-    return wide ? Pointer.to(new double[] {value}) : Pointer.to(new float[] {(float) value});
+  /** A number that cuBLAS reads when it is called, in the type that it adds up in. */
+  private static final class Factor {
+    private final ByteBuffer memory = ByteBuffer.allocateDirect(Double.BYTES).order(ByteOrder.nativeOrder());
+    private final Pointer pointer = Pointer.to(memory);
+
+    Pointer of(boolean wide, double value) {
+      if (wide) {
+        memory.putDouble(0, value);
+      } else {
+        memory.putFloat(0, (float) value);
+      }
+      return pointer;
+    }
   }
 }

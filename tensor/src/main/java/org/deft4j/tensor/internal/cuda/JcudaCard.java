@@ -6,7 +6,6 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.Map;
-import jcuda.NativePointerObject;
 import jcuda.Pointer;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
@@ -47,7 +46,11 @@ final class JcudaCard implements Card {
   private final Map<String, CUmodule> modules = new HashMap<>();
   private final Map<String, CUfunction> functions = new HashMap<>();
   private final Staging[] staging = new Staging[2];
+  /** The parameters of a launch as they lie, and the address of each, which the driver wants. */
   private final ByteBuffer parameters = ByteBuffer.allocateDirect(Arguments.MOST).order(ByteOrder.nativeOrder());
+  private final ByteBuffer addresses = ByteBuffer.allocateDirect(Arguments.MOST).order(ByteOrder.nativeOrder());
+  private final long parametersAddress = MemorySegment.ofBuffer(parameters).address();
+  private final Pointer addressesPointer = Pointer.to(addresses);
   private final ThreadLocal<Boolean> entered = ThreadLocal.withInitial(() -> false);
 
   /** A pinned buffer and the end of the copy from it. */
@@ -227,16 +230,15 @@ final class JcudaCard implements Card {
       functions.put(source + "." + kernel, function);
     }
     parameters.clear().put(arguments.bytes().duplicate().flip());
-    int[] offsets = arguments.offsets();
-    NativePointerObject[] pointers = new NativePointerObject[offsets.length];
-    for (int i = 0; i < offsets.length; i++) {
-      pointers[i] = Pointer.to(parameters).withByteOffset(offsets[i]);
+    addresses.clear();
+    for (int offset : arguments.offsets()) {
+      addresses.putLong(parametersAddress + offset);
     }
     if (shared > SHARED) {
       check(JCudaDriver.cuFuncSetAttribute(function, CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, shared),
           "kernel " + kernel + " with " + shared + " bytes of shared memory");
     }
-    check(JCudaDriver.cuLaunchKernel(function, (int) grid[0], (int) grid[1], (int) grid[2], threads, 1, 1, shared, stream, Pointer.to(pointers),
+    check(JCudaDriver.cuLaunchKernel(function, (int) grid[0], (int) grid[1], (int) grid[2], threads, 1, 1, shared, stream, addressesPointer,
         null), "kernel " + kernel + " of " + source + ".cu");
   }
 

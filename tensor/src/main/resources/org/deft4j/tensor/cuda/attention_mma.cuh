@@ -1,4 +1,4 @@
-#include "attention.cuh"
+#include "attention_sight.cuh"
 #include "tensor_cores.cuh"
 
 // Attention on tensor cores (Dao et al. 2022 and 2023): factors are rounded to 16 bits, H being bf16 or f16; scores, softmax and sums are
@@ -9,10 +9,6 @@
 // multiplied the next tile is copied into the other. Of 16 x 16 scores a lane has what multiply_add gives it, which is what a left factor
 // of the next product is made of.
 
-const int THREADS = 256;
-const int TILE = 128;
-const int STREAM = 32;
-const u32 ALL = 0xffffffffu;
 const float LOG2_E = 1.4426950408889634f;
 
 // One head of rounded factors.
@@ -124,70 +120,17 @@ DEVICE void store(const float (&sum)[2 * N][4], const float (&scale)[2], float *
   }
 }
 
-// A tile of columns, and what is seen of it: whether all; which columns this warp and which the block sees at all; and which a lane's two
-// rows see, bit 8 j + e for its column 8 j + 2 (l % 4) + e.
-struct Step {
-  int first;
-  bool whole;
-  u32 warp, block, row[2];
-
-  DEVICE bool sees(int h, int j, int e) const {
-    return row[e / 2] >> (16 * h + 8 * j + e % 2) & 1;
-  }
-};
-
-// What is seen of a tile, each lane asking for 16 scores that neighbours in memory tell it of. Rows are queries, or keys where TURNED.
-template <bool TURNED> DEVICE Step look_at(const Sight<float> &look, int warp_row, int first) {
-  int lane = threadIdx.x % WARP;
-  Step step = {first, false, 0, 0, {0, 0}};
-  #pragma unroll 4
-  for (int i = 0; i < 16; i++) {
-    if (TURNED) {
-      u32 two = __ballot_sync(ALL, look.sees(first + 2 * i + lane / 16, warp_row + lane % 16));
-      #pragma unroll
-      for (int r = 0; r < 2; r++) {
-        u32 mine = two >> (lane / 4 + 8 * r);
-        step.row[r] |= (mine & 1 | mine >> 15 & 2) << 2 * i;
-      }
-      step.warp |= ((two & 0xffff) != 0 ? 1u : 0u) << 2 * i | (two >> 16 != 0 ? 2u : 0u) << 2 * i;
-    } else {
-      u32 one = __ballot_sync(ALL, look.sees(warp_row + i, first + lane));
-      #pragma unroll
-      for (int r = 0; r < 2; r++) {
-        step.row[r] = i == lane / 4 + 8 * r ? one : step.row[r];
-      }
-      step.warp |= one;
-    }
-  }
-  #pragma unroll
-  for (int r = 0; r < 2; r++) {
-    step.row[r] >>= 2 * (lane % 4);
-  }
-  return step;
-}
-
-// The next tile from `first` on that the block sees anything of.
-template <bool TURNED> DEVICE Step next_step(const Sight<float> &look, int block_row, int first, int end) {
-  for (; first < end; first += STREAM) {
-    bool inside = first + STREAM <= (TURNED ? look.queries : look.keys);
-    bool before = !look.causal || (TURNED ? first >= block_row + TILE - 1 : first + STREAM - 1 <= block_row);
-    if (look.kind != MASK_BOOL && inside && before) {
-      break;
-    }
-    Step step = look_at<TURNED>(look, block_row + (int) threadIdx.x / WARP * 16, first);
-    step.block = look.kind == MASK_BOOL ? (u32) block_or(step.warp) : ALL;
-    if (step.block != 0) {
-      return step;
-    }
-  }
-  return {first, true, ALL, ALL, {ALL, ALL}};
+// A lane's first row of the block's tile.
+DEVICE int lane_row(int block_row) {
+  return block_row + (int) threadIdx.x / WARP * 16 + (int) threadIdx.x % WARP / 4;
 }
 
 // Streams two matrices past a block: work(step, tile of a, tile of b) in each warp, for each tile that it sees anything of.
 template <int K, bool TURNED, class Work>
-DEVICE void stream(const Sight<float> &look, const Factors &a, const Factors &b, int block_row, int first, int end, Work work) {
+DEVICE void stream(const View &look, const Factors &a, const Factors &b, int block_row, int first, int end, Work work) {
   alignas(16) __shared__ u16 shared[4 * Tile<K>::SIZE];
-  Step now = next_step<TURNED>(look, block_row, first, end);
+  int row = lane_row(block_row);
+  Step now = next_step<TURNED>(look, block_row, row, first, end);
   if (now.first < end) {
     Tile<K>::load(shared, a, now.first, now.block);
     Tile<K>::load(shared + Tile<K>::SIZE, b, now.first, now.block);
@@ -197,12 +140,12 @@ DEVICE void stream(const Sight<float> &look, const Factors &a, const Factors &b,
     wait_for_copies();
     __syncthreads();  // the tile is there, and the one before it has been used
     int other = 2 * Tile<K>::SIZE - at;
-    Step next = next_step<TURNED>(look, block_row, now.first + STREAM, end);
+    Step next = next_step<TURNED>(look, block_row, row, now.first + STREAM, end);
     if (next.first < end) {
       Tile<K>::load(shared + other, a, next.first, next.block);
       Tile<K>::load(shared + other + Tile<K>::SIZE, b, next.first, next.block);
     }
-    if (now.warp != 0) {
+    if (now.any) {
       work(now, shared + at, shared + at + Tile<K>::SIZE);
     }
     now = next;
@@ -210,17 +153,12 @@ DEVICE void stream(const Sight<float> &look, const Factors &a, const Factors &b,
   }
 }
 
-// A lane's first row of the block's tile.
-DEVICE int lane_row(const Place &at) {
-  return at.first + (int) threadIdx.x / WARP * 16 + (int) threadIdx.x % WARP / 4;
-}
-
 // o = softmax(scale q k^T + mask) v and lse = log sum_s e^score, with the online softmax: a maximum m and a sum l of each row so far, m of
 // q k^T where nothing is added and the scale is positive, so that each exponent is one multiply-add; else of scores.
 template <class H, int K>
-DEVICE void attention(const Factors &q, const Factors &k, const Factors &v, const Sight<float> &look, const Place &at, float *o, float *lse,
+DEVICE void attention(const Factors &q, const Factors &k, const Factors &v, const View &look, const Place &at, float *o, float *lse,
     float scale, int width) {
-  int row = lane_row(at);
+  int row = lane_row(at.first);
   u32 query[K][4];
   load_rows<K>(query, q, row);
   bool plain = look.kind != MASK_ADDED && scale > 0;

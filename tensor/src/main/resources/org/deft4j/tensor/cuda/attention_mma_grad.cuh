@@ -31,7 +31,7 @@ DEVICE void summarize(const float *dout, const float *o, const float *lse, Row *
 struct Given {
   Factors query, key, value, dout;
   const Row *rows;
-  Sight<float> look;
+  View look;
   float scale;
   int width;
 };
@@ -67,7 +67,7 @@ template <bool TURNED> DEVICE void slopes(float (&p)[2][4], float (&ds)[2][4], c
 
 // dq = scale (ds k): a block for a tile of queries.
 template <class H, int K> DEVICE void query_grad(const Given &x, const Place &at, float *dq) {
-  int row = lane_row(at);
+  int row = lane_row(at.first);
   u32 query[K][4], dout[K][4];
   load_rows<K>(query, x.query, row);
   load_rows<K>(dout, x.dout, row);
@@ -92,9 +92,10 @@ template <class H, int K> DEVICE void query_grad(const Given &x, const Place &at
   store<K>(sum, scale, dq, row, x.look.queries, 0, x.width);
 }
 
-// dk = scale (ds^T q) and dv = p^T do: a block for a tile of keys, queries ascending, and 16 N columns of the results.
-template <class H, int K, int N> DEVICE void key_grads(const Given &x, const Place &at, float *dk, float *dv) {
-  int row = lane_row(at);
+// dk = scale (ds^T q) and dv = p^T do: a block for a tile of keys, queries ascending of those from blockIdx.z times `share`, a whole number
+// of tiles, and 16 N columns of the results.
+template <class H, int K, int N> DEVICE void key_grads(const Given &x, const Place &at, int share, float *dk, float *dv) {
+  int row = lane_row(at.first);
   int start = blockIdx.y * 16 * N;
   u32 key[K][4], value[K][4];
   load_rows<K>(key, x.key, row);
@@ -102,7 +103,9 @@ template <class H, int K, int N> DEVICE void key_grads(const Given &x, const Pla
   Row none[2] = {};
   float sum_k[2 * N][4] = {};
   float sum_v[2 * N][4] = {};
-  stream<K, true>(x.look, x.query, x.dout, at.first, x.look.causal ? at.first : 0, x.look.queries,
+  int first = (int) blockIdx.z * share;
+  int end = x.look.queries - first > share ? first + share : x.look.queries;
+  stream<K, true>(x.look, x.query, x.dout, at.first, x.look.causal && first < at.first ? at.first : first, end,
       [&](const Step &step, const u16 *query, const u16 *dout) {
     #pragma unroll
     for (int h = 0; h < 2; h++) {
@@ -124,56 +127,82 @@ template <int K> DEVICE Factors factors(const u16 *all, const Place &at, i64 row
   return {all + at.index * rows * (16 * K), (int) rows};
 }
 
-template <int K>
+// The sums over parts [parts, count], ascending.
+DEVICE void add_parts(const float *from, float *to, i64 count, int parts) {
+  FOR_EACH(i, count) {
+    float sum = from[i];
+    for (int p = 1; p < parts; p++) {
+      sum += from[p * count + i];
+    }
+    to[i] = sum;
+  }
+}
+
+template <int K, bool TURNED>
 DEVICE Given given(const Place &at, const u16 *dout, const u16 *q, const u16 *k, const u16 *v, const Row *rows, const void *mask,
-    const Sizes &n, const Steps &of_mask, int kind, int causal, float scale) {
+    const Sizes &n, const Steps &of_mask, const Pictures &pictures, int kind, int causal, float scale) {
   return {factors<K>(q, at, n.queries), factors<K>(k, at, n.keys), factors<K>(v, at, n.keys), factors<K>(dout, at, n.queries),
-      rows + at.index * n.queries, sight<float>(mask, kind, of_mask, at.batch, at.head, causal, n), scale, (int) n.width};
+      rows + at.index * n.queries,
+      view<TURNED>(sight<float>(mask, kind, of_mask, at.batch, at.head, causal, n), pictures, at), scale, (int) n.width};
 }
 
 #define GRADIENT_INPUTS                                                                                                    \
   const u16 *dout, const u16 *q, const u16 *k, const u16 *v, const Row *rows, const void *mask, Sizes n, Steps of_mask,    \
-      int kind, int causal, float scale
+      Pictures pictures, int kind, int causal, float scale
 
 // Kernels for head dimensions up to `columns` = 16 K; blocks of dk and dv own 16 N columns. BLOCKS of forward fit a multiprocessor.
 #define ATTENTION_MMA(H, columns, K, N, BLOCKS)                                                                            \
   KERNEL(__launch_bounds__(THREADS, BLOCKS) attention_##columns##_##H,                                                     \
-      (const u16 *q, const u16 *k, const u16 *v, const void *mask, float *o, float *lse, Sizes n, Steps of_mask, int kind, \
-          int causal, float scale)) {                                                                                      \
+      (const u16 *q, const u16 *k, const u16 *v, const void *mask, float *o, float *lse, Sizes n, Steps of_mask,           \
+          Pictures pictures, int kind, int causal, float scale)) {                                                         \
     Place at = place<TILE>(n.heads, n.queries);                                                                            \
     attention<H, K>(factors<K>(q, at, n.queries), factors<K>(k, at, n.keys), factors<K>(v, at, n.keys),                    \
-        sight<float>(mask, kind, of_mask, at.batch, at.head, causal, n), at, o, lse, scale, (int) n.width);                \
-  }                                                                                                                       \
+        view<false>(sight<float>(mask, kind, of_mask, at.batch, at.head, causal, n), pictures, at), at, o, lse, scale,     \
+        (int) n.width);                                                                                                    \
+  }                                                                                                                        \
   EXPORT(attention_##columns##_##H)                                                                                        \
-                                                                                                                          \
+                                                                                                                           \
   KERNEL(__launch_bounds__(THREADS) attention_dq_##columns##_##H, (GRADIENT_INPUTS, float *dq)) {                          \
     Place at = place<TILE>(n.heads, n.queries);                                                                            \
-    query_grad<H, K>(given<K>(at, dout, q, k, v, rows, mask, n, of_mask, kind, causal, scale), at,                         \
+    query_grad<H, K>(given<K, false>(at, dout, q, k, v, rows, mask, n, of_mask, pictures, kind, causal, scale), at,        \
         dq + at.index * n.queries * n.width);                                                                              \
-  }                                                                                                                       \
+  }                                                                                                                        \
   EXPORT(attention_dq_##columns##_##H)                                                                                     \
-                                                                                                                          \
-  KERNEL(__launch_bounds__(THREADS) attention_dk_dv_##columns##_##H, (GRADIENT_INPUTS, float *dk, float *dv)) {            \
+                                                                                                                           \
+  KERNEL(__launch_bounds__(THREADS) attention_dk_dv_##columns##_##H, (GRADIENT_INPUTS, int share, float *dk, float *dv)) { \
     Place at = place<TILE>(n.heads, n.keys);                                                                               \
-    i64 start = at.index * n.keys * n.width;                                                                               \
-    key_grads<H, K, N>(given<K>(at, dout, q, k, v, rows, mask, n, of_mask, kind, causal, scale), at, dk + start, dv + start); \
-  }                                                                                                                       \
+    i64 heads = gridDim.x / ((n.keys + TILE - 1) / TILE);                                                                  \
+    i64 start = (blockIdx.z * heads + at.index) * n.keys * n.width;                                                        \
+    key_grads<H, K, N>(given<K, true>(at, dout, q, k, v, rows, mask, n, of_mask, pictures, kind, causal, scale), at, share,\
+        dk + start, dv + start);                                                                                           \
+  }                                                                                                                        \
   EXPORT(attention_dk_dv_##columns##_##H)
 
 #define ATTENTIONS_MMA(H)                                                                                                  \
   KERNEL(attention_factors_##H,                                                                                            \
       (const float *x, u16 *to, i64 count, i64 heads, int rows, int width, int columns, Steps steps)) {                    \
     round_factors<H>(x, to, count, heads, rows, width, columns, steps);                                                    \
-  }                                                                                                                       \
+  }                                                                                                                        \
   EXPORT(attention_factors_##H)                                                                                            \
-                                                                                                                          \
+                                                                                                                           \
   KERNEL(attention_rows_##H,                                                                                               \
       (const float *dout, const float *o, const float *lse, Row *rows, i64 count, Sizes n, Steps of_do, Steps of_o,        \
           Steps of_lse)) {                                                                                                 \
     summarize(dout, o, lse, rows, count, n, of_do, of_o, of_lse);                                                          \
-  }                                                                                                                       \
+  }                                                                                                                        \
   EXPORT(attention_rows_##H)                                                                                               \
-                                                                                                                          \
+                                                                                                                           \
+  KERNEL(attention_pictures_##H,                                                                                           \
+      (const void *mask, Pictures to, i64 heads, Sizes n, Steps of_mask, int causal, int turned)) {                        \
+    draw(mask, to, heads, n, of_mask, causal, turned);                                                                     \
+  }                                                                                                                        \
+  EXPORT(attention_pictures_##H)                                                                                           \
+                                                                                                                           \
+  KERNEL(attention_parts_##H, (const float *from, float *to, i64 count, int parts)) {                                      \
+    add_parts(from, to, count, parts);                                                                                     \
+  }                                                                                                                        \
+  EXPORT(attention_parts_##H)                                                                                              \
+                                                                                                                           \
   ATTENTION_MMA(H, 48, 3, 3, 2)                                                                                            \
   ATTENTION_MMA(H, 64, 4, 4, 2)                                                                                            \
   ATTENTION_MMA(H, 80, 5, 5, 2)                                                                                            \

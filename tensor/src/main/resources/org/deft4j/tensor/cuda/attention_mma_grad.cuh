@@ -37,8 +37,8 @@ struct Given {
 };
 
 // p = e^(score - lse) and ds = p (do v^T - delta), from p = q k^T and ds = do v^T at columns 16 h of a step; zero where nothing is seen.
-template <bool TURNED> DEVICE void slopes(float (&p)[2][4], float (&ds)[2][4], const Given &x, const Step &step, int row, int h,
-    const Row (&of_rows)[2]) {
+template <bool TURNED> DEVICE void slopes(float (&p)[2][4], float (&ds)[2][4], const Given &x, const Step &step,
+    const Glance<1> &seen, int row, int h, const Row (&of_rows)[2]) {
   #pragma unroll
   for (int j = 0; j < 2; j++) {
     int column = step.first + 16 * h + 8 * j + threadIdx.x % 4 * 2;
@@ -58,7 +58,7 @@ template <bool TURNED> DEVICE void slopes(float (&p)[2][4], float (&ds)[2][4], c
       } else {
         power = power_of_2(fma(p[j][e], x.scale * LOG2_E, -query.lse * LOG2_E));
       }
-      bool sees = step.whole || step.sees(h, j, e);
+      bool sees = step.whole || seen.sees(0, h, j, e);
       p[j][e] = sees ? power : 0;
       ds[j][e] = sees ? power * (ds[j][e] - query.delta) : 0;
     }
@@ -67,60 +67,61 @@ template <bool TURNED> DEVICE void slopes(float (&p)[2][4], float (&ds)[2][4], c
 
 // dq = scale (ds k): a block for a tile of queries.
 template <class H, int K> DEVICE void query_grad(const Given &x, const Place &at, float *dq) {
-  int row = lane_row(at.first);
-  u32 query[K][4], dout[K][4];
-  load_rows<K>(query, x.query, row);
-  load_rows<K>(dout, x.dout, row);
+  int row = lane_row<1>(at.first);
+  u32 query[1][K][4], dout[1][K][4];
+  load_rows(query, x.query, row);
+  load_rows(dout, x.dout, row);
   Row of_rows[2];
   #pragma unroll
   for (int i = 0; i < 2; i++) {
     of_rows[i] = row + 8 * i < x.look.queries ? x.rows[row + 8 * i] : Row{0, 0};
   }
-  float sum[2 * K][4] = {};
+  float sum[1][2 * K][4] = {};
   int end = x.look.causal && at.first + TILE < x.look.keys ? at.first + TILE : x.look.keys;
-  stream<K, false>(x.look, x.key, x.value, at.first, 0, end, [&](const Step &step, const u16 *key, const u16 *value) {
+  stream<K, 1, false>(x.look, x.key, x.value, at.first, 0, end,
+      [&](const Step &step, const Glance<1> &seen, const u16 *key, const u16 *value) {
     #pragma unroll
     for (int h = 0; h < 2; h++) {
-      float p[2][4], ds[2][4];
-      dots<H, K>(p, query, key, 16 * h);
-      dots<H, K>(ds, dout, value, 16 * h);
-      slopes<false>(p, ds, x, step, row, h, of_rows);
+      float p[1][2][4], ds[1][2][4];
+      dots<H>(p, query, key, 16 * h);
+      dots<H>(ds, dout, value, 16 * h);
+      slopes<false>(p[0], ds[0], x, step, seen, row, h, of_rows);
       accumulate<H, K, K>(sum, ds, key, 16 * h, 0);
     }
   });
   float scale[2] = {x.scale, x.scale};
-  store<K>(sum, scale, dq, row, x.look.queries, 0, x.width);
+  store<K>(sum[0], scale, dq, row, x.look.queries, 0, x.width);
 }
 
 // dk = scale (ds^T q) and dv = p^T do: a block for a tile of keys, queries ascending of those from blockIdx.z times `share`, a whole number
 // of tiles, and 16 N columns of the results.
 template <class H, int K, int N> DEVICE void key_grads(const Given &x, const Place &at, int share, float *dk, float *dv) {
-  int row = lane_row(at.first);
+  int row = lane_row<1>(at.first);
   int start = blockIdx.y * 16 * N;
-  u32 key[K][4], value[K][4];
-  load_rows<K>(key, x.key, row);
-  load_rows<K>(value, x.value, row);
+  u32 key[1][K][4], value[1][K][4];
+  load_rows(key, x.key, row);
+  load_rows(value, x.value, row);
   Row none[2] = {};
-  float sum_k[2 * N][4] = {};
-  float sum_v[2 * N][4] = {};
+  float sum_k[1][2 * N][4] = {};
+  float sum_v[1][2 * N][4] = {};
   int first = (int) blockIdx.z * share;
   int end = x.look.queries - first > share ? first + share : x.look.queries;
-  stream<K, true>(x.look, x.query, x.dout, at.first, x.look.causal && first < at.first ? at.first : first, end,
-      [&](const Step &step, const u16 *query, const u16 *dout) {
+  stream<K, 1, true>(x.look, x.query, x.dout, at.first, x.look.causal && first < at.first ? at.first : first, end,
+      [&](const Step &step, const Glance<1> &seen, const u16 *query, const u16 *dout) {
     #pragma unroll
     for (int h = 0; h < 2; h++) {
-      float p[2][4], ds[2][4];
-      dots<H, K>(p, key, query, 16 * h);
-      dots<H, K>(ds, value, dout, 16 * h);
-      slopes<true>(p, ds, x, step, row, h, none);
+      float p[1][2][4], ds[1][2][4];
+      dots<H>(p, key, query, 16 * h);
+      dots<H>(ds, value, dout, 16 * h);
+      slopes<true>(p[0], ds[0], x, step, seen, row, h, none);
       accumulate<H, K, N>(sum_v, p, dout, 16 * h, start);
       accumulate<H, K, N>(sum_k, ds, query, 16 * h, start);
     }
   });
   float scale_k[2] = {x.scale, x.scale};
   float scale_v[2] = {1, 1};
-  store<N>(sum_k, scale_k, dk, row, x.look.keys, start, x.width);
-  store<N>(sum_v, scale_v, dv, row, x.look.keys, start, x.width);
+  store<N>(sum_k[0], scale_k, dk, row, x.look.keys, start, x.width);
+  store<N>(sum_v[0], scale_v, dv, row, x.look.keys, start, x.width);
 }
 
 template <int K> DEVICE Factors factors(const u16 *all, const Place &at, i64 rows) {
@@ -150,19 +151,20 @@ DEVICE Given given(const Place &at, const u16 *dout, const u16 *q, const u16 *k,
   const u16 *dout, const u16 *q, const u16 *k, const u16 *v, const Row *rows, const void *mask, Sizes n, Steps of_mask,    \
       Pictures pictures, int kind, int causal, float scale
 
-// Kernels for head dimensions up to `columns` = 16 K; blocks of dk and dv own 16 N columns. BLOCKS of forward fit a multiprocessor.
-#define ATTENTION_MMA(H, columns, K, N, BLOCKS)                                                                            \
-  KERNEL(__launch_bounds__(THREADS, BLOCKS) attention_##columns##_##H,                                                     \
-      (const u16 *q, const u16 *k, const u16 *v, const void *mask, float *o, float *lse, Sizes n, Steps of_mask,           \
-          Pictures pictures, int kind, int causal, float scale)) {                                                         \
+// Kernels for head dimensions up to `columns` = 16 K: warps of forward own 16 M rows, blocks of dk and dv 16 N columns. BLOCKS of forward
+// and GRAD_BLOCKS of dq fit a multiprocessor.
+#define ATTENTION_MMA(H, columns, K, M, N, BLOCKS, GRAD_BLOCKS)                                                            \
+  KERNEL(__launch_bounds__(THREADS / M, BLOCKS) attention_##columns##_##H,                                                 \
+      (const float *q, const u16 *k, const u16 *v, const void *mask, float *o, float *lse, Sizes n, Steps of_q,            \
+          Steps of_mask, Pictures pictures, int kind, int causal, float scale)) {                                          \
     Place at = place<TILE>(n.heads, n.queries);                                                                            \
-    attention<H, K>(factors<K>(q, at, n.queries), factors<K>(k, at, n.keys), factors<K>(v, at, n.keys),                    \
+    attention<H, K, M>(matrix(q, of_q, at.batch, at.head, n.queries), factors<K>(k, at, n.keys), factors<K>(v, at, n.keys),\
         view<false>(sight<float>(mask, kind, of_mask, at.batch, at.head, causal, n), pictures, at), at, o, lse, scale,     \
         (int) n.width);                                                                                                    \
   }                                                                                                                        \
   EXPORT(attention_##columns##_##H)                                                                                        \
                                                                                                                            \
-  KERNEL(__launch_bounds__(THREADS) attention_dq_##columns##_##H, (GRADIENT_INPUTS, float *dq)) {                          \
+  KERNEL(__launch_bounds__(THREADS, GRAD_BLOCKS) attention_dq_##columns##_##H, (GRADIENT_INPUTS, float *dq)) {             \
     Place at = place<TILE>(n.heads, n.queries);                                                                            \
     query_grad<H, K>(given<K, false>(at, dout, q, k, v, rows, mask, n, of_mask, pictures, kind, causal, scale), at,        \
         dq + at.index * n.queries * n.width);                                                                              \
@@ -203,9 +205,9 @@ DEVICE Given given(const Place &at, const u16 *dout, const u16 *q, const u16 *k,
   }                                                                                                                        \
   EXPORT(attention_parts_##H)                                                                                              \
                                                                                                                            \
-  ATTENTION_MMA(H, 48, 3, 3, 2)                                                                                            \
-  ATTENTION_MMA(H, 64, 4, 4, 2)                                                                                            \
-  ATTENTION_MMA(H, 80, 5, 5, 2)                                                                                            \
-  ATTENTION_MMA(H, 96, 6, 6, 1)                                                                                            \
-  ATTENTION_MMA(H, 128, 8, 4, 1)                                                                                           \
-  ATTENTION_MMA(H, 160, 10, 5, 1)
+  ATTENTION_MMA(H, 48, 3, 2, 3, 3, 2)                                                                                      \
+  ATTENTION_MMA(H, 64, 4, 2, 4, 3, 2)                                                                                      \
+  ATTENTION_MMA(H, 80, 5, 2, 5, 2, 1)                                                                                      \
+  ATTENTION_MMA(H, 96, 6, 2, 6, 2, 1)                                                                                      \
+  ATTENTION_MMA(H, 128, 8, 1, 4, 1, 1)                                                                                     \
+  ATTENTION_MMA(H, 160, 10, 1, 5, 1, 1)

@@ -4,9 +4,9 @@
 // row and tile of columns, [tiles, rows], a bit for each column; and of each tile of rows by columns what it needs to be skipped, or not to
 // be asked about. Rows are queries and columns keys, or where TURNED the other way round. Borders and causality are in the picture.
 
-const int THREADS = 256;
-const int TILE = 128;   // rows of a block
-const int STREAM = 32;  // columns of a tile
+const int THREADS = 256;  // of a block with 16 rows a warp; half of them with 32
+const int TILE = 128;     // rows of a block
+const int STREAM = 32;    // columns of a tile
 const u32 ALL = 0xffffffffu;
 
 // Columns of a tile that any of its rows sees, and that each does.
@@ -79,16 +79,16 @@ DEVICE View view(const Sight<float> &look, const Pictures &from, const Place &at
   return result;
 }
 
-// A tile of columns, and what is seen of it: whether all; whether this warp sees any; which columns the block sees at all; and which a
-// lane's two rows see, bit 8 j + e for its column 8 j + 2 (l % 4) + e.
+// A lane's first row of the block's tile, of which a warp has M times 16; the others are 8 further each.
+template <int M> DEVICE int lane_row(int block_row) {
+  return block_row + (int) threadIdx.x / WARP * (16 * M) + (int) threadIdx.x % WARP / 4;
+}
+
+// A tile of columns, and what the block sees of it: whether all, and which columns at all.
 struct Step {
   int first;
-  bool whole, any;
-  u32 block, row[2];
-
-  DEVICE bool sees(int h, int j, int e) const {
-    return row[e / 2] >> (16 * h + 8 * j + e % 2) & 1;
-  }
+  bool whole;
+  u32 block;
 };
 
 // Bits 0 .. count - 1.
@@ -108,29 +108,48 @@ template <bool TURNED> DEVICE u32 row_sees(const View &look, int row, int first)
   return lowest((look.causal && row < look.keys ? row + 1 : look.keys) - first);
 }
 
-// The next tile from `first` on that the block sees anything of; `row` is the lane's first.
-template <bool TURNED> DEVICE Step next_step(const View &look, int block_row, int row, int first, int end) {
-  u32 block = ALL;
-  bool whole = true;
-  for (; first < end; first += STREAM) {
+// The next tile from `first` on that the block sees anything of.
+template <bool TURNED> DEVICE Step next_step(const View &look, int block_row, int first, int end) {
+  Step step = {first, true, ALL};
+  for (; step.first < end; step.first += STREAM) {
     if (look.kind == MASK_BOOL) {
-      Seen seen = look.tiles[first / STREAM];
-      block = seen.any;
-      whole = seen.all == ALL;
+      Seen seen = look.tiles[step.first / STREAM];
+      step.block = seen.any;
+      step.whole = seen.all == ALL;
     } else {
-      bool inside = first + STREAM <= (TURNED ? look.queries : look.keys);
-      whole = inside && (!look.causal || (TURNED ? first >= block_row + TILE - 1 : first + STREAM - 1 <= block_row));
+      int last = step.first + STREAM - 1;
+      bool inside = last < (TURNED ? look.queries : look.keys);
+      step.whole = inside && (!look.causal || (TURNED ? step.first >= block_row + TILE - 1 : last <= block_row));
     }
-    if (block != 0) {
+    if (step.block != 0) {
       break;
     }
   }
-  Step step = {first, whole, true, block, {ALL, ALL}};
-  if (first < end && !whole) {
-    u32 of[2] = {row_sees<TURNED>(look, row, first), row_sees<TURNED>(look, row + 8, first)};
-    step.any = __ballot_sync(ALL, (of[0] | of[1]) != 0) != 0;
-    step.row[0] = of[0] >> 2 * (threadIdx.x % 4);
-    step.row[1] = of[1] >> 2 * (threadIdx.x % 4);
-  }
   return step;
+}
+
+// What a warp sees of a tile: whether any; and where that is not all, which columns each row of a lane sees, bit 8 j + e being its column
+// 8 j + 2 (l % 4) + e.
+template <int M> struct Glance {
+  bool any;
+  u32 row[2 * M];
+
+  DEVICE bool sees(int m, int h, int j, int e) const {
+    return row[2 * m + e / 2] >> (16 * h + 8 * j + e % 2) & 1;
+  }
+};
+
+template <int M, bool TURNED> DEVICE Glance<M> glance(const View &look, const Step &step, int block_row) {
+  Glance<M> result = {true, {}};
+  if (!step.whole) {
+    u32 any = 0;
+    #pragma unroll
+    for (int i = 0; i < 2 * M; i++) {
+      u32 of = row_sees<TURNED>(look, lane_row<M>(block_row) + 8 * i, step.first);
+      any |= of;
+      result.row[i] = of >> 2 * (threadIdx.x % 4);
+    }
+    result.any = __ballot_sync(ALL, any != 0) != 0;
+  }
+  return result;
 }

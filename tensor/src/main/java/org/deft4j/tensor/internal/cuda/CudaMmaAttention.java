@@ -11,8 +11,8 @@ import org.deft4j.tensor.internal.cuda.CudaAttention.Problem;
 import org.deft4j.tensor.op.Contraction;
 
 /**
- * Attention of float32 with factors rounded to 16 bits, on tensor cores: {@code attention_mma.cuh}. The rounded factors are scratch, [B H,
- * rows, columns] for each of q, k and v, and do; columns are the head's width, made up to one that there are kernels for. So are pictures
+ * Attention of float32 with factors rounded to 16 bits, on tensor cores: {@code attention_mma.cuh}. What products stream over is scratch,
+ * rounded, [B H, rows, columns]: k and v, and for gradients q and do; columns are the head's width, made up to one that there are kernels for. So are pictures
  * of a BOOL mask, one for all heads that share it; and where there are few keys, and thus few blocks for dk and dv, these of parts of the
  * queries, before they are added.
  */
@@ -24,6 +24,8 @@ final class CudaMmaAttention {
   private static final int[] COLUMNS = {48, 64, 80, 96, 128, WIDEST};
   /** Up to so many columns a block has room for both dk and dv; beyond, two blocks have half of them each. */
   private static final int WHOLE = 96;
+  /** Up to so many columns a warp of the forward kernel has room for 32 rows; beyond, for 16. */
+  private static final int TALL = 96;
   private static final long MOST_IN_Y = 65535;
   /** Columns that pass a block at a time. */
   private static final long STREAM = 32;
@@ -43,9 +45,9 @@ final class CudaMmaAttention {
   void run(Contraction.Attention op, Problem x, Tensor o, Tensor lse) {
     int columns = columns(x);
     try (Scope _ = Scope.open()) {
-      launch("attention_" + columns, x, x.queries(), 1, 1, List.of(rounded(x.q(), columns), rounded(x.k(), columns),
-          rounded(x.v(), columns), x.maskAddress(), o, lse, x.sizes(), x.maskSteps(), pictures(x, op.causal(), false), x.maskKind(),
-          op.causal(), (float) op.scale()));
+      launcher.grid(x.heads() * Math.ceilDiv(x.queries(), TILE), 1, 1, columns <= TALL ? THREADS / 2 : THREADS, 0, source(),
+          "attention_" + columns + "_" + suffix, x.q(), rounded(x.k(), columns), rounded(x.v(), columns), x.maskAddress(), o, lse,
+          x.sizes(), x.q().strides(), x.maskSteps(), pictures(x, op.causal(), false), x.maskKind(), op.causal(), (float) op.scale());
     }
   }
 
@@ -127,7 +129,7 @@ final class CudaMmaAttention {
     return to;
   }
 
-  /** A block for each tile of {@code rows}, in every head, each share of the columns of results, and each part of what streams past. */
+  /** A block of a gradient for each tile of {@code rows}, in every head, each share of the columns of results, and each part of what streams past. */
   private void launch(String kernel, Problem x, long rows, int shares, int parts, List<Object> arguments) {
     launcher.grid(x.heads() * Math.ceilDiv(rows, TILE), shares, parts, THREADS, 0, source(), kernel + "_" + suffix, arguments.toArray());
   }

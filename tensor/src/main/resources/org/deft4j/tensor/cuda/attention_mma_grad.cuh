@@ -37,30 +37,40 @@ struct Given {
 };
 
 // p = e^(score - lse) and ds = p (do v^T - delta), from p = q k^T and ds = do v^T at columns 16 h of a step; zero where nothing is seen.
-template <bool TURNED> DEVICE void slopes(float (&p)[2][4], float (&ds)[2][4], const Given &x, const Step &step,
-    const Glance<1> &seen, int row, int h, const Row (&of_rows)[2]) {
-  #pragma unroll
-  for (int j = 0; j < 2; j++) {
-    int column = step.first + 16 * h + 8 * j + threadIdx.x % 4 * 2;
+// The queries are given, those of a lane's rows, or where TURNED of its columns 8 j + {0, 1}.
+template <bool TURNED, int COUNT> DEVICE void slopes(float (&p)[2][4], float (&ds)[2][4], const Given &x, const Step &step,
+    const Glance<1> &seen, int row, int h, const Row (&queries)[COUNT]) {
+  if (x.look.kind == MASK_ADDED) {
     #pragma unroll
-    for (int e = 0; e < 4; e++) {
+    for (int i = 0; i < 8; i++) {
+      int j = i / 4, e = i % 4;
       int r = row + e / 2 * 8;
-      int c = column + e % 2;
-      Row query = of_rows[e / 2];
-      if (TURNED) {
-        query = c < x.look.queries ? x.rows[c] : Row{0, 0};
-      }
-      float power;
-      if (x.look.kind == MASK_ADDED) {
-        float added = r < (TURNED ? x.look.keys : x.look.queries) && c < (TURNED ? x.look.queries : x.look.keys)
-            ? (TURNED ? x.look.added(c, r) : x.look.added(r, c)) : 0;
-        power = power_of_2((p[j][e] * x.scale + added - query.lse) * LOG2_E);
-      } else {
-        power = power_of_2(fma(p[j][e], x.scale * LOG2_E, -query.lse * LOG2_E));
-      }
-      bool sees = step.whole || seen.sees(0, h, j, e);
-      p[j][e] = sees ? power : 0;
-      ds[j][e] = sees ? power * (ds[j][e] - query.delta) : 0;
+      int c = step.first + 16 * h + 8 * j + threadIdx.x % 4 * 2 + e % 2;
+      int t = TURNED ? c : r;
+      int s = TURNED ? r : c;
+      float score = p[j][e] * x.scale + (t < x.look.queries && s < x.look.keys ? x.look.added(t, s) : 0);
+      p[j][e] = power_of_2((score - queries[TURNED ? 2 * j + e % 2 : e / 2].lse) * LOG2_E);
+    }
+  } else {
+    float exponent = x.scale * LOG2_E;
+    #pragma unroll
+    for (int i = 0; i < 8; i++) {
+      int j = i / 4, e = i % 4;
+      p[j][e] = power_of_2(fma(p[j][e], exponent, -queries[TURNED ? 2 * j + e % 2 : e / 2].lse * LOG2_E));
+    }
+  }
+  #pragma unroll
+  for (int i = 0; i < 8; i++) {
+    int j = i / 4, e = i % 4;
+    ds[j][e] = p[j][e] * (ds[j][e] - queries[TURNED ? 2 * j + e % 2 : e / 2].delta);
+  }
+  if (!step.whole) {
+    #pragma unroll
+    for (int i = 0; i < 8; i++) {
+      int j = i / 4, e = i % 4;
+      bool sees = seen.sees(0, h, j, e);
+      p[j][e] = sees ? p[j][e] : 0;
+      ds[j][e] = sees ? ds[j][e] : 0;
     }
   }
 }
@@ -101,7 +111,6 @@ template <class H, int K, int N> DEVICE void key_grads(const Given &x, const Pla
   u32 key[1][K][4], value[1][K][4];
   load_rows(key, x.key, row);
   load_rows(value, x.value, row);
-  Row none[2] = {};
   float sum_k[1][2 * N][4] = {};
   float sum_v[1][2 * N][4] = {};
   int first = (int) blockIdx.z * share;
@@ -110,10 +119,16 @@ template <class H, int K, int N> DEVICE void key_grads(const Given &x, const Pla
       [&](const Step &step, const Glance<1> &seen, const u16 *query, const u16 *dout) {
     #pragma unroll
     for (int h = 0; h < 2; h++) {
+      Row of_columns[4];
+      #pragma unroll
+      for (int i = 0; i < 4; i++) {
+        int t = step.first + 16 * h + i / 2 * 8 + threadIdx.x % 4 * 2 + i % 2;
+        of_columns[i] = t < x.look.queries ? x.rows[t] : Row{0, 0};
+      }
       float p[1][2][4], ds[1][2][4];
       dots<H>(p, key, query, 16 * h);
       dots<H>(ds, value, dout, 16 * h);
-      slopes<true>(p[0], ds[0], x, step, seen, row, h, none);
+      slopes<true>(p[0], ds[0], x, step, seen, row, h, of_columns);
       accumulate<H, K, N>(sum_v, p, dout, 16 * h, start);
       accumulate<H, K, N>(sum_k, ds, query, 16 * h, start);
     }

@@ -1,18 +1,15 @@
-#include "attention.cuh"
+#include "attention_sight.cuh"
 #include "tensor_cores.cuh"
 
 // Attention on tensor cores (Dao et al. 2022 and 2023): factors are rounded to 16 bits, H being bf16 or f16; scores, softmax and sums are
-// float32. Each of q, k, v and do is rounded once, to [B H, rows, 16 K] with zeros beyond its width, before the products stream over it.
+// float32. What products stream over (k, v; for gradients q and do too) is rounded once before them, to [B H, rows, 16 K] with zeros beyond
+// its width.
 //
-// A block of 8 warps owns a tile of 128 rows, 16 a warp, and streams over tiles of 32 columns: rows are queries and columns keys, or for dk
-// and dv the other way round. The rows' factors stay in registers, the columns' pass through shared memory in two buffers: while one is
-// multiplied the next tile is copied into the other. Of 16 x 16 scores a lane has what multiply_add gives it, which is what a left factor
-// of the next product is made of.
+// A block owns a tile of 128 rows, 16 for each of 8 warps, or 32 for each of 4 where registers hold them, which halves what is read of
+// shared memory. It streams over tiles of 32 columns: rows are queries and columns keys, or for dk and dv the other way round. The rows'
+// factors stay in registers, the columns' pass through shared memory in two buffers: while one is multiplied the next tile is copied into
+// the other. Of 16 x 16 scores a lane has what multiply_add gives it, which is what a left factor of the next product is made of.
 
-const int THREADS = 256;
-const int TILE = 128;
-const int STREAM = 32;
-const u32 ALL = 0xffffffffu;
 const float LOG2_E = 1.4426950408889634f;
 
 // One head of rounded factors.
@@ -48,63 +45,95 @@ template <int K> struct Tile {
   static const int PITCH = 16 * K + 8;
   static const int SIZE = STREAM * PITCH;
 
-  // Begins to copy rows from `first`; those that nobody sees, and what lies beyond the borders, as zero.
-  DEVICE static void load(u16 *to, const Factors &m, int first, u32 seen) {
+  // Begins to copy rows from `first`; those that nobody sees, and what lies beyond the borders, as zero. COUNT threads.
+  template <int COUNT> DEVICE static void load(u16 *to, const Factors &m, int first, u32 seen) {
+    const u32 pieces = STREAM * 2 * K;
     #pragma unroll
-    for (int i = threadIdx.x; i < STREAM * 2 * K; i += THREADS) {
+    for (u32 start = 0; start < pieces; start += COUNT) {
+      u32 i = start + threadIdx.x;
       int row = i / (2 * K);
       int d = i % (2 * K) * 8;
-      bool wanted = first + row < m.rows && (seen >> row & 1);
-      copy_16_bytes(to + row * PITCH + d, wanted ? m.at + (i64) (first + row) * (16 * K) + d : m.at, wanted);
+      if (start + COUNT <= pieces || i < pieces) {
+        bool wanted = first + row < m.rows && (seen >> row & 1);
+        copy_16_bytes(to + row * PITCH + d, wanted ? m.at + (i64) (first + row) * (16 * K) + d : m.at, wanted);
+      }
     }
   }
 };
 
-// 16 rows of which a lane's first is `row`, as left factors.
-template <int K> DEVICE void load_rows(u32 (&to)[K][4], const Factors &m, int row) {
+// M times 16 rows of which a lane's first is `row`, as left factors.
+template <int M, int K> DEVICE void load_rows(u32 (&to)[M][K][4], const Factors &factors, int row) {
   #pragma unroll
-  for (int r = 0; r < 4; r++) {
-    int at = row + r % 2 * 8;
-    const u16 *x = m.at + (i64) at * (16 * K) + r / 2 * 8 + threadIdx.x % 4 * 2;
+  for (int m = 0; m < M; m++) {
     #pragma unroll
-    for (int k = 0; k < K; k++) {
-      to[k][r] = at < m.rows ? *(const u32 *) (x + 16 * k) : 0;
+    for (int r = 0; r < 4; r++) {
+      int at = row + 16 * m + r % 2 * 8;
+      const u16 *x = factors.at + (i64) at * (16 * K) + r / 2 * 8 + threadIdx.x % 4 * 2;
+      #pragma unroll
+      for (int k = 0; k < K; k++) {
+        to[m][k][r] = at < factors.rows ? *(const u32 *) (x + 16 * k) : 0;
+      }
+    }
+  }
+}
+
+// The same, rounded here.
+template <class H, int M, int K> DEVICE void round_rows(u32 (&to)[M][K][4], const Matrix<float> &x, int row, int width) {
+  #pragma unroll
+  for (int m = 0; m < M; m++) {
+    #pragma unroll
+    for (int r = 0; r < 4; r++) {
+      int at = row + 16 * m + r % 2 * 8;
+      #pragma unroll
+      for (int k = 0; k < K; k++) {
+        int d = 16 * k + r / 2 * 8 + threadIdx.x % 4 * 2;
+        const float *two = x.at + at * x.row + d * x.column;
+        to[m][k][r] = pack<H>(at < x.rows && d < width ? two[0] : 0, at < x.rows && d + 1 < width ? two[x.column] : 0);
+      }
     }
   }
 }
 
 // s = a b^T of 16 rows of the shared tile b from `first`.
-template <class H, int K> DEVICE void dots(float (&s)[2][4], const u32 (&a)[K][4], const u16 *b, int first) {
+template <class H, int M, int K> DEVICE void dots(float (&s)[M][2][4], const u32 (&a)[M][K][4], const u16 *b, int first) {
   int lane = threadIdx.x % WARP;
   const u16 *at = b + (first + lane / 16 * 8 + lane % 8) * Tile<K>::PITCH + lane / 8 % 2 * 8;
   #pragma unroll
-  for (int j = 0; j < 2; j++) {
-    #pragma unroll
-    for (int e = 0; e < 4; e++) {
-      s[j][e] = 0;
-    }
+  for (int i = 0; i < 8 * M; i++) {
+    s[i / 8][i / 4 % 2][i % 4] = 0;
   }
   #pragma unroll
   for (int k = 0; k < K; k++) {
     u32 factor[4];
     load_matrices<false>(factor, at + 16 * k);
-    multiply_add<H>(s[0], a[k], factor[0], factor[1]);
-    multiply_add<H>(s[1], a[k], factor[2], factor[3]);
+    #pragma unroll
+    for (int m = 0; m < M; m++) {
+      multiply_add<H>(s[m][0], a[m][k], factor[0], factor[1]);
+      multiply_add<H>(s[m][1], a[m][k], factor[2], factor[3]);
+    }
   }
 }
 
-// sum += p b, p [16, 16] being results of dots, and b 16 rows of the shared tile from `first`, of its columns 16 N from `start`.
-template <class H, int K, int N>
-DEVICE void accumulate(float (&sum)[2 * N][4], const float (&p)[2][4], const u16 *b, int first, int start) {
+// sum += p b, p [16 M, 16] being results of dots, and b 16 rows of the shared tile from `first`, of its columns 16 N from `start`.
+template <class H, int K, int N, int M>
+DEVICE void accumulate(float (&sum)[M][2 * N][4], const float (&p)[M][2][4], const u16 *b, int first, int start) {
   int lane = threadIdx.x % WARP;
   const u16 *at = b + (first + lane % 16) * Tile<K>::PITCH + start + lane / 16 * 8;
-  u32 a[4] = {pack<H>(p[0][0], p[0][1]), pack<H>(p[0][2], p[0][3]), pack<H>(p[1][0], p[1][1]), pack<H>(p[1][2], p[1][3])};
+  u32 a[M][4];
+  #pragma unroll
+  for (int i = 0; i < 4 * M; i++) {
+    const float (&from)[4] = p[i / 4][i / 2 % 2];
+    a[i / 4][i % 4] = pack<H>(from[i % 2 * 2], from[i % 2 * 2 + 1]);
+  }
   #pragma unroll
   for (int n = 0; n < N; n++) {
     u32 factor[4];
     load_matrices<true>(factor, at + 16 * n);
-    multiply_add<H>(sum[2 * n], a, factor[0], factor[1]);
-    multiply_add<H>(sum[2 * n + 1], a, factor[2], factor[3]);
+    #pragma unroll
+    for (int m = 0; m < M; m++) {
+      multiply_add<H>(sum[m][2 * n], a[m], factor[0], factor[1]);
+      multiply_add<H>(sum[m][2 * n + 1], a[m], factor[2], factor[3]);
+    }
   }
 }
 
@@ -124,73 +153,14 @@ DEVICE void store(const float (&sum)[2 * N][4], const float (&scale)[2], float *
   }
 }
 
-// A tile of columns, and what is seen of it: whether all; which columns this warp and which the block sees at all; and which a lane's two
-// rows see, bit 8 j + e for its column 8 j + 2 (l % 4) + e.
-struct Step {
-  int first;
-  bool whole;
-  u32 warp, block, row[2];
-
-  DEVICE bool sees(int h, int j, int e) const {
-    return row[e / 2] >> (16 * h + 8 * j + e % 2) & 1;
-  }
-};
-
-// What is seen of a tile, each lane asking for 16 scores that neighbours in memory tell it of. Rows are queries, or keys where TURNED.
-template <bool TURNED> DEVICE Step look_at(const Sight<float> &look, int warp_row, int first) {
-  int lane = threadIdx.x % WARP;
-  Step step = {first, false, 0, 0, {0, 0}};
-  #pragma unroll 4
-  for (int i = 0; i < 16; i++) {
-    if (TURNED) {
-      u32 two = __ballot_sync(ALL, look.sees(first + 2 * i + lane / 16, warp_row + lane % 16));
-      #pragma unroll
-      for (int r = 0; r < 2; r++) {
-        u32 mine = two >> (lane / 4 + 8 * r);
-        step.row[r] |= (mine & 1 | mine >> 15 & 2) << 2 * i;
-      }
-      step.warp |= ((two & 0xffff) != 0 ? 1u : 0u) << 2 * i | (two >> 16 != 0 ? 2u : 0u) << 2 * i;
-    } else {
-      u32 one = __ballot_sync(ALL, look.sees(warp_row + i, first + lane));
-      #pragma unroll
-      for (int r = 0; r < 2; r++) {
-        step.row[r] = i == lane / 4 + 8 * r ? one : step.row[r];
-      }
-      step.warp |= one;
-    }
-  }
-  #pragma unroll
-  for (int r = 0; r < 2; r++) {
-    step.row[r] >>= 2 * (lane % 4);
-  }
-  return step;
-}
-
-// The next tile from `first` on that the block sees anything of.
-template <bool TURNED> DEVICE Step next_step(const Sight<float> &look, int block_row, int first, int end) {
-  for (; first < end; first += STREAM) {
-    bool inside = first + STREAM <= (TURNED ? look.queries : look.keys);
-    bool before = !look.causal || (TURNED ? first >= block_row + TILE - 1 : first + STREAM - 1 <= block_row);
-    if (look.kind != MASK_BOOL && inside && before) {
-      break;
-    }
-    Step step = look_at<TURNED>(look, block_row + (int) threadIdx.x / WARP * 16, first);
-    step.block = look.kind == MASK_BOOL ? (u32) block_or(step.warp) : ALL;
-    if (step.block != 0) {
-      return step;
-    }
-  }
-  return {first, true, ALL, ALL, {ALL, ALL}};
-}
-
-// Streams two matrices past a block: work(step, tile of a, tile of b) in each warp, for each tile that it sees anything of.
-template <int K, bool TURNED, class Work>
-DEVICE void stream(const Sight<float> &look, const Factors &a, const Factors &b, int block_row, int first, int end, Work work) {
+// Streams two matrices past a block: work(step, glance, tile of a, tile of b) in each warp, for each tile that it sees anything of.
+template <int K, int M, bool TURNED, class Work>
+DEVICE void stream(const View &look, const Factors &a, const Factors &b, int block_row, int first, int end, Work work) {
   alignas(16) __shared__ u16 shared[4 * Tile<K>::SIZE];
   Step now = next_step<TURNED>(look, block_row, first, end);
   if (now.first < end) {
-    Tile<K>::load(shared, a, now.first, now.block);
-    Tile<K>::load(shared + Tile<K>::SIZE, b, now.first, now.block);
+    Tile<K>::template load<THREADS / M>(shared, a, now.first, now.block);
+    Tile<K>::template load<THREADS / M>(shared + Tile<K>::SIZE, b, now.first, now.block);
   }
   int at = 0;
   while (now.first < end) {
@@ -199,115 +169,109 @@ DEVICE void stream(const Sight<float> &look, const Factors &a, const Factors &b,
     int other = 2 * Tile<K>::SIZE - at;
     Step next = next_step<TURNED>(look, block_row, now.first + STREAM, end);
     if (next.first < end) {
-      Tile<K>::load(shared + other, a, next.first, next.block);
-      Tile<K>::load(shared + other + Tile<K>::SIZE, b, next.first, next.block);
+      Tile<K>::template load<THREADS / M>(shared + other, a, next.first, next.block);
+      Tile<K>::template load<THREADS / M>(shared + other + Tile<K>::SIZE, b, next.first, next.block);
     }
-    if (now.warp != 0) {
-      work(now, shared + at, shared + at + Tile<K>::SIZE);
+    Glance<M> seen = glance<M, TURNED>(look, now, block_row);
+    if (seen.any) {
+      work(now, seen, shared + at, shared + at + Tile<K>::SIZE);
     }
     now = next;
     at = other;
   }
 }
 
-// A lane's first row of the block's tile.
-DEVICE int lane_row(const Place &at) {
-  return at.first + (int) threadIdx.x / WARP * 16 + (int) threadIdx.x % WARP / 4;
-}
-
 // o = softmax(scale q k^T + mask) v and lse = log sum_s e^score, with the online softmax: a maximum m and a sum l of each row so far, m of
 // q k^T where nothing is added and the scale is positive, so that each exponent is one multiply-add; else of scores.
-template <class H, int K>
-DEVICE void attention(const Factors &q, const Factors &k, const Factors &v, const Sight<float> &look, const Place &at, float *o, float *lse,
+template <class H, int K, int M>
+DEVICE void attention(const Matrix<float> &q, const Factors &k, const Factors &v, const View &look, const Place &at, float *o, float *lse,
     float scale, int width) {
-  int row = lane_row(at);
-  u32 query[K][4];
-  load_rows<K>(query, q, row);
+  int row = lane_row<M>(at.first);
+  u32 query[M][K][4];
+  round_rows<H>(query, q, row, width);
   bool plain = look.kind != MASK_ADDED && scale > 0;
   float unit = plain ? scale : 1;
   float exponent = unit * LOG2_E;
-  float m[2] = {minus_infinity<float>(), minus_infinity<float>()};
-  float l[2] = {0, 0};
-  float sum[2 * K][4] = {};
+  float m[2 * M];
+  float l[2 * M] = {};
+  #pragma unroll
+  for (int i = 0; i < 2 * M; i++) {
+    m[i] = minus_infinity<float>();
+  }
+  float sum[M][2 * K][4] = {};
   int end = look.causal && at.first + TILE < look.keys ? at.first + TILE : look.keys;
-  stream<K, false>(look, k, v, at.first, 0, end, [&](const Step &step, const u16 *key, const u16 *value) {
-    float s[2][2][4];
+  stream<K, M, false>(look, k, v, at.first, 0, end, [&](const Step &step, const Glance<M> &seen, const u16 *key, const u16 *value) {
+    float s[2][M][2][4];
     #pragma unroll
     for (int h = 0; h < 2; h++) {
-      dots<H, K>(s[h], query, key, 16 * h);
+      dots<H>(s[h], query, key, 16 * h);
     }
     if (!plain || !step.whole) {
       #pragma unroll
-      for (int h = 0; h < 2; h++) {
-        #pragma unroll
-        for (int j = 0; j < 2; j++) {
-          #pragma unroll
-          for (int e = 0; e < 4; e++) {
-            int r = row + e / 2 * 8;
-            int c = step.first + 16 * h + 8 * j + threadIdx.x % 4 * 2 + e % 2;
-            float score = plain ? s[h][j][e] : s[h][j][e] * scale;
-            if (look.kind == MASK_ADDED && r < look.queries && c < look.keys) {
-              score += look.added(r, c);
-            }
-            s[h][j][e] = step.sees(h, j, e) ? score : minus_infinity<float>();
-          }
+      for (int i = 0; i < 16 * M; i++) {
+        int strip = i / 16, h = i / 8 % 2, j = i / 4 % 2, e = i % 4;
+        int r = row + 16 * strip + e / 2 * 8;
+        int c = step.first + 16 * h + 8 * j + threadIdx.x % 4 * 2 + e % 2;
+        float &score = s[h][strip][j][e];
+        score = plain ? score : score * scale;
+        if (look.kind == MASK_ADDED && r < look.queries && c < look.keys) {
+          score += look.added(r, c);
         }
+        score = step.whole || seen.sees(strip, h, j, e) ? score : minus_infinity<float>();
       }
     }
-    float shift[2];
-    float correction[2];
+    float shift[2 * M];
+    float correction[2 * M];
+    bool changed = false;
     #pragma unroll
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2 * M; i++) {
       float most = m[i];
       #pragma unroll
       for (int c = 0; c < 8; c++) {
-        float score = s[c / 4][c / 2 % 2][2 * i + c % 2];
-        most = most < score ? score : most;
+        most = fmaxf(most, s[c / 4][i / 2][c / 2 % 2][i % 2 * 2 + c % 2]);
       }
       for (int lanes = 2; lanes > 0; lanes /= 2) {
-        float other = __shfl_xor_sync(ALL, most, lanes);
-        most = most < other ? other : most;
+        most = fmaxf(most, __shfl_xor_sync(ALL, most, lanes));
       }
       shift[i] = most == minus_infinity<float>() ? 0 : most;
       correction[i] = power_of_2((m[i] - shift[i]) * exponent);
+      changed = changed || correction[i] != 1;
       m[i] = most;
       l[i] *= correction[i];
     }
-    if (__ballot_sync(ALL, correction[0] != 1 || correction[1] != 1) != 0) {
+    if (__ballot_sync(ALL, changed) != 0) {
       #pragma unroll
-      for (int c = 0; c < 2 * K; c++) {
-        #pragma unroll
-        for (int e = 0; e < 4; e++) {
-          sum[c][e] *= correction[e / 2];
-        }
+      for (int i = 0; i < 8 * K * M; i++) {
+        sum[i / (8 * K)][i / 4 % (2 * K)][i % 4] *= correction[i / (8 * K) * 2 + i % 4 / 2];
       }
     }
-    float offset[2] = {shift[0] * exponent, shift[1] * exponent};
     #pragma unroll
     for (int h = 0; h < 2; h++) {
       #pragma unroll
-      for (int j = 0; j < 2; j++) {
-        #pragma unroll
-        for (int e = 0; e < 4; e++) {
-          float x = s[h][j][e];
-          x = power_of_2(plain ? fma(x, exponent, -offset[e / 2]) : (x - shift[e / 2]) * exponent);
-          s[h][j][e] = x;
-          l[e / 2] += x;
-        }
+      for (int i = 0; i < 8 * M; i++) {
+        float &x = s[h][i / 8][i / 4 % 2][i % 4];
+        int r = i / 8 * 2 + i % 4 / 2;
+        x = power_of_2(plain ? fma(x, exponent, -shift[r] * exponent) : (x - shift[r]) * exponent);
+        l[r] += x;
       }
       accumulate<H, K, K>(sum, s[h], value, 16 * h, 0);
     }
   });
-  float inverse[2];
   #pragma unroll
-  for (int i = 0; i < 2; i++) {
-    for (int lanes = 2; lanes > 0; lanes /= 2) {
-      l[i] += __shfl_xor_sync(ALL, l[i], lanes);
+  for (int strip = 0; strip < M; strip++) {
+    int first = row + 16 * strip;
+    float inverse[2];
+    #pragma unroll
+    for (int i = 0; i < 2; i++) {
+      float total = l[2 * strip + i];
+      for (int lanes = 2; lanes > 0; lanes /= 2) {
+        total += __shfl_xor_sync(ALL, total, lanes);
+      }
+      inverse[i] = total == 0 ? 0 : 1 / total;
+      if (threadIdx.x % 4 == 0 && first + 8 * i < look.queries) {
+        lse[at.index * look.queries + first + 8 * i] = total == 0 ? minus_infinity<float>() : m[2 * strip + i] * unit + log(total);
+      }
     }
-    inverse[i] = l[i] == 0 ? 0 : 1 / l[i];
-    if (threadIdx.x % 4 == 0 && row + 8 * i < look.queries) {
-      lse[at.index * look.queries + row + 8 * i] = l[i] == 0 ? minus_infinity<float>() : m[i] * unit + log(l[i]);
-    }
+    store<K>(sum[strip], inverse, o + at.index * look.queries * width, first, look.queries, 0, width);
   }
-  store<K>(sum, inverse, o + at.index * look.queries * width, row, look.queries, 0, width);
 }

@@ -31,152 +31,198 @@ DEVICE void summarize(const float *dout, const float *o, const float *lse, Row *
 struct Given {
   Factors query, key, value, dout;
   const Row *rows;
-  Sight<float> look;
+  View look;
   float scale;
   int width;
 };
 
 // p = e^(score - lse) and ds = p (do v^T - delta), from p = q k^T and ds = do v^T at columns 16 h of a step; zero where nothing is seen.
-template <bool TURNED> DEVICE void slopes(float (&p)[2][4], float (&ds)[2][4], const Given &x, const Step &step, int row, int h,
-    const Row (&of_rows)[2]) {
-  #pragma unroll
-  for (int j = 0; j < 2; j++) {
-    int column = step.first + 16 * h + 8 * j + threadIdx.x % 4 * 2;
+// The queries are given, those of a lane's rows, or where TURNED of its columns 8 j + {0, 1}.
+template <bool TURNED, int COUNT> DEVICE void slopes(float (&p)[2][4], float (&ds)[2][4], const Given &x, const Step &step,
+    const Glance<1> &seen, int row, int h, const Row (&queries)[COUNT]) {
+  if (x.look.kind == MASK_ADDED) {
     #pragma unroll
-    for (int e = 0; e < 4; e++) {
+    for (int i = 0; i < 8; i++) {
+      int j = i / 4, e = i % 4;
       int r = row + e / 2 * 8;
-      int c = column + e % 2;
-      Row query = of_rows[e / 2];
-      if (TURNED) {
-        query = c < x.look.queries ? x.rows[c] : Row{0, 0};
-      }
-      float power;
-      if (x.look.kind == MASK_ADDED) {
-        float added = r < (TURNED ? x.look.keys : x.look.queries) && c < (TURNED ? x.look.queries : x.look.keys)
-            ? (TURNED ? x.look.added(c, r) : x.look.added(r, c)) : 0;
-        power = power_of_2((p[j][e] * x.scale + added - query.lse) * LOG2_E);
-      } else {
-        power = power_of_2(fma(p[j][e], x.scale * LOG2_E, -query.lse * LOG2_E));
-      }
-      bool sees = step.whole || step.sees(h, j, e);
-      p[j][e] = sees ? power : 0;
-      ds[j][e] = sees ? power * (ds[j][e] - query.delta) : 0;
+      int c = step.first + 16 * h + 8 * j + threadIdx.x % 4 * 2 + e % 2;
+      int t = TURNED ? c : r;
+      int s = TURNED ? r : c;
+      float score = p[j][e] * x.scale + (t < x.look.queries && s < x.look.keys ? x.look.added(t, s) : 0);
+      p[j][e] = power_of_2((score - queries[TURNED ? 2 * j + e % 2 : e / 2].lse) * LOG2_E);
+    }
+  } else {
+    float exponent = x.scale * LOG2_E;
+    #pragma unroll
+    for (int i = 0; i < 8; i++) {
+      int j = i / 4, e = i % 4;
+      p[j][e] = power_of_2(fma(p[j][e], exponent, -queries[TURNED ? 2 * j + e % 2 : e / 2].lse * LOG2_E));
+    }
+  }
+  #pragma unroll
+  for (int i = 0; i < 8; i++) {
+    int j = i / 4, e = i % 4;
+    ds[j][e] = p[j][e] * (ds[j][e] - queries[TURNED ? 2 * j + e % 2 : e / 2].delta);
+  }
+  if (!step.whole) {
+    #pragma unroll
+    for (int i = 0; i < 8; i++) {
+      int j = i / 4, e = i % 4;
+      bool sees = seen.sees(0, h, j, e);
+      p[j][e] = sees ? p[j][e] : 0;
+      ds[j][e] = sees ? ds[j][e] : 0;
     }
   }
 }
 
 // dq = scale (ds k): a block for a tile of queries.
 template <class H, int K> DEVICE void query_grad(const Given &x, const Place &at, float *dq) {
-  int row = lane_row(at);
-  u32 query[K][4], dout[K][4];
-  load_rows<K>(query, x.query, row);
-  load_rows<K>(dout, x.dout, row);
+  int row = lane_row<1>(at.first);
+  u32 query[1][K][4], dout[1][K][4];
+  load_rows(query, x.query, row);
+  load_rows(dout, x.dout, row);
   Row of_rows[2];
   #pragma unroll
   for (int i = 0; i < 2; i++) {
     of_rows[i] = row + 8 * i < x.look.queries ? x.rows[row + 8 * i] : Row{0, 0};
   }
-  float sum[2 * K][4] = {};
+  float sum[1][2 * K][4] = {};
   int end = x.look.causal && at.first + TILE < x.look.keys ? at.first + TILE : x.look.keys;
-  stream<K, false>(x.look, x.key, x.value, at.first, 0, end, [&](const Step &step, const u16 *key, const u16 *value) {
+  stream<K, 1, false>(x.look, x.key, x.value, at.first, 0, end,
+      [&](const Step &step, const Glance<1> &seen, const u16 *key, const u16 *value) {
     #pragma unroll
     for (int h = 0; h < 2; h++) {
-      float p[2][4], ds[2][4];
-      dots<H, K>(p, query, key, 16 * h);
-      dots<H, K>(ds, dout, value, 16 * h);
-      slopes<false>(p, ds, x, step, row, h, of_rows);
+      float p[1][2][4], ds[1][2][4];
+      dots<H>(p, query, key, 16 * h);
+      dots<H>(ds, dout, value, 16 * h);
+      slopes<false>(p[0], ds[0], x, step, seen, row, h, of_rows);
       accumulate<H, K, K>(sum, ds, key, 16 * h, 0);
     }
   });
   float scale[2] = {x.scale, x.scale};
-  store<K>(sum, scale, dq, row, x.look.queries, 0, x.width);
+  store<K>(sum[0], scale, dq, row, x.look.queries, 0, x.width);
 }
 
-// dk = scale (ds^T q) and dv = p^T do: a block for a tile of keys, queries ascending, and 16 N columns of the results.
-template <class H, int K, int N> DEVICE void key_grads(const Given &x, const Place &at, float *dk, float *dv) {
-  int row = lane_row(at);
+// dk = scale (ds^T q) and dv = p^T do: a block for a tile of keys, queries ascending of those from blockIdx.z times `share`, a whole number
+// of tiles, and 16 N columns of the results.
+template <class H, int K, int N> DEVICE void key_grads(const Given &x, const Place &at, int share, float *dk, float *dv) {
+  int row = lane_row<1>(at.first);
   int start = blockIdx.y * 16 * N;
-  u32 key[K][4], value[K][4];
-  load_rows<K>(key, x.key, row);
-  load_rows<K>(value, x.value, row);
-  Row none[2] = {};
-  float sum_k[2 * N][4] = {};
-  float sum_v[2 * N][4] = {};
-  stream<K, true>(x.look, x.query, x.dout, at.first, x.look.causal ? at.first : 0, x.look.queries,
-      [&](const Step &step, const u16 *query, const u16 *dout) {
+  u32 key[1][K][4], value[1][K][4];
+  load_rows(key, x.key, row);
+  load_rows(value, x.value, row);
+  float sum_k[1][2 * N][4] = {};
+  float sum_v[1][2 * N][4] = {};
+  int first = (int) blockIdx.z * share;
+  int end = x.look.queries - first > share ? first + share : x.look.queries;
+  stream<K, 1, true>(x.look, x.query, x.dout, at.first, x.look.causal && first < at.first ? at.first : first, end,
+      [&](const Step &step, const Glance<1> &seen, const u16 *query, const u16 *dout) {
     #pragma unroll
     for (int h = 0; h < 2; h++) {
-      float p[2][4], ds[2][4];
-      dots<H, K>(p, key, query, 16 * h);
-      dots<H, K>(ds, value, dout, 16 * h);
-      slopes<true>(p, ds, x, step, row, h, none);
+      Row of_columns[4];
+      #pragma unroll
+      for (int i = 0; i < 4; i++) {
+        int t = step.first + 16 * h + i / 2 * 8 + threadIdx.x % 4 * 2 + i % 2;
+        of_columns[i] = t < x.look.queries ? x.rows[t] : Row{0, 0};
+      }
+      float p[1][2][4], ds[1][2][4];
+      dots<H>(p, key, query, 16 * h);
+      dots<H>(ds, value, dout, 16 * h);
+      slopes<true>(p[0], ds[0], x, step, seen, row, h, of_columns);
       accumulate<H, K, N>(sum_v, p, dout, 16 * h, start);
       accumulate<H, K, N>(sum_k, ds, query, 16 * h, start);
     }
   });
   float scale_k[2] = {x.scale, x.scale};
   float scale_v[2] = {1, 1};
-  store<N>(sum_k, scale_k, dk, row, x.look.keys, start, x.width);
-  store<N>(sum_v, scale_v, dv, row, x.look.keys, start, x.width);
+  store<N>(sum_k[0], scale_k, dk, row, x.look.keys, start, x.width);
+  store<N>(sum_v[0], scale_v, dv, row, x.look.keys, start, x.width);
 }
 
 template <int K> DEVICE Factors factors(const u16 *all, const Place &at, i64 rows) {
   return {all + at.index * rows * (16 * K), (int) rows};
 }
 
-template <int K>
+// The sums over parts [parts, count], ascending.
+DEVICE void add_parts(const float *from, float *to, i64 count, int parts) {
+  FOR_EACH(i, count) {
+    float sum = from[i];
+    for (int p = 1; p < parts; p++) {
+      sum += from[p * count + i];
+    }
+    to[i] = sum;
+  }
+}
+
+template <int K, bool TURNED>
 DEVICE Given given(const Place &at, const u16 *dout, const u16 *q, const u16 *k, const u16 *v, const Row *rows, const void *mask,
-    const Sizes &n, const Steps &of_mask, int kind, int causal, float scale) {
+    const Sizes &n, const Steps &of_mask, const Pictures &pictures, int kind, int causal, float scale) {
   return {factors<K>(q, at, n.queries), factors<K>(k, at, n.keys), factors<K>(v, at, n.keys), factors<K>(dout, at, n.queries),
-      rows + at.index * n.queries, sight<float>(mask, kind, of_mask, at.batch, at.head, causal, n), scale, (int) n.width};
+      rows + at.index * n.queries,
+      view<TURNED>(sight<float>(mask, kind, of_mask, at.batch, at.head, causal, n), pictures, at), scale, (int) n.width};
 }
 
 #define GRADIENT_INPUTS                                                                                                    \
   const u16 *dout, const u16 *q, const u16 *k, const u16 *v, const Row *rows, const void *mask, Sizes n, Steps of_mask,    \
-      int kind, int causal, float scale
+      Pictures pictures, int kind, int causal, float scale
 
-// Kernels for head dimensions up to `columns` = 16 K; blocks of dk and dv own 16 N columns. BLOCKS of forward fit a multiprocessor.
-#define ATTENTION_MMA(H, columns, K, N, BLOCKS)                                                                            \
-  KERNEL(__launch_bounds__(THREADS, BLOCKS) attention_##columns##_##H,                                                     \
-      (const u16 *q, const u16 *k, const u16 *v, const void *mask, float *o, float *lse, Sizes n, Steps of_mask, int kind, \
-          int causal, float scale)) {                                                                                      \
+// Kernels for head dimensions up to `columns` = 16 K: warps of forward own 16 M rows, blocks of dk and dv 16 N columns. BLOCKS of forward
+// and GRAD_BLOCKS of dq fit a multiprocessor.
+#define ATTENTION_MMA(H, columns, K, M, N, BLOCKS, GRAD_BLOCKS)                                                            \
+  KERNEL(__launch_bounds__(THREADS / M, BLOCKS) attention_##columns##_##H,                                                 \
+      (const float *q, const u16 *k, const u16 *v, const void *mask, float *o, float *lse, Sizes n, Steps of_q,            \
+          Steps of_mask, Pictures pictures, int kind, int causal, float scale)) {                                          \
     Place at = place<TILE>(n.heads, n.queries);                                                                            \
-    attention<H, K>(factors<K>(q, at, n.queries), factors<K>(k, at, n.keys), factors<K>(v, at, n.keys),                    \
-        sight<float>(mask, kind, of_mask, at.batch, at.head, causal, n), at, o, lse, scale, (int) n.width);                \
-  }                                                                                                                       \
+    attention<H, K, M>(matrix(q, of_q, at.batch, at.head, n.queries), factors<K>(k, at, n.keys), factors<K>(v, at, n.keys),\
+        view<false>(sight<float>(mask, kind, of_mask, at.batch, at.head, causal, n), pictures, at), at, o, lse, scale,     \
+        (int) n.width);                                                                                                    \
+  }                                                                                                                        \
   EXPORT(attention_##columns##_##H)                                                                                        \
-                                                                                                                          \
-  KERNEL(__launch_bounds__(THREADS) attention_dq_##columns##_##H, (GRADIENT_INPUTS, float *dq)) {                          \
+                                                                                                                           \
+  KERNEL(__launch_bounds__(THREADS, GRAD_BLOCKS) attention_dq_##columns##_##H, (GRADIENT_INPUTS, float *dq)) {             \
     Place at = place<TILE>(n.heads, n.queries);                                                                            \
-    query_grad<H, K>(given<K>(at, dout, q, k, v, rows, mask, n, of_mask, kind, causal, scale), at,                         \
+    query_grad<H, K>(given<K, false>(at, dout, q, k, v, rows, mask, n, of_mask, pictures, kind, causal, scale), at,        \
         dq + at.index * n.queries * n.width);                                                                              \
-  }                                                                                                                       \
+  }                                                                                                                        \
   EXPORT(attention_dq_##columns##_##H)                                                                                     \
-                                                                                                                          \
-  KERNEL(__launch_bounds__(THREADS) attention_dk_dv_##columns##_##H, (GRADIENT_INPUTS, float *dk, float *dv)) {            \
+                                                                                                                           \
+  KERNEL(__launch_bounds__(THREADS) attention_dk_dv_##columns##_##H, (GRADIENT_INPUTS, int share, float *dk, float *dv)) { \
     Place at = place<TILE>(n.heads, n.keys);                                                                               \
-    i64 start = at.index * n.keys * n.width;                                                                               \
-    key_grads<H, K, N>(given<K>(at, dout, q, k, v, rows, mask, n, of_mask, kind, causal, scale), at, dk + start, dv + start); \
-  }                                                                                                                       \
+    i64 heads = gridDim.x / ((n.keys + TILE - 1) / TILE);                                                                  \
+    i64 start = (blockIdx.z * heads + at.index) * n.keys * n.width;                                                        \
+    key_grads<H, K, N>(given<K, true>(at, dout, q, k, v, rows, mask, n, of_mask, pictures, kind, causal, scale), at, share,\
+        dk + start, dv + start);                                                                                           \
+  }                                                                                                                        \
   EXPORT(attention_dk_dv_##columns##_##H)
 
 #define ATTENTIONS_MMA(H)                                                                                                  \
   KERNEL(attention_factors_##H,                                                                                            \
       (const float *x, u16 *to, i64 count, i64 heads, int rows, int width, int columns, Steps steps)) {                    \
     round_factors<H>(x, to, count, heads, rows, width, columns, steps);                                                    \
-  }                                                                                                                       \
+  }                                                                                                                        \
   EXPORT(attention_factors_##H)                                                                                            \
-                                                                                                                          \
+                                                                                                                           \
   KERNEL(attention_rows_##H,                                                                                               \
       (const float *dout, const float *o, const float *lse, Row *rows, i64 count, Sizes n, Steps of_do, Steps of_o,        \
           Steps of_lse)) {                                                                                                 \
     summarize(dout, o, lse, rows, count, n, of_do, of_o, of_lse);                                                          \
-  }                                                                                                                       \
+  }                                                                                                                        \
   EXPORT(attention_rows_##H)                                                                                               \
-                                                                                                                          \
-  ATTENTION_MMA(H, 48, 3, 3, 2)                                                                                            \
-  ATTENTION_MMA(H, 64, 4, 4, 2)                                                                                            \
-  ATTENTION_MMA(H, 80, 5, 5, 2)                                                                                            \
-  ATTENTION_MMA(H, 96, 6, 6, 1)                                                                                            \
-  ATTENTION_MMA(H, 128, 8, 4, 1)                                                                                           \
-  ATTENTION_MMA(H, 160, 10, 5, 1)
+                                                                                                                           \
+  KERNEL(attention_pictures_##H,                                                                                           \
+      (const void *mask, Pictures to, i64 heads, Sizes n, Steps of_mask, int causal, int turned)) {                        \
+    draw(mask, to, heads, n, of_mask, causal, turned);                                                                     \
+  }                                                                                                                        \
+  EXPORT(attention_pictures_##H)                                                                                           \
+                                                                                                                           \
+  KERNEL(attention_parts_##H, (const float *from, float *to, i64 count, int parts)) {                                      \
+    add_parts(from, to, count, parts);                                                                                     \
+  }                                                                                                                        \
+  EXPORT(attention_parts_##H)                                                                                              \
+                                                                                                                           \
+  ATTENTION_MMA(H, 48, 3, 2, 3, 3, 2)                                                                                      \
+  ATTENTION_MMA(H, 64, 4, 2, 4, 3, 2)                                                                                      \
+  ATTENTION_MMA(H, 80, 5, 2, 5, 2, 1)                                                                                      \
+  ATTENTION_MMA(H, 96, 6, 2, 6, 2, 1)                                                                                      \
+  ATTENTION_MMA(H, 128, 8, 1, 4, 1, 1)                                                                                     \
+  ATTENTION_MMA(H, 160, 10, 1, 5, 1, 1)

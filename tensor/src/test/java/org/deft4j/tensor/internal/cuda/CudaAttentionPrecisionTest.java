@@ -249,6 +249,54 @@ class CudaAttentionPrecisionTest {
     }
   }
 
+  /** True where {@code rule} has it for example, head, query and key. */
+  private static Tensor picture(int b, int h, int t, int s, Rule rule) {
+    float[] values = new float[b * h * t * s];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = rule.sees(i / s / t / h, i / s / t % h, i / s % t, i % s) ? 1 : 0;
+    }
+    return Tensor.of(values, b, h, t, s).cast(DType.BOOL);
+  }
+
+  private interface Rule {
+    boolean sees(int example, int head, int query, int key);
+  }
+
+  /**
+   * Masks that heads, or examples, or both have to themselves, with tiles hidden, seen and neither: text that sees what precedes it, after
+   * padding, and noise that sees all but padding; and a band of another width in each head.
+   */
+  @ParameterizedTest
+  @EnumSource(names = {"BF16", "F16"})
+  void masksOfExamplesAndHeads(Precision precision) {
+    try (Scope _ = Scope.open()) {
+      Tensor q = normal(precision, 2, 170, 2, 12).transpose(1, 2);
+      Tensor k = normal(precision, 2, 170, 2, 12).transpose(1, 2);
+      Tensor omniGen = picture(2, 1, 170, 170, (b, h, t, s) -> s >= 33 * b && (t >= 110 || (s <= t && t >= 33 * b)));
+      both(precision, false, q, k, q, omniGen);
+      both(precision, true, q, k.slice(2, 5, 69), q.slice(2, 5, 69), omniGen.slice(3, 5, 69));
+      both(precision, false, q.slice(2, 0, 140), k, q, picture(1, 2, 140, 170, (b, h, t, s) -> Math.abs(s - t) < 30 * h));
+      both(precision, false, q.slice(2, 0, 40), k, q, picture(2, 2, 40, 170, (b, h, t, s) -> (s / 64 + b + h) % 2 == 0 || s == 2 * t));
+      both(precision, false, q.slice(2, 3, 4), k, q, omniGen.slice(2, 120, 121));
+      both(precision, false, q.slice(2, 0, 9), k, q, allowed(0, 1));
+      both(precision, false, q.slice(2, 0, 9), k, q, allowed(1, 1));
+    }
+  }
+
+  /** Many queries of few keys: dk and dv are sums over parts of the queries, some of which see nothing. */
+  @ParameterizedTest
+  @EnumSource(names = {"BF16", "F16"})
+  void partsOfQueries(Precision precision) {
+    try (Scope _ = Scope.open()) {
+      sizes(precision, false, 1, 1, 400, 77, 20);
+      sizes(precision, false, 1, 1, 260, 3, 130);
+      sizes(precision, true, 1, 1, 300, 250, 8);
+      Tensor q = normal(precision, 1, 1, 400, 12);
+      Tensor k = normal(precision, 1, 1, 77, 12);
+      both(precision, false, q, k, k, picture(1, 1, 400, 77, (b, h, t, s) -> t >= 300 && (s < 10 || t % 3 == 0)));
+    }
+  }
+
   /** Queries that all look at one key, far above the others, or at all alike: only whole numbers are added, so nothing is rounded. */
   @ParameterizedTest
   @EnumSource(names = {"BF16", "F16"})
@@ -324,6 +372,8 @@ class CudaAttentionPrecisionTest {
       CudaTests.assertOrderOfLanesIsFree(() -> forward(precision, op, in));
       Tensor[] out = forward(precision, op, in);
       CudaTests.assertOrderOfLanesIsFree(() -> backward(precision, grad, out[0], in[0], in[1], in[2], out[0], out[1], in[3]));
+      Tensor turned = allowed(0.5, 130, 140).to(Device.CUDA).t();
+      CudaTests.assertOrderOfLanesIsFree(() -> backward(precision, grad, out[0], in[0], in[1], in[2], out[0], out[1], turned));
     }
   }
 }

@@ -25,6 +25,32 @@ struct alignas(16) Wide {
   u64 high;
 };
 
+// N elements that a thread moves at once, and takes one by one.
+template <class T, int N> struct alignas(N * sizeof(T)) Vector {
+  T part[N];
+
+  // The first makes room for a result at the end: after N turns there are N results, in their order, of one copy of the code.
+  DEVICE void turn(T result) {
+#pragma unroll
+    for (int k = 0; k + 1 < N; k++) {
+      part[k] = part[k + 1];
+    }
+    part[N - 1] = result;
+  }
+};
+
+// How many elements are 16 bytes.
+template <class T> constexpr int WIDTH = 16 / (int) sizeof(T);
+
+// Whether 16 bytes may be moved at once from there on.
+template <class T> DEVICE bool is_wide(const T *at) {
+  return (u64) at % sizeof(Wide) == 0;
+}
+
+template <class T, class... More> DEVICE bool is_wide(const T *at, More... more) {
+  return is_wide(at) && is_wide(more...);
+}
+
 #define FOR_EACH(i, count) \
   for (i64 i = (i64) blockIdx.x * blockDim.x + threadIdx.x; i < (count); i += (i64) gridDim.x * blockDim.x)
 #define FOR_ROWS(row, count) for (i64 row = blockIdx.x; row < (count); row += gridDim.x)
@@ -62,18 +88,26 @@ DEVICE i64 quotient(i64 a, i64 b) {
 }
 
 // Up to three tensors walked in the row-major order of one shape (Walk.java).
+const int MOST_DIMENSIONS = 8;
+
 struct Walk {
   int rank;
   int padding;
-  i64 size[8];
-  i64 stride[3][8];
+  i64 size[MOST_DIMENSIONS];
+  i64 stride[3][MOST_DIMENSIONS];
+  // Of each size d numbers m and s with that i / d = (floor(i m / 2^32) + i) / 2^s, rounded down, for all i below 2^31.
+  struct {
+    u32 multiplier;
+    u32 shift;
+  } divisor[MOST_DIMENSIONS];
 };
 
 struct Offsets {
   i64 at[3];
 };
 
-// Where the element of row-major index i is in each of the tensors.
+// Where the element of row-major index i is in each of the tensors. The loop of 32 bits is unrolled for all dimensions there may be, so
+// that what is known of each is an operand and need not be loaded first.
 DEVICE Offsets offsets(const Walk &walk, i64 i) {
   Offsets result = {{0, 0, 0}};
   if (walk.rank == 1) {
@@ -82,8 +116,23 @@ DEVICE Offsets offsets(const Walk &walk, i64 i) {
     }
     return result;
   }
+  if (i >> 31 == 0) {
+    u32 left = (u32) i;
+#pragma unroll
+    for (int d = MOST_DIMENSIONS - 1; d >= 0; d--) {
+      if (d < walk.rank) {
+        u32 rest = d == 0 ? 0 : (__umulhi(left, walk.divisor[d].multiplier) + left) >> walk.divisor[d].shift;
+        u32 here = left - rest * (u32) walk.size[d];
+        left = rest;
+        for (int t = 0; t < 3; t++) {
+          result.at[t] += here * walk.stride[t][d];
+        }
+      }
+    }
+    return result;
+  }
   for (int d = walk.rank - 1; d >= 0; d--) {
-    i64 rest = quotient(i, walk.size[d]);
+    i64 rest = i / walk.size[d];
     i64 here = i - rest * walk.size[d];
     i = rest;
     for (int t = 0; t < 3; t++) {
@@ -91,6 +140,21 @@ DEVICE Offsets offsets(const Walk &walk, i64 i) {
     }
   }
   return result;
+}
+
+// N elements of tensor t of a walk in units of N, along whose last dimension a tensor has them side by side or one for all of them.
+template <class T, int N> DEVICE Vector<T, N> taken(const T *x, const Walk &walk, const Offsets &o, int t) {
+  const T *at = x + o.at[t];
+  if constexpr (N > 1) {
+    if (walk.stride[t][walk.rank - 1] == 0) {
+      Vector<T, N> same;
+      for (int k = 0; k < N; k++) {
+        same.part[k] = *at;
+      }
+      return same;
+    }
+  }
+  return *(const Vector<T, N> *) at;
 }
 
 // ---------------------------------------------------------------------------------------------------- numbers of 16 bits

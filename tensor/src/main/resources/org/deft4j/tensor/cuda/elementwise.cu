@@ -12,48 +12,154 @@ template <class T> DEVICE T combine(int f, T a, T b) {
   }
 }
 
+// What follows is of count vectors of N elements. Functions have many branches, so that there is one copy of them for all N.
+
+template <class T, int N> DEVICE void unary(int f, const T *x, T *y, i64 count, T p, T q) {
+  FOR_EACH(i, count) {
+    Vector<T, N> v = ((const Vector<T, N> *) x)[i];
+#pragma unroll 1
+    for (int k = 0; k < N; k++) {
+      v.turn(apply(f, v.part[0], p, q));
+    }
+    ((Vector<T, N> *) y)[i] = v;
+  }
+}
+
+template <class T, int N> DEVICE void unary_grad(int f, const T *dy, const T *x, T *dx, i64 count, T p, T q) {
+  FOR_EACH(i, count) {
+    Vector<T, N> v = ((const Vector<T, N> *) x)[i];
+    Vector<T, N> d = ((const Vector<T, N> *) dy)[i];
+#pragma unroll 1
+    for (int k = 0; k < N; k++) {
+      v.turn(slope(f, v.part[0], p, q));
+    }
+    for (int k = 0; k < N; k++) {
+      v.part[k] *= d.part[k];
+    }
+    ((Vector<T, N> *) dx)[i] = v;
+  }
+}
+
+template <class T, int N> DEVICE void binary(int f, const T *a, const T *b, T *y, i64 count, const Walk &walk) {
+  FOR_EACH(i, count) {
+    Offsets o = offsets(walk, i);
+    Vector<T, N> u = taken<T, N>(a, walk, o, 0);
+    Vector<T, N> v = taken<T, N>(b, walk, o, 1);
+#pragma unroll 1
+    for (int k = 0; k < N; k++) {
+      T first = v.part[0];
+      u.turn(combine(f, u.part[0], first));
+      v.turn(first);
+    }
+    ((Vector<T, N> *) y)[i] = u;
+  }
+}
+
+// width vectors are a row of y, twice as many one of x.
+template <class T, int N> DEVICE void gated(int f, int gate_first, const T *x, T *y, i64 count, i64 width, T p, T q) {
+  const Vector<T, N> *xs = (const Vector<T, N> *) x;
+  FOR_EACH(i, count) {
+    i64 first = quotient(i, width) * width + i;
+    Vector<T, N> value = xs[gate_first ? first + width : first];
+    Vector<T, N> gate = xs[gate_first ? first : first + width];
+#pragma unroll 1
+    for (int k = 0; k < N; k++) {
+      gate.turn(apply(f, gate.part[0], p, q));
+    }
+    for (int k = 0; k < N; k++) {
+      value.part[k] *= gate.part[k];
+    }
+    ((Vector<T, N> *) y)[i] = value;
+  }
+}
+
+// f(x) and f'(x), which share most of their work where f is what gates usually are.
+template <class T> struct ValueAndSlope {
+  T value;
+  T slope;
+};
+
+template <class T> DEVICE ValueAndSlope<T> value_and_slope(int f, T x, T p, T q) {
+  switch (f) {
+    case UNARY_SILU: {
+      T s = sigmoid(x);
+      return {x * s, s * (T(1) + x * (T(1) - s))};
+    }
+    case UNARY_GELU: {
+      T below = T(0.5) * (T(1) + erf(x * T(0.70710678118654752)));
+      return {x * below, below + x * T(0.39894228040143268) * exp(T(-0.5) * x * x)};
+    }
+    default: return {apply(f, x, p, q), slope(f, x, p, q)};
+  }
+}
+
+template <class T, int N>
+DEVICE void gated_grad(int f, int gate_first, const T *dy, const T *x, T *dx, i64 count, i64 width, T p, T q) {
+  const Vector<T, N> *xs = (const Vector<T, N> *) x;
+  Vector<T, N> *dxs = (Vector<T, N> *) dx;
+  FOR_EACH(i, count) {
+    i64 first = quotient(i, width) * width + i;
+    i64 value_at = gate_first ? first + width : first;
+    i64 gate_at = gate_first ? first : first + width;
+    Vector<T, N> value = xs[value_at];
+    Vector<T, N> gate = xs[gate_at];
+    Vector<T, N> d = ((const Vector<T, N> *) dy)[i];
+#pragma unroll 1
+    for (int k = 0; k < N; k++) {
+      ValueAndSlope<T> of_gate = value_and_slope(f, gate.part[0], p, q);
+      T reaches = d.part[0];
+      d.turn(reaches);
+      gate.turn(reaches * value.part[0] * of_gate.slope);
+      value.turn(reaches * of_gate.value);
+    }
+    dxs[value_at] = value;
+    dxs[gate_at] = gate;
+  }
+}
+
 #define ELEMENTWISE(suffix, T)                                                                                            \
   KERNEL(unary_##suffix, (int f, const T *x, T *y, i64 count, T p, T q)) {                                                \
-    FOR_EACH(i, count) {                                                                                                  \
-      y[i] = apply(f, x[i], p, q);                                                                                        \
-    }                                                                                                                     \
+    i64 wide = is_wide(x, y) ? count / WIDTH<T> : 0;                                                                      \
+    i64 past = wide * WIDTH<T>;                                                                                           \
+    unary<T, WIDTH<T>>(f, x, y, wide, p, q);                                                                              \
+    unary<T, 1>(f, x + past, y + past, count - past, p, q);                                                               \
   }                                                                                                                       \
   EXPORT(unary_##suffix)                                                                                                  \
                                                                                                                           \
   /* dx = dy f'(x) */                                                                                                     \
   KERNEL(unary_grad_##suffix, (int f, const T *dy, const T *x, T *dx, i64 count, T p, T q)) {                             \
-    FOR_EACH(i, count) {                                                                                                  \
-      dx[i] = dy[i] * slope(f, x[i], p, q);                                                                               \
-    }                                                                                                                     \
+    i64 wide = is_wide(dy, x, dx) ? count / WIDTH<T> : 0;                                                                 \
+    i64 past = wide * WIDTH<T>;                                                                                           \
+    unary_grad<T, WIDTH<T>>(f, dy, x, dx, wide, p, q);                                                                    \
+    unary_grad<T, 1>(f, dy + past, x + past, dx + past, count - past, p, q);                                              \
   }                                                                                                                       \
   EXPORT(unary_grad_##suffix)                                                                                             \
                                                                                                                           \
-  KERNEL(binary_##suffix, (int f, const T *a, const T *b, T *y, i64 count, Walk walk)) {                                  \
-    FOR_EACH(i, count) {                                                                                                  \
-      Offsets o = offsets(walk, i);                                                                                       \
-      y[i] = combine(f, a[o.at[0]], b[o.at[1]]);                                                                          \
+  /* Of count vectors where the walk is one of these, else elements. */                                                   \
+  KERNEL(binary_##suffix, (int f, int wide, const T *a, const T *b, T *y, i64 count, Walk walk)) {                        \
+    if (wide) {                                                                                                           \
+      binary<T, WIDTH<T>>(f, a, b, y, count, walk);                                                                       \
+    } else {                                                                                                              \
+      binary<T, 1>(f, a, b, y, count, walk);                                                                              \
     }                                                                                                                     \
   }                                                                                                                       \
   EXPORT(binary_##suffix)                                                                                                 \
                                                                                                                           \
   /* x [rows, 2 width], y [rows, width] = value f(gate), the gate in the first half of a row or in the second */          \
   KERNEL(gated_##suffix, (int f, int gate_first, const T *x, T *y, i64 count, i64 width, T p, T q)) {                     \
-    FOR_EACH(i, count) {                                                                                                  \
-      i64 first = i / width * width + i;                                                                                  \
-      i64 second = first + width;                                                                                         \
-      y[i] = x[gate_first ? second : first] * apply(f, x[gate_first ? first : second], p, q);                             \
+    if (width % WIDTH<T> == 0 && is_wide(x, y)) {                                                                         \
+      gated<T, WIDTH<T>>(f, gate_first, x, y, count / WIDTH<T>, width / WIDTH<T>, p, q);                                  \
+    } else {                                                                                                              \
+      gated<T, 1>(f, gate_first, x, y, count, width, p, q);                                                               \
     }                                                                                                                     \
   }                                                                                                                       \
   EXPORT(gated_##suffix)                                                                                                  \
                                                                                                                           \
   KERNEL(gated_grad_##suffix, (int f, int gate_first, const T *dy, const T *x, T *dx, i64 count, i64 width, T p, T q)) {  \
-    FOR_EACH(i, count) {                                                                                                  \
-      i64 first = i / width * width + i;                                                                                  \
-      i64 value = gate_first ? first + width : first;                                                                     \
-      i64 gate = gate_first ? first : first + width;                                                                      \
-      T g = x[gate];                                                                                                      \
-      dx[value] = dy[i] * apply(f, g, p, q);                                                                              \
-      dx[gate] = dy[i] * x[value] * slope(f, g, p, q);                                                                    \
+    if (width % WIDTH<T> == 0 && is_wide(dy, x, dx)) {                                                                    \
+      gated_grad<T, WIDTH<T>>(f, gate_first, dy, x, dx, count / WIDTH<T>, width / WIDTH<T>, p, q);                        \
+    } else {                                                                                                              \
+      gated_grad<T, 1>(f, gate_first, dy, x, dx, count, width, p, q);                                                     \
     }                                                                                                                     \
   }                                                                                                                       \
   EXPORT(gated_grad_##suffix)

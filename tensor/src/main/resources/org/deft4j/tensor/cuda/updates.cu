@@ -81,12 +81,25 @@ DEVICE void sgd(T *ps, const T *gs, T *buffers, i64 count, T lr, T momentum, T d
   }
 }
 
+// target = fma(alpha, x, target), of count vectors of N elements. All elements of target have places of their own.
+template <class T, int N> DEVICE void add_scaled(T *target, const T *x, i64 count, const Walk &walk, T alpha) {
+  FOR_EACH(i, count) {
+    Offsets o = offsets(walk, i);
+    Vector<T, N> sum = *(const Vector<T, N> *) (target + o.at[0]);
+    Vector<T, N> added = taken<T, N>(x, walk, o, 1);
+    for (int k = 0; k < N; k++) {
+      sum.part[k] = fma(alpha, added.part[k], sum.part[k]);
+    }
+    *(Vector<T, N> *) (target + o.at[0]) = sum;
+  }
+}
+
 #define UPDATES(suffix, T)                                                                                                \
-  /* target = fma(alpha, x, target) */                                                                                    \
-  KERNEL(add_scaled_##suffix, (T *target, const T *x, i64 count, Walk walk, T alpha)) {                                   \
-    FOR_EACH(i, count) {                                                                                                  \
-      Offsets o = offsets(walk, i);                                                                                       \
-      target[o.at[0]] = fma(alpha, x[o.at[1]], target[o.at[0]]);                                                          \
+  KERNEL(add_scaled_##suffix, (int wide, T *target, const T *x, i64 count, Walk walk, T alpha)) {                         \
+    if (wide) {                                                                                                           \
+      add_scaled<T, WIDTH<T>>(target, x, count, walk, alpha);                                                             \
+    } else {                                                                                                              \
+      add_scaled<T, 1>(target, x, count, walk, alpha);                                                                    \
     }                                                                                                                     \
   }                                                                                                                       \
   EXPORT(add_scaled_##suffix)                                                                                             \

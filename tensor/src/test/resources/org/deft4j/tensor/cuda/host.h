@@ -368,6 +368,10 @@ static inline long long __double_as_longlong(double x) {
   return bits;
 }
 
+static inline unsigned __umulhi(unsigned a, unsigned b) {
+  return (unsigned) ((unsigned long long) a * b >> 32);
+}
+
 // Compiled without contraction, a product is rounded anyway.
 static inline float __fmul_rn(float a, float b) {
   return a * b;

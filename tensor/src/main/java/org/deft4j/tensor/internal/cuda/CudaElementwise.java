@@ -16,10 +16,16 @@ final class CudaElementwise {
     this.launcher = launcher;
   }
 
+  /** The threads that dense elements are work for, 16 bytes of them each; where they cannot be moved so, threads take several. */
+  private static long vectors(Tensor x) {
+    int unit = Walk.WIDE / x.dtype().bytes();
+    return (x.elementCount() + unit - 1) / unit;
+  }
+
   void run(Unary op, Tensor x, Tensor y) {
     double[] p = CudaFunctions.parameters(op);
     DType type = x.dtype();
-    launcher.each(y.elementCount(), SOURCE, Launcher.variant("unary", type), CudaFunctions.code(op), x, y, y.elementCount(),
+    launcher.each(vectors(y), SOURCE, Launcher.variant("unary", type), CudaFunctions.code(op), x, y, y.elementCount(),
         Arguments.real(type, p[0]), Arguments.real(type, p[1]));
   }
 
@@ -29,7 +35,10 @@ final class CudaElementwise {
     if (compares) {
       launcher.each(y.elementCount(), SOURCE, "compare", CudaFunctions.code(op), CudaFunctions.code(a.dtype()), a, b, y, y.elementCount(), walk);
     } else {
-      launcher.each(y.elementCount(), SOURCE, Launcher.variant("binary", a.dtype()), CudaFunctions.code(op), a, b, y, y.elementCount(), walk);
+      int unit = walk.unit(a.dtype(), a, b, y);
+      long count = y.elementCount() / unit;
+      launcher.each(count, SOURCE, Launcher.variant("binary", a.dtype()), CudaFunctions.code(op), unit > 1, a, b, y, count,
+          walk.inUnits(unit));
     }
   }
 
@@ -37,7 +46,7 @@ final class CudaElementwise {
   void gradient(Unary op, Tensor dy, Tensor x, Tensor dx) {
     double[] p = CudaFunctions.parameters(op);
     DType type = x.dtype();
-    launcher.each(dx.elementCount(), SOURCE, Launcher.variant("unary_grad", type), CudaFunctions.code(op), dy, x, dx, dx.elementCount(),
+    launcher.each(vectors(dx), SOURCE, Launcher.variant("unary_grad", type), CudaFunctions.code(op), dy, x, dx, dx.elementCount(),
         Arguments.real(type, p[0]), Arguments.real(type, p[1]));
   }
 
@@ -45,7 +54,7 @@ final class CudaElementwise {
   void run(Fused.Gated op, Tensor x, Tensor y) {
     double[] p = CudaFunctions.parameters(op.activation());
     DType type = x.dtype();
-    launcher.each(y.elementCount(), SOURCE, Launcher.variant("gated", type), CudaFunctions.code(op.activation()), op.gateFirst(), x, y,
+    launcher.each(vectors(y), SOURCE, Launcher.variant("gated", type), CudaFunctions.code(op.activation()), op.gateFirst(), x, y,
         y.elementCount(), y.size(-1), Arguments.real(type, p[0]), Arguments.real(type, p[1]));
   }
 
@@ -53,7 +62,7 @@ final class CudaElementwise {
   void gradient(Fused.Gated op, Tensor dy, Tensor x, Tensor dx) {
     double[] p = CudaFunctions.parameters(op.activation());
     DType type = x.dtype();
-    launcher.each(dy.elementCount(), SOURCE, Launcher.variant("gated_grad", type), CudaFunctions.code(op.activation()), op.gateFirst(), dy, x,
+    launcher.each(vectors(dy), SOURCE, Launcher.variant("gated_grad", type), CudaFunctions.code(op.activation()), op.gateFirst(), dy, x,
         dx, dy.elementCount(), dy.size(-1), Arguments.real(type, p[0]), Arguments.real(type, p[1]));
   }
 }

@@ -20,7 +20,11 @@ final class CudaUpdates {
 
   /** {@code target = fma(alpha, x, target)}, of any strides. */
   void run(InPlace.AddScaledInto op, Tensor target, Tensor x) {
-    each("add_scaled", target, target, x, target.elementCount(), Walk.over(target.shape(), target, x), real(target, op.alpha()));
+    Walk walk = Walk.over(target.shape(), target, x);
+    int unit = walk.unit(target.dtype(), target, x);
+    long count = target.elementCount() / unit;
+    launcher.each(count, SOURCE, Launcher.variant("add_scaled", target.dtype()), unit > 1, target, x, count, walk.inUnits(unit),
+        real(target, op.alpha()));
   }
 
   void run(InPlace.ScaleInto op, Tensor target) {

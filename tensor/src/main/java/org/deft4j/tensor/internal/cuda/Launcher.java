@@ -7,8 +7,8 @@ import org.deft4j.tensor.DType;
 final class Launcher {
   /** Threads of a block, if a kernel has no reason for others. */
   static final int THREADS = 256;
-  /** Blocks for each multiprocessor of a kernel that strides over its elements. */
-  private static final int BLOCKS = 8;
+  /** Blocks for each multiprocessor of a kernel that strides over elements: several times those that run at once, so that none idles. */
+  private static final int BLOCKS = 32;
   private static final long MOST_BLOCKS = (1L << 31) - 1;
 
   private final Card card;

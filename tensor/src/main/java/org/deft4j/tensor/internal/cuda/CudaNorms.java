@@ -7,11 +7,14 @@ import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.internal.Slab;
 import org.deft4j.tensor.op.Norm;
 
-/** {@link Norm}: {@code norms.cu}. */
+/** {@link Norm}: {@code norms.cu} and {@code group_norms.cu}. */
 final class CudaNorms {
-  private static final String SOURCE = "norms";
-  /** Elements of a group, or of a channel, that are one team's work: no more than its registers hold, {@code HELD} for each thread. */
-  private static final long PART = 16L * Launcher.THREADS;
+  private static final String ROWS = "norms";
+  private static final String GROUPS = "group_norms";
+  /** Elements that a thread keeps in registers: {@code HELD} of {@code tiles.cuh}. */
+  private static final long HELD = 16;
+  /** Elements of a group, or of a channel, that are one team's work: no more than its registers hold. */
+  private static final long PART = HELD * Launcher.THREADS;
   /** Rows of a part, for each thread of a team, where a weight's gradient is summed. */
   private static final long PART_OF_LANE = 32;
   /** Numbers that a team adds up of its group, for each {@link #PART} that it computes results of. */
@@ -63,28 +66,28 @@ final class CudaNorms {
     return Slab.of(x.shape(), x.rank() - dims, x.rank() - 1);
   }
 
-  private void launch(long blocks, String kernel, DType dtype, Object... arguments) {
-    launcher.rows(blocks, Launcher.THREADS, SOURCE, Launcher.variant(kernel, dtype), arguments);
+  private void launch(long blocks, String source, String kernel, DType dtype, Object... arguments) {
+    launcher.rows(blocks, Launcher.THREADS, source, Launcher.variant(kernel, dtype), arguments);
   }
 
   // -------------------------------------------------------------------------------------------- layer and RMS norm
 
   private void layerNorm(Slab rows, double eps, Tensor x, Tensor r, Tensor w, Tensor b, Tensor y, Tensor s, Tensor mean, Tensor rstd) {
-    Teams teams = Teams.along(rows.n());
-    launch(teams.blocks(rows.outer()), "layer_norm", x.dtype(), x, r, w, b, y, s, mean, rstd, rows.outer(), rows.n(),
+    Teams teams = Teams.along(rows.n(), HELD);
+    launch(teams.blocks(rows.outer()), ROWS, "layer_norm", x.dtype(), x, r, w, b, y, s, mean, rstd, rows.outer(), rows.n(),
         Arguments.real(x.dtype(), eps), teams.lanes());
   }
 
   private void rmsNorm(Slab rows, double eps, Tensor x, Tensor w, Tensor y, Tensor rrms) {
-    Teams teams = Teams.along(rows.n());
-    launch(teams.blocks(rows.outer()), "rms_norm", x.dtype(), x, w, y, rrms, rows.outer(), rows.n(), Arguments.real(x.dtype(), eps),
+    Teams teams = Teams.along(rows.n(), HELD);
+    launch(teams.blocks(rows.outer()), ROWS, "rms_norm", x.dtype(), x, w, y, rrms, rows.outer(), rows.n(), Arguments.real(x.dtype(), eps),
         teams.lanes());
   }
 
   /** Of layer norm; of RMS norm, which has no mean, where that is null. */
   private void rowNormGrad(Slab rows, Tensor dy, Tensor x, Tensor mean, Tensor rstd, Tensor w, Tensor dx) {
-    Teams teams = Teams.along(rows.n());
-    launch(teams.blocks(rows.outer()), "row_norm_grad", x.dtype(), dy, x, mean, rstd, w, dx, rows.outer(), rows.n(), teams.lanes());
+    Teams teams = Teams.along(rows.n(), HELD);
+    launch(teams.blocks(rows.outer()), ROWS, "row_norm_grad", x.dtype(), dy, x, mean, rstd, w, dx, rows.outer(), rows.n(), teams.lanes());
   }
 
   /** The sums over rows in two steps, over parts of them first; without db of RMS norm. */
@@ -96,7 +99,7 @@ final class CudaNorms {
     Shape shape = Shape.of(parts, rows.n());
     try (Tensor dws = Tensor.empty(x.device(), x.dtype(), shape);
         Tensor dbs = db == null ? null : Tensor.empty(x.device(), x.dtype(), shape)) {
-      launch(teams.blocks(parts * rows.n()), "row_norm_weights", x.dtype(), dy, x, mean, rstd, dws, dbs, rows.outer(), rows.n(), part,
+      launch(teams.blocks(parts * rows.n()), ROWS, "row_norm_weights", x.dtype(), dy, x, mean, rstd, dws, dbs, rows.outer(), rows.n(), part,
           parts, teams.lanes());
       reductions.sum(partial, dws, dw);
       if (db != null) {
@@ -144,15 +147,15 @@ final class CudaNorms {
   /** Moments of the parts of groups, from which the team of each piece of a group finds the group's before it computes results. */
   private void groupNorm(Groups shape, double eps, boolean silu, Tensor[] in, Tensor[] out) {
     Tensor x = in[0];
-    Teams teams = Teams.along(Math.min(shape.count(), PART));
+    Teams teams = Teams.along(Math.min(shape.count(), PART), HELD);
     long parts = parts(shape.count(), PART);
     long piece = piece(parts);
     long pieces = parts(shape.count(), piece);
     try (Tensor moments = Tensor.empty(x.device(), x.dtype(), Shape.of(MOMENTS, shape.rows(), parts))) {
-      launch(teams.blocks(shape.rows() * parts), "group_moments", x.dtype(), x, moments, shape.rows(), shape.count(), PART, parts,
+      launch(teams.blocks(shape.rows() * parts), GROUPS, "group_moments", x.dtype(), x, moments, shape.rows(), shape.count(), PART, parts,
           teams.lanes());
-      launch(teams.blocks(shape.rows() * pieces), "group_norm", x.dtype(), x, in[1], in[2], moments, out[0], out[1], out[2], shape, PART,
-          parts, piece, pieces, Arguments.real(x.dtype(), eps), silu, teams.lanes());
+      launch(teams.blocks(shape.rows() * pieces), GROUPS, "group_norm", x.dtype(), x, in[1], in[2], moments, out[0], out[1], out[2], shape,
+          PART, parts, piece, pieces, Arguments.real(x.dtype(), eps), silu, teams.lanes());
     }
   }
 
@@ -162,17 +165,17 @@ final class CudaNorms {
     Tensor x = in[1];
     Tensor b = at(in, 5);
     long channels = shape.groups() * shape.perGroup();
-    Teams ofChannels = Teams.along(Math.min(shape.positions(), PART));
-    Teams ofGroups = Teams.along(Math.min(shape.count(), PART));
+    Teams ofChannels = Teams.along(Math.min(shape.positions(), PART), HELD);
+    Teams ofGroups = Teams.along(Math.min(shape.count(), PART), HELD);
     long sumParts = parts(shape.positions(), PART);
     long piece = piece(sumParts * shape.perGroup());
     long pieces = parts(shape.count(), piece);
     try (Tensor sums = Tensor.empty(x.device(), x.dtype(), Shape.of(2, shape.batch(), channels, sumParts))) {
-      launch(ofChannels.blocks(shape.batch() * channels * sumParts), "group_norm_sums", x.dtype(), dy, x, in[2], in[3], in[4], b, sums,
-          shape, PART, sumParts, ofChannels.lanes());
-      launch(ofGroups.blocks(shape.rows() * pieces), "group_norm_grad", x.dtype(), dy, x, in[2], in[3], in[4], b, sums, out[0], shape,
-          sumParts, piece, pieces, ofGroups.lanes());
-      launcher.each(channels, SOURCE, Launcher.variant("group_norm_weights", x.dtype()), sums, out[1], out[2], shape.batch(), channels,
+      launch(ofChannels.blocks(shape.batch() * channels * sumParts), GROUPS, "group_norm_sums", x.dtype(), dy, x, in[2], in[3], in[4], b,
+          sums, shape, PART, sumParts, ofChannels.lanes());
+      launch(ofGroups.blocks(shape.rows() * pieces), GROUPS, "group_norm_grad", x.dtype(), dy, x, in[2], in[3], in[4], b, sums, out[0],
+          shape, sumParts, piece, pieces, ofGroups.lanes());
+      launcher.each(channels, GROUPS, Launcher.variant("group_norm_weights", x.dtype()), sums, out[1], out[2], shape.batch(), channels,
           sumParts);
     }
   }

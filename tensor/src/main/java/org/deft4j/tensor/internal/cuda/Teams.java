@@ -25,7 +25,12 @@ record Teams(int lanes, boolean across) {
 
   /** For results over n elements side by side. */
   static Teams along(long n) {
-    long wanted = n <= WARP ? n : Math.max(WARP, (n + EACH - 1) / EACH);
+    return along(n, EACH);
+  }
+
+  /** The same where each thread takes up to {@code each} elements before there are more threads than a warp's. */
+  static Teams along(long n, long each) {
+    long wanted = n <= WARP ? n : Math.max(WARP, (n + each - 1) / each);
     return new Teams((int) power(Math.min(wanted, THREADS)), false);
   }
 

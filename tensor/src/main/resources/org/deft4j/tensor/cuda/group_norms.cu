@@ -142,7 +142,8 @@ template <class T> DEVICE T through_silu(int silu, T dy, T d, T scale, T shift) 
   return silu ? dy * swish_slope(fma(d, scale, shift)) : dy;
 }
 
-// Of each part p, a tile or less, of each channel k of the batch A = sum dh and B = sum dh xhat: sums[0 .. 1][k parts + p]. b is given with silu alone.
+// Of each part p, a tile or less, of each channel k of the batch A = sum dh and B = sum dh xhat: sums[0 .. 1][k parts + p]. b is given with
+// silu alone.
 template <class T>
 DEVICE void group_norm_sums(const T *dy, const T *x, const T *means, const T *rstds, const T *w, const T *b, T *sums, Channels shape,
     i64 part, i64 parts, int lanes) {

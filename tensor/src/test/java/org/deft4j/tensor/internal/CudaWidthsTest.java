@@ -3,11 +3,13 @@ package org.deft4j.tensor.internal;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Random;
 import java.util.function.UnaryOperator;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.internal.cuda.CudaTests;
 import org.deft4j.tensor.internal.cuda.SameBits;
@@ -29,6 +31,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 class CudaWidthsTest {
   private static final List<DType> TYPES = List.of(DType.F32, DType.F64);
 
+  private final Random random = new Random(5);
   private Scope scope;
 
   @BeforeAll
@@ -46,8 +49,16 @@ class CudaWidthsTest {
     scope.close();
   }
 
-  private static Tensor normal(DType type, long... sizes) {
-    return KernelSamples.normal(sizes).cast(type);
+  private Tensor normal(long... sizes) {
+    float[] values = new float[Math.toIntExact(Shape.of(sizes).elementCount())];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) random.nextGaussian();
+    }
+    return Tensor.of(values, sizes);
+  }
+
+  private Tensor normal(DType type, long... sizes) {
+    return normal(sizes).cast(type);
   }
 
   /** The same values in row-major order, an element beyond where the card's memory starts, which is at a multiple of 16 bytes. */
@@ -90,23 +101,23 @@ class CudaWidthsTest {
     Fused.Gated first = new Fused.Gated(new Unary.Silu(), true);
     Fused.Gated second = new Fused.Gated(new Unary.Gelu(), false);
     for (long width : new long[] {1, 8, 1028, 1030}) {
-      check(new Unary.Gelu(), KernelSamples.normal(3, width));
-      check(new Fused.ActivationGrad(new Unary.Tanh()), KernelSamples.normal(3, width), KernelSamples.normal(3, width));
+      check(new Unary.Gelu(), normal(3, width));
+      check(new Fused.ActivationGrad(new Unary.Tanh()), normal(3, width), normal(3, width));
       for (Fused.Gated op : List.of(first, second)) {
-        check(op, KernelSamples.normal(3, 2 * width));
-        check(new Fused.GatedGrad(op), KernelSamples.normal(3, width), KernelSamples.normal(3, 2 * width));
+        check(op, normal(3, 2 * width));
+        check(new Fused.GatedGrad(op), normal(3, width), normal(3, 2 * width));
       }
     }
   }
 
   @Test
   void norms() {
-    Tensor statistics = KernelSamples.normal(3).abs().add(0.5);
+    Tensor statistics = normal(3).abs().add(0.5);
     for (long n : new long[] {8, 640, 3072, 5000}) {
-      Tensor x = KernelSamples.normal(3, n).add(2);
-      Tensor other = KernelSamples.normal(3, n);
-      Tensor w = KernelSamples.normal(n);
-      Tensor b = KernelSamples.normal(n);
+      Tensor x = normal(3, n).add(2);
+      Tensor other = normal(3, n);
+      Tensor w = normal(n);
+      Tensor b = normal(n);
       check(new Norm.LayerNorm(1, 1e-5), x, w, b);
       check(new Norm.LayerNormOfSum(1e-5), x, other, w, b);
       check(new Norm.RmsNorm(1e-6), x, w);
@@ -114,11 +125,11 @@ class CudaWidthsTest {
       check(new Norm.RmsNormGrad(true), other, x, statistics, w);
     }
     for (long positions : new long[] {12, 4096, 4100}) {
-      Tensor x = KernelSamples.normal(2, 6, positions).add(2);
-      Tensor dy = KernelSamples.normal(2, 6, positions);
-      Tensor w = KernelSamples.normal(6);
-      Tensor b = KernelSamples.normal(6);
-      Tensor mean = KernelSamples.normal(2, 3);
+      Tensor x = normal(2, 6, positions).add(2);
+      Tensor dy = normal(2, 6, positions);
+      Tensor w = normal(6);
+      Tensor b = normal(6);
+      Tensor mean = normal(2, 3);
       Tensor rstd = mean.abs().add(0.5);
       check(new Norm.GroupNorm(3, 1e-5), x, w, b);
       check(new Norm.GroupNormSilu(3, 1e-5), x, w, b);

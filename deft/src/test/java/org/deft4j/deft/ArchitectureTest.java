@@ -30,9 +30,9 @@ class ArchitectureTest {
       "diffusion", Set.of("nn", "weights", "autograd", "tensor"),
       "deft", Set.of("diffusion", "nn", "weights", "autograd", "tensor"));
 
-  /** What is required from outside the JDK: nothing but EJML up to nn, and decoders of WebP and CMYK beside the models. */
+  /** What is required from outside the JDK: up to nn nothing but EJML, and JCuda where a card is used, and decoders of WebP and CMYK beside the models. */
   private static final Map<String, Set<String>> OUTSIDE = Map.of(
-      "tensor", Set.of("ejml.core", "ejml.ddense"),
+      "tensor", Set.of("ejml.core", "ejml.ddense", "jcuda", "jcublas"),
       "autograd", Set.of(),
       "nn", Set.of(),
       "weights-import", Set.of("com.fasterxml.jackson.core", "com.fasterxml.jackson.jr.ob"),

@@ -31,12 +31,13 @@ final class KernelSamples {
       Float.MIN_VALUE, -Float.MIN_VALUE, 1e-39f, Float.MAX_VALUE, -Float.MAX_VALUE, 99_999.5f, 100_001f, -3e7f, 88.7f,
       -87.5f, -103.9f, 0.625f, 0.875f, 20f, 1f, -1f};
 
-  private static final SplittableRandom RANDOM = new SplittableRandom(7);
+  private static final ThreadLocal<SplittableRandom> RANDOM = ThreadLocal.withInitial(() -> new SplittableRandom(7));
 
   private KernelSamples() {}
 
-  /** Every sample; the tensors belong to the innermost scope. */
+  /** Every sample, of the same numbers each time; the tensors belong to the innermost scope. */
   static List<Sample> all() {
+    RANDOM.set(new SplittableRandom(7));
     List<Sample> samples = new ArrayList<>();
     elementwise(samples);
     broadcasts(samples);
@@ -219,12 +220,12 @@ final class KernelSamples {
   private static float[] floats(long[] sizes, boolean special) {
     float[] values = new float[Math.toIntExact(Shape.of(sizes).elementCount())];
     for (int i = 0; i < values.length; i++) {
-      double angle = 2 * Math.PI * RANDOM.nextDouble();
-      double normal = Math.sqrt(-2 * StrictMath.log(1 - RANDOM.nextDouble())) * StrictMath.cos(angle);
+      double angle = 2 * Math.PI * RANDOM.get().nextDouble();
+      double normal = Math.sqrt(-2 * StrictMath.log(1 - RANDOM.get().nextDouble())) * StrictMath.cos(angle);
       values[i] = (float) normal;
       if (special) {
-        values[i] = RANDOM.nextInt(8) == 0 ? SPECIAL[RANDOM.nextInt(SPECIAL.length)]
-            : (float) (normal * StrictMath.pow(10, RANDOM.nextInt(-3, 3)));
+        values[i] = RANDOM.get().nextInt(8) == 0 ? SPECIAL[RANDOM.get().nextInt(SPECIAL.length)]
+            : (float) (normal * StrictMath.pow(10, RANDOM.get().nextInt(-3, 3)));
       }
     }
     return values;

@@ -82,7 +82,8 @@ final class LargeModels {
 
     static Step of(Learner learner, AdapterConfig config, Inputs in) {
       AdapterSet adapter = AdapterSet.create(learner.model(), config, in.random());
-      return new Step(learner, adapter.setTraining(true), new AdamW(adapter.groups(1, 0), RATE, Schedule.constantWithWarmup(0), AdamBetas.USUAL));
+      Optimizer optimizer = new AdamW(adapter.groups(1, 0), RATE, Schedule.constantWithWarmup(0), AdamBetas.USUAL);
+      return new Step(learner, adapter.setTraining(true), optimizer);
     }
 
     double run() {

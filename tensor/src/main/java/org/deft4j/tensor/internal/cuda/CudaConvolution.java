@@ -114,7 +114,8 @@ final class CudaConvolution {
         Gemm.Matrix filters = filters(factors, s, in[1], y.dtype(), group);
         Gemm.Matrix planes = planes(y, s.o(), s.pixels(), s.groups(), group);
         forPatches(s, in[0], y.dtype(), group, (patches, picture) -> multiply(new Gemm(filters, patches.matrix(),
-            pixels(planes, picture, patches.firstPixel()), s.o(), patches.pixels(), s.depth(), patches.pictures(), 1, beta, Precision.current())));
+            pixels(planes, picture, patches.firstPixel()), s.o(), patches.pixels(), s.depth(), patches.pictures(), 1, beta,
+            Precision.current())));
       }
     }
   }
@@ -150,7 +151,8 @@ final class CudaConvolution {
         Gemm.Matrix filters = filters(factors, s, w, type, g).t();
         Gemm.Matrix upstream = factors.of(planes(dy, s.o(), s.pixels(), s.groups(), g), type, s.o(), s.pixels(), s.n());
         if (s.isPlain()) {
-          multiply(new Gemm(filters, upstream, planes(dx, s.c(), s.pixels(), s.groups(), g), s.c(), s.pixels(), s.o(), s.n(), 1, 0, Precision.current()));
+          Gemm.Matrix product = planes(dx, s.c(), s.pixels(), s.groups(), g);
+          multiply(new Gemm(filters, upstream, product, s.c(), s.pixels(), s.o(), s.n(), 1, 0, Precision.current()));
         } else {
           gather(s, filters, upstream, planes(dx, s.c(), s.picture(), s.groups(), g));
         }
@@ -213,8 +215,8 @@ final class CudaConvolution {
             long count = Math.min(some, s.n() - n);
             long across = Math.ceilDiv(geometry.pixels(), RUN * Launcher.THREADS);
             launcher.grid(across, Math.clamp(BLOCKS / (across * count), 1, Math.max(1, s.c())), count, Launcher.THREADS, 0,
-                SOURCE, "patches_" + Factors.suffix(x.dtype()) + "_" + Factors.suffix(type), pixels(pictures, n, 0).address(), patches, s.depth(),
-                pictures.batchStride(), geometry);
+                SOURCE, "patches_" + Factors.suffix(x.dtype()) + "_" + Factors.suffix(type), pixels(pictures, n, 0).address(), patches,
+                s.depth(), pictures.batchStride(), geometry);
             Gemm.Matrix matrix = new Gemm.Matrix(patches.address(), type, false, geometry.pixels(), s.depth() * geometry.pixels());
             use.use(new Patches(matrix, count, pixel, geometry.pixels()), n);
           }

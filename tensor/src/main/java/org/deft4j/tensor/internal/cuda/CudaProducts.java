@@ -35,7 +35,7 @@ final class CudaProducts {
     long[] sb = b.strides();
     int width = a.dtype().bytes();
     if (batches.runs().size() == 1 && batches.count() == 1 && thin.multiply(a.dtype(), b.dtype(), matrix(a, sa), matrix(b, sb),
-        new ThinProducts.Matrix(c.address(), n, 1), m, n, k, 1, 0)) {
+        ThinProducts.Matrix.byRows(c.address(), n), m, n, k, 1, 0)) {
       return;
     }
     try (Factors factors = new Factors(launcher)) {
@@ -66,8 +66,9 @@ final class CudaProducts {
       Tensor x = copy == null ? in[0] : copy;
       long[] sx = x.strides();
       long rowStride = rowStride(x);
-      if (thin.multiply(x.dtype(), w.dtype(), new ThinProducts.Matrix(x.address(), rowStride, sx[sx.length - 1]), matrix(w, w.strides()).t(),
-          new ThinProducts.Matrix(y.address(), n, 1), rows, n, k, 1, in.length == 3 ? 1 : 0)) {
+      ThinProducts.Matrix thinX = new ThinProducts.Matrix(x.address(), rowStride, sx[sx.length - 1]);
+      if (thin.multiply(x.dtype(), w.dtype(), thinX, matrix(w, w.strides()).t(), ThinProducts.Matrix.byRows(y.address(), n), rows, n, k, 1,
+          in.length == 3 ? 1 : 0)) {
         return;
       }
       Gemm.Matrix left = factors.of(x.address(), x.dtype(), y.dtype(), rows, k, rowStride, sx[sx.length - 1], 1, 0);
@@ -86,10 +87,11 @@ final class CudaProducts {
     if (in.length == 4) {
       launcher.card().copy(in[3].address(), t.address(), t.elementCount() * t.dtype().bytes());
     }
-    if (rows > 0 && r > 0 && n >= r && thin.multiply(x.dtype(), in[1].dtype(), new ThinProducts.Matrix(x.address(), n, 1),
-        new ThinProducts.Matrix(in[1].address(), r, 1), new ThinProducts.Matrix(t.address(), r, 1), rows, r, n, -1, in.length == 4 ? scale : 0)) {
-      thin.add(x.dtype(), new ThinProducts.Matrix(t.address(), r, 1), new ThinProducts.Matrix(in[2].address(), 1, r), x.address(), z.address(), rows,
-          n, r);
+    double keep = in.length == 4 ? scale : 0;
+    ThinProducts.Matrix byRank = ThinProducts.Matrix.byRows(t.address(), r);
+    if (rows > 0 && r > 0 && n >= r && thin.multiply(x.dtype(), in[1].dtype(), ThinProducts.Matrix.byRows(x.address(), n),
+        ThinProducts.Matrix.byRows(in[1].address(), r), byRank, rows, r, n, -1, keep)) {
+      thin.add(x.dtype(), byRank, ThinProducts.Matrix.byRows(in[2].address(), r).t(), x.address(), z.address(), rows, n, r);
       return;
     }
     launcher.card().copy(x.address(), z.address(), z.elementCount() * z.dtype().bytes());
@@ -99,8 +101,7 @@ final class CudaProducts {
     try (Factors factors = new Factors(launcher)) {
       Gemm.Matrix thin = new Gemm.Matrix(t.address(), t.dtype(), false, r, 0);
       multiply(new Gemm(factors.of(x.address(), x.dtype(), z.dtype(), rows, n, n, 1, 1, 0),
-          factors.of(in[1].address(), in[1].dtype(), z.dtype(), n, r, r, 1, 1, 0), thin, rows, r, n, 1, -1, in.length == 4 ? scale : 0,
-          Precision.current()));
+          factors.of(in[1].address(), in[1].dtype(), z.dtype(), n, r, r, 1, 1, 0), thin, rows, r, n, 1, -1, keep, Precision.current()));
       multiply(new Gemm(factors.of(t.address(), t.dtype(), z.dtype(), rows, r, r, 1, 1, 0),
           factors.of(in[2].address(), in[2].dtype(), z.dtype(), r, n, 1, r, 1, 0), new Gemm.Matrix(z.address(), z.dtype(), false, n, 0), rows, n,
           r, 1, 1, 1, Precision.current()));

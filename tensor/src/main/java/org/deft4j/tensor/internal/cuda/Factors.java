@@ -67,7 +67,8 @@ final class Factors implements AutoCloseable {
     if (dense) {
       launcher.each(copy.elementCount(), SOURCE, kernel + "_dense", address, copy, copy.elementCount());
     } else {
-      launcher.each(copy.elementCount(), SOURCE, kernel, address, copy, copy.elementCount(), major, minor, batchStride, majorStride, minorStride);
+      launcher.each(copy.elementCount(), SOURCE, kernel, address, copy, copy.elementCount(), major, minor, batchStride, majorStride,
+          minorStride);
     }
     return new Gemm.Matrix(copy.address(), to, turned, minor, batch == 1 ? 0 : major * minor);
   }

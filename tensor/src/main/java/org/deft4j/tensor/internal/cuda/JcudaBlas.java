@@ -35,11 +35,16 @@ final class JcudaBlas {
 
   void multiply(Gemm g) {
     boolean wide = g.c().dtype() == DType.F64;
-    check(JCublas2.cublasGemmStridedBatchedEx_new(handle, operation(g.b()), operation(g.a()), Math.toIntExact(g.n()), Math.toIntExact(g.m()),
-        Math.toIntExact(g.k()), alpha.of(wide, g.alpha()), pointer(g.b()), type(g.b()), lead(g.b()), g.b().batchStride(), pointer(g.a()), type(g.a()),
-        lead(g.a()), g.a().batchStride(), beta.of(wide, g.beta()), pointer(g.c()), type(g.c()), lead(g.c()), g.c().batchStride(),
-        Math.toIntExact(g.batch()), computation(g, wide), cublasGemmAlgo.CUBLAS_GEMM_DEFAULT), g.m() + " x " + g.k() + " by " + g.k() + " x "
-        + g.n() + " in " + g.a().dtype());
+    Gemm.Matrix a = g.a();
+    Gemm.Matrix b = g.b();
+    Gemm.Matrix c = g.c();
+    int status = JCublas2.cublasGemmStridedBatchedEx_new(handle, operation(b), operation(a), Math.toIntExact(g.n()), Math.toIntExact(g.m()),
+        Math.toIntExact(g.k()), alpha.of(wide, g.alpha()), pointer(b), type(b), lead(b), b.batchStride(), pointer(a), type(a), lead(a),
+        a.batchStride(), beta.of(wide, g.beta()), pointer(c), type(c), lead(c), c.batchStride(), Math.toIntExact(g.batch()),
+        computation(g, wide), cublasGemmAlgo.CUBLAS_GEMM_DEFAULT);
+    if (status != cublasStatus.CUBLAS_STATUS_SUCCESS) {
+      check(status, g.m() + " x " + g.k() + " by " + g.k() + " x " + g.n() + " in " + a.dtype());
+    }
   }
 
   private static int computation(Gemm g, boolean wide) {

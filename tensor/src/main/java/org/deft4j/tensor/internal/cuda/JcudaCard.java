@@ -93,7 +93,8 @@ final class JcudaCard implements Card {
     check(JCudaDriver.cuDeviceTotalMem(bytes, device), "cuDeviceTotalMem");
     this.totalBytes = bytes[0];
     if (major < 8) {
-      throw new DeviceException("device cuda: " + name + " has architecture " + major + "." + minor + "; the kernels are for 8.0 (Ampere) and newer");
+      throw new DeviceException("device cuda: " + name + " has architecture " + major + "." + minor
+          + "; the kernels are for 8.0 (Ampere) and newer");
     }
     check(JCudaDriver.cuDevicePrimaryCtxRetain(context, device), "cuDevicePrimaryCtxRetain");
     enter();

@@ -31,6 +31,11 @@ final class ThinProducts {
 
   /** A matrix: where, and the elements from one row to the next and from one column to the next. */
   record Matrix(long address, long row, long column) {
+    /** By rows, without gaps in them. */
+    static Matrix byRows(long address, long row) {
+      return new Matrix(address, row, 1);
+    }
+
     Matrix t() {
       return new Matrix(address, /* row= */ column, /* column= */ row);
     }
@@ -65,8 +70,8 @@ final class ThinProducts {
 
   private boolean thin(Matrix a, Matrix b, Matrix c, long m, long n, long k, double alpha, double beta) {
     if (a.column() == 1) {
-      launcher.rows(Math.ceilDiv(m, ROWS_BY_WIDTH / width(n)), Launcher.THREADS, SOURCE, "thin_rows_" + width(n), a.address(), a.row(), b.address(),
-          b.row(), b.column(), c.address(), c.row(), c.column(), m, k, (int) n, (float) alpha, (float) beta);
+      launcher.rows(Math.ceilDiv(m, ROWS_BY_WIDTH / width(n)), Launcher.THREADS, SOURCE, "thin_rows_" + width(n), a.address(), a.row(),
+          b.address(), b.row(), b.column(), c.address(), c.row(), c.column(), m, k, (int) n, (float) alpha, (float) beta);
       return true;
     }
     if (a.row() != 1) {
@@ -75,9 +80,10 @@ final class ThinProducts {
     long pieces = Math.clamp(k / PIECE, 1, MOST_PIECES);
     long piece = Math.ceilDiv(k, pieces);
     try (Tensor parts = Tensor.empty(Device.CUDA, DType.F32, Shape.of(pieces, n, m))) {
-      launcher.grid(Math.ceilDiv(m, (long) Launcher.THREADS), pieces, 1, Launcher.THREADS, 0, SOURCE, "thin_columns_" + width(n), a.address(),
-          a.column(), b.address(), b.row(), b.column(), parts, m, k, (int) n, piece);
-      launcher.each(m * n, SOURCE, "thin_columns_sum", parts, c.address(), c.row(), c.column(), m, (int) n, pieces, (float) alpha, (float) beta);
+      launcher.grid(Math.ceilDiv(m, (long) Launcher.THREADS), pieces, 1, Launcher.THREADS, 0, SOURCE, "thin_columns_" + width(n),
+          a.address(), a.column(), b.address(), b.row(), b.column(), parts, m, k, (int) n, piece);
+      launcher.each(m * n, SOURCE, "thin_columns_sum", parts, c.address(), c.row(), c.column(), m, (int) n, pieces, (float) alpha,
+          (float) beta);
     }
     return true;
   }

@@ -36,8 +36,6 @@ final class JcudaProgram {
       });
       CudaTests.same("a convolution", in -> Dispatch.run(new Contraction.Conv2d(ConvSpec.of(2, 1)), in)[0], random.normal(DType.F32, 2, 3, 9, 8),
           random.normal(DType.F32, 20, 3, 3, 3));
-      CudaTests.same("attention", in -> in[0].attention(in[0], in[1], 0.3, true), random.normal(DType.F32, 1, 2, 70, 16),
-          random.normal(DType.F32, 1, 2, 70, 16));
       CudaTests.same("a step", in -> step(in[0], in[1], in[2], in[3]), a, a, a, a.square());
       large(random);
       fault();

@@ -144,8 +144,7 @@ final class JcudaCard implements Card {
       case CUresult.CUDA_ERROR_ILLEGAL_ADDRESS, CUresult.CUDA_ERROR_LAUNCH_FAILED, CUresult.CUDA_ERROR_LAUNCH_TIMEOUT,
           CUresult.CUDA_ERROR_ECC_UNCORRECTABLE, CUresult.CUDA_ERROR_HARDWARE_STACK_ERROR, CUresult.CUDA_ERROR_ILLEGAL_INSTRUCTION,
           CUresult.CUDA_ERROR_SYSTEM_NOT_READY, CUresult.CUDA_ERROR_UNKNOWN ->
-          text + "; an operation before this failed on the card, and this process cannot use it any more. Start again, training from its last "
-              + "checkpoint";
+          text + "; an operation before this failed on the card, and this process cannot use it any more. Start again";
       default -> text;
     });
   }

@@ -99,9 +99,10 @@ final class CudaProducts {
       return;
     }
     try (Factors factors = new Factors(launcher)) {
-      Gemm.Matrix thin = new Gemm.Matrix(t.address(), t.dtype(), false, r, 0);
+      Gemm.Matrix removed = new Gemm.Matrix(t.address(), t.dtype(), false, r, 0);
       multiply(new Gemm(factors.of(x.address(), x.dtype(), z.dtype(), rows, n, n, 1, 1, 0),
-          factors.of(in[1].address(), in[1].dtype(), z.dtype(), n, r, r, 1, 1, 0), thin, rows, r, n, 1, -1, keep, Precision.current()));
+          factors.of(in[1].address(), in[1].dtype(), z.dtype(), n, r, r, 1, 1, 0), removed, rows, r, n, 1, -1, keep,
+          Precision.current()));
       multiply(new Gemm(factors.of(t.address(), t.dtype(), z.dtype(), rows, r, r, 1, 1, 0),
           factors.of(in[2].address(), in[2].dtype(), z.dtype(), r, n, 1, r, 1, 0), new Gemm.Matrix(z.address(), z.dtype(), false, n, 0), rows, n,
           r, 1, 1, 1, Precision.current()));

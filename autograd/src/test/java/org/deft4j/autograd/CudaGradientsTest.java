@@ -7,9 +7,9 @@ import java.util.stream.Stream;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
-import org.deft4j.tensor.internal.cuda.CudaTests;
+import org.deft4j.tensor.internal.cuda.OnCard;
 import org.deft4j.tensor.op.Layout;
-import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -17,13 +17,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** Every sample of every operation, and its gradients, on a card (or on the processor in its place): what the CPU gives, in float64. */
+@ExtendWith(OnCard.class)
 class CudaGradientsTest {
   private static final double ROUNDING = 1e-12;
-
-  @BeforeAll
-  static void needsCardOrCompiler() {
-    CudaTests.assumeCard();
-  }
 
   static Stream<Sample> all() {
     return Stream.of(OpSamples.differentiable(), OtherSamples.constant(), OtherSamples.firstOrderOnly(), OtherSamples.inPlace())

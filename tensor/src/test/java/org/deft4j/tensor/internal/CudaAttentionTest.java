@@ -3,48 +3,41 @@ package org.deft4j.tensor.internal;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
-import java.util.Random;
-import java.util.function.BiPredicate;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Scope;
-import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.internal.cuda.CudaTests;
+import org.deft4j.tensor.internal.cuda.OnCard;
 import org.deft4j.tensor.op.Contraction;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** Attention and its gradients on a card give what they do on the CPU, in float32 and float64: sizes, strides, masks, what sees nothing. */
-class CudaAttentionTest {
-  private final Random random = new Random(17);
-
-  @BeforeAll
-  static void needsCardOrCompiler() {
-    CudaTests.assumeCard();
+@ExtendWith(OnCard.class)
+class CudaAttentionTest extends AttentionCases {
+  CudaAttentionTest() {
+    super(17);
   }
 
-  private Tensor normal(long... sizes) {
-    float[] values = new float[(int) Shape.of(sizes).elementCount()];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = (float) random.nextGaussian();
-    }
-    return Tensor.of(values, sizes);
+  @Override
+  Tensor draw(long... sizes) {
+    return CudaTests.normal(random, sizes);
   }
 
-  /** Forward and backward; {@code mask} may be null. */
-  private void both(boolean causal, Tensor q, Tensor k, Tensor v, Tensor mask) {
+  @Override
+  void both(boolean causal, Tensor q, Tensor k, Tensor v, Tensor mask) {
     double scale = 1 / Math.sqrt((double) Math.max(1, q.size(3)));
     Tensor[] in = mask == null ? new Tensor[] {q, k, v} : new Tensor[] {q, k, v, mask};
     Contraction.Attention op = new Contraction.Attention(scale, causal);
     Tensor[] out = Dispatch.run(op, in);
     Tensor[] given = new Tensor[3 + in.length];
-    given[0] = normal(q.shape().toArray());
+    given[0] = draw(q.shape().toArray());
     System.arraycopy(in, 0, given, 1, 3);
     System.arraycopy(out, 0, given, 4, 2);
     if (mask != null) {
@@ -55,12 +48,6 @@ class CudaAttentionTest {
       assertEquals(Optional.empty(), CudaTests.differences(op, type, in), what + " " + type);
       assertEquals(Optional.empty(), CudaTests.differences(new Contraction.AttentionGrad(scale, causal), type, given),
           "gradient, " + what + " " + type);
-    }
-  }
-
-  private void sizes(boolean causal, long b, long h, long t, long s, long d) {
-    try (Scope _ = Scope.open()) {
-      both(causal, normal(b, h, t, d), normal(b, h, s, d), normal(b, h, s, d), null);
     }
   }
 
@@ -88,32 +75,12 @@ class CudaAttentionTest {
     sizes(false, 0, 2, 5, 6, 8);
   }
 
-  @Test
-  void causal() {
-    sizes(true, 1, 2, 77, 77, 16);
-    sizes(true, 1, 1, 130, 130, 8);
-    sizes(true, 1, 1, 220, 100, 5);
-    sizes(true, 1, 1, 60, 250, 7);
-    sizes(true, 1, 1, 1, 1, 4);
-  }
-
-  @Test
-  void permutedHeads() {
-    try (Scope _ = Scope.open()) {
-      Tensor q = normal(2, 35, 3, 20).permute(0, 2, 1, 3);
-      Tensor k = normal(2, 101, 3, 20).permute(0, 2, 1, 3);
-      Tensor v = normal(2, 101, 3, 20).permute(0, 2, 1, 3);
-      both(false, q, k, v, null);
-      both(false, normal(2, 3, 20, 35).transpose(2, 3), k, normal(2, 3, 20, 101).transpose(2, 3), null);
-    }
-  }
-
   /** Eight heads of queries look at two of keys, which are not copied: a head is repeated by a stride of 0. */
   @Test
   void sharedHeads() {
     try (Scope _ = Scope.open()) {
-      Tensor q = normal(1, 8, 90, 24);
-      Tensor k = normal(1, 2, 90, 24);
+      Tensor q = draw(1, 8, 90, 24);
+      Tensor k = draw(1, 2, 90, 24);
       Contraction.Attention op = new Contraction.Attention(0.2, true);
       for (long group = 0; group < 2; group++) {
         Tensor queries = q.slice(1, 4 * group, 4 * group + 4);
@@ -127,42 +94,6 @@ class CudaAttentionTest {
     }
   }
 
-  /** BOOL of this shape: true with the given probability. */
-  private Tensor allowed(double probability, long... sizes) {
-    float[] values = new float[(int) Shape.of(sizes).elementCount()];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = random.nextDouble() < probability ? 1 : 0;
-    }
-    return Tensor.of(values, sizes).cast(DType.BOOL);
-  }
-
-  @Test
-  void masks() {
-    try (Scope _ = Scope.open()) {
-      Tensor q = normal(2, 2, 40, 12);
-      Tensor k = normal(2, 2, 110, 12);
-      Tensor v = normal(2, 2, 110, 12);
-      both(false, q, k, v, allowed(0.5, 2, 2, 40, 110));
-      both(false, q, k, v, allowed(0.02, 1, 1, 40, 110));
-      both(false, q, k, v, allowed(0.7, 2, 1, 1, 110));
-      both(false, q, k, v, allowed(0.5, 40, 1));
-      both(false, q, k, v, allowed(0, 1));
-      both(true, q, k, v, allowed(0.5, 40, 110));
-      both(false, q, k, v, normal(2, 2, 40, 110));
-      both(false, q, k, v, normal(110, 40).t());
-      both(true, q, k, v, normal(2, 1, 1, 110));
-    }
-  }
-
-  /** A mask of this shape as a picture of {@code rule}. */
-  private static Tensor allowed(int queries, int keys, BiPredicate<Integer, Integer> rule) {
-    float[] values = new float[queries * keys];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = rule.test(i / keys, i % keys) ? 1 : 0;
-    }
-    return Tensor.of(values, queries, keys).cast(DType.BOOL);
-  }
-
   /** Tiles of 64 queries by 64 keys that are wholly hidden, wholly seen, or neither, in every order. */
   @Test
   void maskedTiles() {
@@ -170,49 +101,24 @@ class CudaAttentionTest {
       for (int trial = 0; trial < 6; trial++) {
         int queries = 1 + random.nextInt(230);
         int keys = 1 + random.nextInt(250);
-        Tensor q = normal(1, 2, queries, 10);
-        Tensor k = normal(1, 2, keys, 10);
-        int[] kinds = random.ints(4 * 4, 0, 3).toArray();
-        Tensor mask = allowed(queries, keys, (t, s) -> {
-          int kind = kinds[t / 64 * 4 + s / 64];
-          return kind == 2 ? random.nextBoolean() : kind == 1;
-        });
+        Tensor q = draw(1, 2, queries, 10);
+        Tensor k = draw(1, 2, keys, 10);
+        Tensor mask = tiles(queries, keys, 64, 64);
         both(trial % 3 == 0, q, k, k, trial % 2 == 0 ? mask : mask.t().contiguous().t());
       }
     }
   }
 
-  /** Text that sees itself, causally, after padding; and noise that sees all but padding: the mask of OmniGen, of two examples. */
   @Test
   void textAndNoise() {
     try (Scope _ = Scope.open()) {
       int length = 150;
-      int text = 70;
-      Tensor[] masks = new Tensor[2];
-      for (int i = 0; i < 2; i++) {
-        int padding = 33 * i;
-        masks[i] = allowed(length, length, (t, s) -> s >= padding && (t >= text || (s <= t && t >= padding))).unsqueeze(0).unsqueeze(0);
-      }
-      Tensor mask = Tensor.concat(0, masks);
-      Tensor q = normal(2, length, 3, 20).transpose(1, 2);
-      Tensor v = normal(2, length, 3, 20).transpose(1, 2);
+      Tensor mask = textAndNoise(length, 70);
+      Tensor q = draw(2, length, 3, 20).transpose(1, 2);
+      Tensor v = draw(2, length, 3, 20).transpose(1, 2);
       both(false, q, v, q, mask);
       both(false, q, v, q, mask.slice(2, 30, 31));
       both(false, q.slice(2, 1, 150), v.slice(2, 7, 130), q.slice(2, 7, 130), mask.slice(2, 1, 150).slice(3, 7, 130));
-    }
-  }
-
-  /** Padding as diffusers and transformers pass it: an added minus infinity, or the most negative number. */
-  @Test
-  void addedInfinities() {
-    try (Scope _ = Scope.open()) {
-      Tensor q = normal(1, 2, 34, 12);
-      Tensor k = normal(1, 2, 110, 12);
-      float[] hidden = new float[34 * 110];
-      for (int i = 0; i < hidden.length; i++) {
-        hidden[i] = i / 110 == 3 || i % 110 > 60 ? Float.NEGATIVE_INFINITY : i % 7 == 0 ? -Float.MAX_VALUE : 0f;
-      }
-      both(false, q, k, k, Tensor.of(hidden, 34, 110));
     }
   }
 
@@ -220,11 +126,11 @@ class CudaAttentionTest {
   @Test
   void hiddenInfinities() {
     try (Scope _ = Scope.open()) {
-      float[] values = normal(1, 1, 150, 8).toFloats();
+      float[] values = draw(1, 1, 150, 8).toFloats();
       Arrays.fill(values, 50 * 8, 100 * 8, Float.POSITIVE_INFINITY);
       values[70 * 8] = Float.NaN;
       Tensor k = Tensor.of(values, 1, 1, 150, 8).to(Device.CUDA);
-      Tensor q = normal(1, 1, 70, 8).to(Device.CUDA);
+      Tensor q = draw(1, 1, 70, 8).to(Device.CUDA);
       Tensor mask = allowed(70, 150, (t, s) -> s < 50 || s >= 100).to(Device.CUDA);
       Tensor[] out = Dispatch.run(new Contraction.Attention(1, false), q, k, k, mask);
       Tensor[] gradients = Dispatch.run(new Contraction.AttentionGrad(1, false), q, q, k, k, out[0], out[1], mask);
@@ -240,9 +146,9 @@ class CudaAttentionTest {
   @Test
   void turnedLanes() {
     try (Scope _ = Scope.open()) {
-      Tensor q = normal(1, 2, 70, 40).to(Device.CUDA);
-      Tensor k = normal(1, 2, 130, 40).to(Device.CUDA);
-      Tensor v = normal(1, 2, 130, 40).to(Device.CUDA);
+      Tensor q = draw(1, 2, 70, 40).to(Device.CUDA);
+      Tensor k = draw(1, 2, 130, 40).to(Device.CUDA);
+      Tensor v = draw(1, 2, 130, 40).to(Device.CUDA);
       Tensor mask = allowed(0.5, 70, 130).to(Device.CUDA);
       Contraction.Attention op = new Contraction.Attention(0.3, false);
       CudaTests.assertOrderOfLanesIsFree(() -> Dispatch.run(op, q, k, v, mask));

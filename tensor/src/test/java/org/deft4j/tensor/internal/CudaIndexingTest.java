@@ -6,41 +6,23 @@ import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.NumericException;
-import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
-import org.deft4j.tensor.internal.cuda.CudaTests;
+import org.deft4j.tensor.internal.cuda.OnCard;
 import org.deft4j.tensor.internal.cuda.SameBits;
 import org.deft4j.tensor.internal.cuda.SameBits.Input;
 import org.deft4j.tensor.op.Indexing;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** The card chooses elements as the CPU does, sums in the order of the index among them, bit by bit. */
+@ExtendWith(OnCard.class)
 class CudaIndexingTest {
   private final Random random = new Random(7);
-  private Scope scope;
-
-  @BeforeAll
-  static void needsCardOrCompiler() {
-    CudaTests.assumeCard();
-  }
-
-  @BeforeEach
-  void open() {
-    scope = Scope.open();
-  }
-
-  @AfterEach
-  void close() {
-    scope.close();
-  }
 
   private Tensor normal(DType dtype, long... sizes) {
     double[] values = new double[Math.toIntExact(Shape.of(sizes).elementCount())];

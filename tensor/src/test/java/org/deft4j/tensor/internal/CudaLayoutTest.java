@@ -11,21 +11,20 @@ import org.deft4j.tensor.NumericException;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
-import org.deft4j.tensor.internal.cuda.CudaTests;
+import org.deft4j.tensor.internal.cuda.OnCard;
 import org.deft4j.tensor.internal.cuda.SameBits;
 import org.deft4j.tensor.internal.cuda.SameBits.Input;
 import org.deft4j.tensor.op.InPlace;
 import org.deft4j.tensor.op.Layout;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** The card copies and converts as the CPU does, bit by bit. */
+@ExtendWith(OnCard.class)
 class CudaLayoutTest {
   /** One of each size. */
   private static final DType[] WIDTHS = {DType.F32, DType.BF16, DType.F64, DType.U8};
@@ -33,22 +32,6 @@ class CudaLayoutTest {
       {65, 3}, {3, 2, 16, 16}, {0, 4}};
 
   private final Random random = new Random(5);
-  private Scope scope;
-
-  @BeforeAll
-  static void needsCardOrCompiler() {
-    CudaTests.assumeCard();
-  }
-
-  @BeforeEach
-  void open() {
-    scope = Scope.open();
-  }
-
-  @AfterEach
-  void close() {
-    scope.close();
-  }
 
   /** Any bits, none of them a NaN's: for copies these are numbers. */
   private Tensor bits(DType dtype, long... sizes) {

@@ -11,27 +11,24 @@ import org.deft4j.tensor.Precision;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.internal.cuda.CudaTests;
+import org.deft4j.tensor.internal.cuda.OnCard;
 import org.deft4j.tensor.op.Contraction;
 import org.deft4j.tensor.op.Contraction.ConvSpec;
 import org.deft4j.tensor.op.Decompose;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 
 import static org.deft4j.tensor.internal.cuda.CudaTests.same;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** Products, rank updates and convolutions on a card (or on the processor in its place) against the CPU's. */
+@ExtendWith(OnCard.class)
 class CudaProductsTest {
   private static final int[][] SIZES = {{1, 1, 1}, {1, 64, 3}, {5, 1, 7}, {7, 17, 33}, {13, 40, 37}, {61, 85, 5}, {33, 0, 4},
       {0, 8, 40}, {40, 8, 0}, {300, 70, 4}, {9, 130, 70}, {130, 12, 90}, {40, 1000, 16}, {70, 300, 7}};
   private static final DType[] TYPES = {DType.F32, DType.F64};
 
   private final Random random = new Random(7);
-
-  @BeforeAll
-  static void needsCardOrCompiler() {
-    CudaTests.assumeCard();
-  }
 
   private Tensor draw(DType type, long... sizes) {
     return Twins.random(random, sizes).clamp(-4, 4).cast(type);

@@ -12,15 +12,14 @@ import org.deft4j.tensor.ShapeException;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.internal.KernelSamples.Sample;
 import org.deft4j.tensor.internal.cuda.CudaTests;
+import org.deft4j.tensor.internal.cuda.OnCard;
 import org.deft4j.tensor.op.Fused;
 import org.deft4j.tensor.op.InPlace;
 import org.deft4j.tensor.op.Norm;
 import org.deft4j.tensor.op.Op;
 import org.deft4j.tensor.op.Reduction;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 
 import static org.deft4j.tensor.internal.KernelSamples.normal;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
@@ -32,26 +31,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
  * The card's reductions, norms and updates beyond what {@link CudaSamplesTest} compares: shapes for each way in which threads are divided
  * among rows and columns, nothing at all, and all samples with the threads in another order.
  */
+@ExtendWith(OnCard.class)
 class CudaRowsTest {
   private static final long LONG = 30_000;
 
   private final List<String> wrong = new ArrayList<>();
-  private Scope scope;
-
-  @BeforeAll
-  static void needsCardOrCompiler() {
-    CudaTests.assumeCard();
-  }
-
-  @BeforeEach
-  void open() {
-    scope = Scope.open();
-  }
-
-  @AfterEach
-  void close() {
-    scope.close();
-  }
 
   private void compare(Op op, Tensor... in) {
     for (DType dtype : List.of(DType.F32, DType.F64)) {

@@ -9,13 +9,14 @@ import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.internal.KernelSamples.Sample;
 import org.deft4j.tensor.internal.cuda.CudaTests;
+import org.deft4j.tensor.internal.cuda.OnCard;
 import org.deft4j.tensor.op.Binary;
 import org.deft4j.tensor.op.Fused;
 import org.deft4j.tensor.op.InPlace;
 import org.deft4j.tensor.op.Op;
 import org.deft4j.tensor.op.Unary;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -24,12 +25,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
  * The kernels of a card give what the plain ones do, but for the rounding of other functions and of sums in another order: every sample of
  * the twins, in both types. Without a card the sources run on the processor.
  */
+@ExtendWith(OnCard.class)
 class CudaSamplesTest {
-  @BeforeAll
-  static void needsCardOrCompiler() {
-    CudaTests.assumeCard();
-  }
-
   @Test
   void everySampleInFloat32() {
     compareAll(DType.F32);

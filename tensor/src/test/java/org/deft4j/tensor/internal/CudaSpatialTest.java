@@ -6,23 +6,21 @@ import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.NumericException;
-import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
-import org.deft4j.tensor.internal.cuda.CudaTests;
+import org.deft4j.tensor.internal.cuda.OnCard;
 import org.deft4j.tensor.internal.cuda.SameBits;
 import org.deft4j.tensor.internal.cuda.SameBits.Input;
 import org.deft4j.tensor.op.Fused;
 import org.deft4j.tensor.op.Spatial;
 import org.deft4j.tensor.op.Spatial.Window;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** The card resamples pictures as the CPU does, and adds in the same order where it goes back: bit by bit. Rotations likewise. */
+@ExtendWith(OnCard.class)
 class CudaSpatialTest {
   private static final DType[] TYPES = {DType.F32, DType.F64};
   private static final long[][] PICTURES = {{2, 3, 8, 8}, {1, 2, 5, 7}, {1, 1, 1, 1}, {2, 1, 1, 9}, {0, 3, 4, 4}};
@@ -31,22 +29,6 @@ class CudaSpatialTest {
       new Window(3, 1, 1), new Window(2, 3, 0), new Window(5, 2, 2)};
 
   private final Random random = new Random(9);
-  private Scope scope;
-
-  @BeforeAll
-  static void needsCardOrCompiler() {
-    CudaTests.assumeCard();
-  }
-
-  @BeforeEach
-  void open() {
-    scope = Scope.open();
-  }
-
-  @AfterEach
-  void close() {
-    scope.close();
-  }
 
   private Tensor normal(DType dtype, long... sizes) {
     double[] values = new double[(int) Arrays.stream(sizes).reduce(1, (a, b) -> a * b)];

@@ -8,10 +8,9 @@ import java.util.function.UnaryOperator;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
-import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
-import org.deft4j.tensor.internal.cuda.CudaTests;
+import org.deft4j.tensor.internal.cuda.OnCard;
 import org.deft4j.tensor.internal.cuda.SameBits;
 import org.deft4j.tensor.internal.cuda.SameBits.Input;
 import org.deft4j.tensor.op.Binary;
@@ -20,34 +19,17 @@ import org.deft4j.tensor.op.InPlace;
 import org.deft4j.tensor.op.Norm;
 import org.deft4j.tensor.op.Op;
 import org.deft4j.tensor.op.Unary;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 
 /** What the card moves 16 bytes at once where it can is the same where it cannot. */
+@ExtendWith(OnCard.class)
 class CudaWidthsTest {
   private static final List<DType> TYPES = List.of(DType.F32, DType.F64);
 
   private final Random random = new Random(5);
-  private Scope scope;
-
-  @BeforeAll
-  static void needsCardOrCompiler() {
-    CudaTests.assumeCard();
-  }
-
-  @BeforeEach
-  void open() {
-    scope = Scope.open();
-  }
-
-  @AfterEach
-  void close() {
-    scope.close();
-  }
 
   private Tensor normal(long... sizes) {
     float[] values = new float[Math.toIntExact(Shape.of(sizes).elementCount())];

@@ -1,7 +1,7 @@
 package org.deft4j.tensor.internal;
 
 import java.lang.reflect.Method;
-import java.util.Arrays;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -16,8 +16,11 @@ final class TwinPrograms {
 
   public static void main(String[] args) throws ReflectiveOperationException {
     for (Class<?> test : TESTS) {
-      Method[] methods = test.getDeclaredMethods();
-      Arrays.sort(methods, Comparator.comparing(Method::getName));
+      List<Method> methods = new ArrayList<>();
+      for (Class<?> type = test; type != Object.class; type = type.getSuperclass()) {
+        methods.addAll(List.of(type.getDeclaredMethods()));
+      }
+      methods.sort(Comparator.comparing(Method::getName));
       for (Method method : methods) {
         if (method.isAnnotationPresent(Test.class)) {
           method.invoke(test.getDeclaredConstructor().newInstance());

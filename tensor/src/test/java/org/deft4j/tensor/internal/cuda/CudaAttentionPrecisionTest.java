@@ -9,7 +9,7 @@ import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Contraction;
-import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -20,24 +20,16 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
  * Attention on tensor cores. Inputs here are numbers of 16 bits already, so that what is left to round are the probabilities and their
  * slopes, each once, as they are multiplied on; scores and the log-sum-exp are those of the CPU.
  */
+@ExtendWith(OnCard.class)
 class CudaAttentionPrecisionTest {
   private final Random random = new Random(23);
-
-  @BeforeAll
-  static void needsCardOrCompiler() {
-    CudaTests.assumeCard();
-  }
 
   private Tensor normal(Precision precision, long... sizes) {
     return normal(sizes).cast(precision.factors()).cast(DType.F32);
   }
 
   private Tensor normal(long... sizes) {
-    float[] values = new float[(int) Shape.of(sizes).elementCount()];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = (float) random.nextGaussian();
-    }
-    return Tensor.of(values, sizes);
+    return CudaTests.normal(random, sizes);
   }
 
   /** True with the given probability. */

@@ -3,6 +3,7 @@ package org.deft4j.tensor.internal.cuda;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.Optional;
+import java.util.Random;
 import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
@@ -11,6 +12,7 @@ import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Precision;
 import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Binary;
 import org.deft4j.tensor.op.Contraction;
@@ -122,32 +124,36 @@ public final class CudaTests {
 
   /** A copy of {@code values} with the strides of {@code like}, as far as a permutation of dimensions makes them. */
   private static Tensor strided(Tensor like, Tensor values) {
-    Integer[] order = new Integer[like.rank()];
-    Arrays.setAll(order, d -> d);
-    long[] strides = like.strides();
-    Arrays.sort(order, (a, b) -> Long.compare(strides[b], strides[a]));
-    int[] dims = Arrays.stream(order).mapToInt(Integer::intValue).toArray();
-    int[] back = new int[dims.length];
-    for (int d = 0; d < dims.length; d++) {
-      back[dims[d]] = d;
-    }
-    return values.permute(dims).copy().permute(back);
+    int[] order = inMemory(like);
+    return values.permute(order).copy().permute(inverse(order));
   }
 
   private static Tensor moved(Tensor x) {
-    if (x.isContiguous()) {
-      return x.to(Device.CUDA);
-    }
-    Integer[] order = new Integer[x.rank()];
-    Arrays.setAll(order, d -> d);
+    int[] order = inMemory(x);
+    return x.permute(order).to(Device.CUDA).permute(inverse(order));
+  }
+
+  /** The dimensions of {@code x} in the order in which they lie in memory. */
+  private static int[] inMemory(Tensor x) {
     long[] strides = x.strides();
-    Arrays.sort(order, (a, b) -> Long.compare(strides[b], strides[a]));
-    int[] dims = Arrays.stream(order).mapToInt(Integer::intValue).toArray();
-    int[] back = new int[dims.length];
-    for (int d = 0; d < dims.length; d++) {
-      back[dims[d]] = d;
+    return IntStream.range(0, strides.length).boxed().sorted((a, b) -> Long.compare(strides[b], strides[a])).mapToInt(d -> d).toArray();
+  }
+
+  private static int[] inverse(int[] order) {
+    int[] back = new int[order.length];
+    for (int d = 0; d < order.length; d++) {
+      back[order[d]] = d;
     }
-    return x.permute(dims).to(Device.CUDA).permute(back);
+    return back;
+  }
+
+  /** Normal numbers, F32. */
+  public static Tensor normal(Random random, long... sizes) {
+    float[] values = new float[(int) Shape.of(sizes).elementCount()];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) random.nextGaussian();
+    }
+    return Tensor.of(values, sizes);
   }
 
   /** What a function's rounding is multiplied by in each element of the result, where it is multiplied; else null. */

@@ -7,39 +7,21 @@ import java.util.Random;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.MemoryPool;
-import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.InPlace;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 /** Steps of Adam that wait for each other are few launches, and give what they would have given at once. */
+@ExtendWith(OnCard.class)
 class CudaUpdatesTest {
   private static final InPlace.AdamUpdate STEP = new InPlace.AdamUpdate(1e-2, 0.9, 0.99, 1e-8, 0.1, true, 2);
   private static final InPlace.AdamUpdate OTHER = new InPlace.AdamUpdate(1e-3, 0.9, 0.99, 1e-8, 0.1, false, 2);
 
   private final Random random = new Random(4);
-  private Scope scope;
-
-  @BeforeAll
-  static void needsCardOrCompiler() {
-    CudaTests.assumeCard();
-  }
-
-  @BeforeEach
-  void open() {
-    scope = Scope.open();
-  }
-
-  @AfterEach
-  void close() {
-    scope.close();
-  }
 
   /** p, g, m and v on the CPU; v is not negative. */
   private Tensor[] drawn(long n) {

@@ -60,7 +60,7 @@ final class AttentionTask {
     this.lanesAreKeys = lanesAreKeys;
     boolean allows = mask != null && mask.dtype() == DType.BOOL;
     this.mask = allows ? null : mask;
-    this.maskSteps = mask == null ? null : StridedCopy.stretched(mask, 4);
+    this.maskSteps = mask == null ? null : Strides.stretched(mask, 4);
     this.allowed = allows ? new AttentionMask(mask, maskSteps, q.size(0), heads, queries, keys, lanesAreKeys) : null;
   }
 

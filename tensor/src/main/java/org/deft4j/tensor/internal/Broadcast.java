@@ -43,8 +43,8 @@ final class Broadcast {
   /** The walk over {@code out = op(a, b)}; out is contiguous. */
   static Broadcast of(Tensor a, Tensor b, Tensor out) {
     Shape shape = out.shape();
-    long[] fromA = stretched(a, shape.rank());
-    long[] fromB = stretched(b, shape.rank());
+    long[] fromA = Strides.stretched(a, shape.rank());
+    long[] fromB = Strides.stretched(b, shape.rank());
     long[] sizes = new long[shape.rank()];
     long[] stridesA = new long[shape.rank()];
     long[] stridesB = new long[shape.rank()];
@@ -63,17 +63,6 @@ final class Broadcast {
       stridesB[rank - 1] = fromB[d];
     }
     return new Broadcast(rank, sizes, stridesA, stridesB, a, b, out);
-  }
-
-  /** The strides over the last {@code rank} dimensions of the result: 0 where a size of 1 stretches. */
-  private static long[] stretched(Tensor tensor, int rank) {
-    long[] strides = tensor.strides();
-    long[] result = new long[rank];
-    int lead = rank - strides.length;
-    for (int d = 0; d < strides.length; d++) {
-      result[lead + d] = tensor.size(d) == 1 ? 0 : strides[d];
-    }
-    return result;
   }
 
   /** Walks the elements {@code from} (inclusive) to {@code to} (exclusive) of the result. */

@@ -45,7 +45,7 @@ final class ScalarAttention {
     this.sv = value.strides();
     this.mask = mask == null ? null : Access.of(mask);
     this.maskAllows = mask != null && mask.dtype() == DType.BOOL;
-    this.sm = mask == null ? null : StridedCopy.stretched(mask, 4);
+    this.sm = mask == null ? null : Strides.stretched(mask, 4);
     this.heads = query.size(1);
     this.rows = query.size(2);
     this.keys = Math.toIntExact(key.size(2));

@@ -58,7 +58,7 @@ final class ScalarContraction {
 
   /** Strides of the leading dimensions, stretched to those of the result. */
   private static long[] batchStrides(Tensor tensor, int rank) {
-    long[] all = StridedCopy.stretched(tensor, rank);
+    long[] all = Strides.stretched(tensor, rank);
     return java.util.Arrays.copyOf(all, rank - 2);
   }
 

@@ -160,9 +160,9 @@ final class ScalarIndexing {
     Shape shape = y.shape();
     Choice choice = new Choice(in[0].memory(), step(in[0], shape), in[1].memory(), step(in[1], shape), in[2].memory(),
         step(in[2], shape), y.memory());
-    long[] stridesC = StridedCopy.stretched(in[0], shape.rank());
-    long[] stridesA = StridedCopy.stretched(in[1], shape.rank());
-    long[] stridesB = StridedCopy.stretched(in[2], shape.rank());
+    long[] stridesC = Strides.stretched(in[0], shape.rank());
+    long[] stridesA = Strides.stretched(in[1], shape.rank());
+    long[] stridesB = Strides.stretched(in[2], shape.rank());
     int bytes = y.dtype().bytes();
     forRows(shape, (start, length) -> {
       long c = in[0].offset() + Positions.offset(start, shape, stridesC);
@@ -182,7 +182,7 @@ final class ScalarIndexing {
 
   /** What the last dimension of {@code shape} steps by in a tensor that broadcasts to it. */
   private static long step(Tensor tensor, Shape shape) {
-    return shape.rank() == 0 ? 0 : StridedCopy.stretched(tensor, shape.rank())[shape.rank() - 1];
+    return shape.rank() == 0 ? 0 : Strides.stretched(tensor, shape.rank())[shape.rank() - 1];
   }
 
   /** {@code y = condition ? a : b} along a row. */

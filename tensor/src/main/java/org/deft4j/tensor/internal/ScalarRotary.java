@@ -13,8 +13,8 @@ final class ScalarRotary {
     Shape pairs = out.shape().with(-1, out.size(-1) / 2);
     long half = pairs.size(-1);
     long[] ofX = in[0].strides();
-    long[] ofCos = StridedCopy.stretched(in[1], pairs.rank());
-    long[] ofSin = StridedCopy.stretched(in[2], pairs.rank());
+    long[] ofCos = Strides.stretched(in[1], pairs.rank());
+    long[] ofSin = Strides.stretched(in[2], pairs.rank());
     long apart = half * ofX[pairs.rank() - 1];
     Access x = Access.of(in[0]);
     Access cos = Access.of(in[1]);

@@ -50,7 +50,7 @@ final class StridedCopy {
 
   /** Copies {@code source} into a part of {@code target}: of this shape, by these strides, from this element on. */
   static void copy(Tensor source, Tensor target, Shape shape, long[] targetStrides, long targetOffset) {
-    copy(source, stretched(source, shape.rank()), source.offset(), target, shape, targetStrides, targetOffset);
+    copy(source, Strides.stretched(source, shape.rank()), source.offset(), target, shape, targetStrides, targetOffset);
   }
 
   /** Copies the part of {@code source} that starts at an element and has these strides. */
@@ -75,7 +75,7 @@ final class StridedCopy {
     if (target.elementCount() == 0) {
       return;
     }
-    StridedCopy plan = new StridedCopy(target.shape(), stretched(source, target.rank()), target.strides());
+    StridedCopy plan = new StridedCopy(target.shape(), Strides.stretched(source, target.rank()), target.strides());
     Access read = Access.of(source);
     Access write = Access.of(target);
     boolean integers = isWhole(source.dtype()) && isWhole(target.dtype());
@@ -97,16 +97,6 @@ final class StridedCopy {
 
   private static boolean isWhole(DType dtype) {
     return !dtype.isFloating();
-  }
-
-  /** Strides over the last {@code rank} dimensions: 0 where a size of 1 stretches or a dimension is missing. */
-  static long[] stretched(Tensor tensor, int rank) {
-    long[] strides = tensor.strides();
-    long[] result = new long[rank];
-    for (int d = 0; d < strides.length; d++) {
-      result[rank - strides.length + d] = tensor.size(d) == 1 ? 0 : strides[d];
-    }
-    return result;
   }
 
   /** Walks two tensors of one shape in the longest runs along which both advance evenly; offsets count from their first. */

@@ -50,7 +50,7 @@ final class VectorRotary {
   /** The rows of a tensor, by its strides over the dimensions of the result. */
   private record Lines(Floats floats, long[] strides) {
     static Lines of(Tensor tensor, int rank) {
-      return new Lines(Floats.of(tensor), StridedCopy.stretched(tensor, rank));
+      return new Lines(Floats.of(tensor), Strides.stretched(tensor, rank));
     }
 
     boolean isDense() {

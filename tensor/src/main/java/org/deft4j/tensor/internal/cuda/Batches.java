@@ -3,6 +3,7 @@ package org.deft4j.tensor.internal.cuda;
 import java.util.ArrayList;
 import java.util.List;
 import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.internal.Strides;
 
 /**
  * The leading dimensions of a product, c = a b, as runs of matrices that lie evenly: what one batched product does. Mostly there is one run.
@@ -21,9 +22,9 @@ record Batches(List<Run> runs, long count, long strideA, long strideB, long stri
     for (int d = 0; d < rank; d++) {
       sizes[d] = c.size(d);
     }
-    steps[0] = stretched(a, rank);
-    steps[1] = stretched(b, rank);
-    steps[2] = stretched(c, rank);
+    steps[0] = Strides.stretched(a, c.rank());
+    steps[1] = Strides.stretched(b, c.rank());
+    steps[2] = Strides.stretched(c, c.rank());
     // The dimensions from `first` on step as one.
     int first = rank;
     long count = 1;
@@ -59,16 +60,5 @@ record Batches(List<Run> runs, long count, long strideA, long strideB, long stri
     for (long i = 0; i < sizes[d]; i++) {
       collect(runs, sizes, steps, d + 1, end, a + i * steps[0][d], b + i * steps[1][d], c + i * steps[2][d]);
     }
-  }
-
-  /** Strides of the leading dimensions, 0 where a size of 1 stretches. */
-  private static long[] stretched(Tensor tensor, int rank) {
-    long[] strides = tensor.strides();
-    long[] result = new long[rank];
-    int own = strides.length - 2;
-    for (int d = 0; d < own; d++) {
-      result[rank - own + d] = tensor.size(d) == 1 ? 0 : strides[d];
-    }
-    return result;
   }
 }

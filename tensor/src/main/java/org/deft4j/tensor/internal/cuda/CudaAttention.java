@@ -9,6 +9,7 @@ import org.deft4j.tensor.Precision;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.internal.Strides;
 import org.deft4j.tensor.op.Contraction;
 
 /**
@@ -57,7 +58,7 @@ final class CudaAttention {
     }
 
     long[] maskSteps() {
-      return mask == null ? new long[4] : Walk.stretched(mask, Shape.of(q.size(0), q.size(1), queries(), keys()));
+      return mask == null ? new long[4] : Strides.stretched(mask, 4);
     }
 
     /** {@code enum Mask}. */

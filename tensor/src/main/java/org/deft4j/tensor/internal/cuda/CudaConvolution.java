@@ -215,7 +215,7 @@ final class CudaConvolution {
             long count = Math.min(some, s.n() - n);
             long across = Math.ceilDiv(geometry.pixels(), RUN * Launcher.THREADS);
             launcher.grid(across, Math.clamp(BLOCKS / (across * count), 1, Math.max(1, s.c())), count, Launcher.THREADS, 0,
-                SOURCE, "patches_" + Factors.suffix(x.dtype()) + "_" + Factors.suffix(type), pixels(pictures, n, 0).address(), patches,
+                SOURCE, Launcher.variant(Launcher.variant("patches", x.dtype()), type), pixels(pictures, n, 0).address(), patches,
                 s.depth(), pictures.batchStride(), geometry);
             Gemm.Matrix matrix = new Gemm.Matrix(patches.address(), type, false, geometry.pixels(), s.depth() * geometry.pixels());
             use.use(new Patches(matrix, count, pixel, geometry.pixels()), n);

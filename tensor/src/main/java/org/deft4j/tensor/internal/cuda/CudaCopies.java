@@ -4,6 +4,7 @@ import java.util.Arrays;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.internal.Strides;
 
 /**
  * Copies between any two layouts of one shape, and fills of one: {@code layout.cu}. The target is walked in the order of its memory. Dense
@@ -12,8 +13,6 @@ import org.deft4j.tensor.Tensor;
  */
 final class CudaCopies {
   static final String SOURCE = "layout";
-  /** The most bytes that a thread moves at once. */
-  private static final int WIDEST = 16;
   /** Sizes of both dimensions from which squares are turned; with fewer they would be mostly empty. */
   private static final int TURNED = 8;
   /** {@code TILE} of {@code layout.cu}. */
@@ -29,7 +28,7 @@ final class CudaCopies {
   record Side(long address, long[] strides) {
     /** A whole tensor, which broadcasts to {@code shape}. */
     static Side of(Tensor tensor, Shape shape) {
-      return new Side(tensor.address(), Walk.stretched(tensor, shape));
+      return new Side(tensor.address(), Strides.stretched(tensor, shape.rank()));
     }
 
     /** The same steps from an element that is {@code elements} further on. */
@@ -116,7 +115,7 @@ final class CudaCopies {
 
   /** The most bytes of which all addresses and steps and the runs along the last dimension are multiples. */
   private static int widest(Walk walk, int tensors, int bytes, Side... sides) {
-    int unit = WIDEST;
+    int unit = Walk.WIDE;
     while (unit > bytes && !fits(walk, tensors, unit / bytes, unit, sides)) {
       unit /= 2;
     }

@@ -12,8 +12,6 @@ import org.deft4j.tensor.op.Indexing;
  */
 final class CudaIndexing {
   private static final String SOURCE = CudaSort.SOURCE;
-  /** The most bytes that a thread moves at once. */
-  private static final int WIDEST = 16;
 
   private final Launcher launcher;
   private final CudaSort sort;
@@ -76,7 +74,7 @@ final class CudaIndexing {
   private void select(int dim, Tensor x, Tensor index, Tensor y) {
     int bytes = y.dtype().bytes();
     long slice = inner(y.shape(), dim) * bytes;
-    int unit = WIDEST;
+    int unit = Walk.WIDE;
     while (unit > bytes && (slice % unit != 0 || x.address() % unit != 0 || y.address() % unit != 0)) {
       unit /= 2;
     }

@@ -10,9 +10,6 @@ import org.deft4j.tensor.op.Layout;
 
 /** {@link Layout}, and the {@link InPlace} operations that copy: {@code layout.cu}. */
 final class CudaLayout {
-  /** Of this, addresses are multiples where four elements are converted at a time. */
-  private static final int ALIGNMENT = 16;
-
   private final Launcher launcher;
   private final CudaCopies copies;
   private final Faults faults;
@@ -48,7 +45,7 @@ final class CudaLayout {
     Side x = Side.of(source, target.shape());
     Side y = Side.of(target, target.shape());
     Walk walk = CudaCopies.inOrder(target.shape(), y, x);
-    boolean dense = CudaCopies.isDense(walk, 0) && CudaCopies.isDense(walk, 1) && x.isAt(ALIGNMENT) && y.isAt(ALIGNMENT);
+    boolean dense = CudaCopies.isDense(walk, 0) && CudaCopies.isDense(walk, 1) && x.isAt(Walk.WIDE) && y.isAt(Walk.WIDE);
     if (dense && isFrequent(from, to)) {
       String kernel = Launcher.variant(Launcher.variant("cast", from), to);
       launcher.each((target.elementCount() + 3) / 4, CudaCopies.SOURCE, kernel, source, target, target.elementCount());

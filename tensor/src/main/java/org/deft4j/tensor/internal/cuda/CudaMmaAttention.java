@@ -1,7 +1,6 @@
 package org.deft4j.tensor.internal.cuda;
 
 import java.util.List;
-import java.util.Locale;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Scope;
@@ -34,19 +33,17 @@ final class CudaMmaAttention {
 
   private final Launcher launcher;
   private final DType factors;
-  private final String suffix;
 
   CudaMmaAttention(Launcher launcher, DType factors) {
     this.launcher = launcher;
     this.factors = factors;
-    this.suffix = factors.name().toLowerCase(Locale.ROOT);
   }
 
   void run(Contraction.Attention op, Problem x, Tensor o, Tensor lse) {
     int columns = columns(x);
     try (Scope _ = Scope.open()) {
       launcher.grid(x.heads() * Math.ceilDiv(x.queries(), TILE), 1, 1, columns <= TALL ? THREADS / 2 : THREADS, 0, source(),
-          "attention_" + columns + "_" + suffix, x.q(), rounded(x.k(), columns), rounded(x.v(), columns), x.maskAddress(), o, lse,
+          variant("attention_" + columns), x.q(), rounded(x.k(), columns), rounded(x.v(), columns), x.maskAddress(), o, lse,
           x.sizes(), x.q().strides(), x.maskSteps(), pictures(x, op.causal(), false), x.maskKind(), op.causal(), (float) op.scale());
     }
   }
@@ -55,7 +52,7 @@ final class CudaMmaAttention {
     int columns = columns(x);
     try (Scope _ = Scope.open()) {
       Tensor rows = Tensor.empty(Device.CUDA, DType.F32, lse.shape().append(2));
-      launcher.rows(CudaAttention.blocksOfWarps(lse), Launcher.THREADS, source(), "attention_rows_" + suffix, dO, o, lse, rows,
+      launcher.rows(CudaAttention.blocksOfWarps(lse), Launcher.THREADS, source(), variant("attention_rows"), dO, o, lse, rows,
           lse.elementCount(), x.sizes(), dO.strides(), o.strides(), CudaAttention.rowSteps(lse));
       List<Object> factors = List.of(rounded(dO, columns), rounded(x.q(), columns), rounded(x.k(), columns), rounded(x.v(), columns),
           rows, x.maskAddress(), x.sizes(), x.maskSteps());
@@ -84,8 +81,8 @@ final class CudaMmaAttention {
     Tensor partsOfDk = Tensor.empty(Device.CUDA, DType.F32, Shape.of(parts, dk.elementCount()));
     Tensor partsOfDv = Tensor.empty(Device.CUDA, DType.F32, Shape.of(parts, dv.elementCount()));
     launch(kernel, x, x.keys(), halves, parts, CudaAttention.with(given, (int) share, partsOfDk, partsOfDv));
-    launcher.each(dk.elementCount(), source(), "attention_parts_" + suffix, partsOfDk, dk, dk.elementCount(), parts);
-    launcher.each(dv.elementCount(), source(), "attention_parts_" + suffix, partsOfDv, dv, dv.elementCount(), parts);
+    launcher.each(dk.elementCount(), source(), variant("attention_parts"), partsOfDk, dk, dk.elementCount(), parts);
+    launcher.each(dv.elementCount(), source(), variant("attention_parts"), partsOfDv, dv, dv.elementCount(), parts);
   }
 
   /** {@code struct Pictures} of a BOOL mask, drawn here; of rows of queries by keys, or of keys by queries where {@code turned}. */
@@ -102,13 +99,17 @@ final class CudaMmaAttention {
     Tensor words = Tensor.empty(Device.CUDA, DType.I32, Shape.of(batches * heads, across, rows));
     Tensor tiles = Tensor.empty(Device.CUDA, DType.I32, Shape.of(batches * heads, down, across, 2));
     long[] pictures = {words.address(), tiles.address(), steps[0] == 0 ? 0 : heads, steps[1] == 0 ? 0 : 1};
-    launcher.rows(batches * heads * across * down, THREADS, source(), "attention_pictures_" + suffix, x.mask(), pictures, heads, x.sizes(),
+    launcher.rows(batches * heads * across * down, THREADS, source(), variant("attention_pictures"), x.mask(), pictures, heads, x.sizes(),
         steps, causal, turned);
     return pictures;
   }
 
   private String source() {
-    return "attention_" + suffix;
+    return variant("attention");
+  }
+
+  private String variant(String name) {
+    return Launcher.variant(name, factors);
   }
 
   private static int columns(Problem x) {
@@ -125,12 +126,12 @@ final class CudaMmaAttention {
     int rows = Math.toIntExact(x.size(2));
     Tensor to = Tensor.empty(Device.CUDA, factors, Shape.of(heads, rows, columns));
     launcher.grid(Math.ceilDiv((long) rows * columns / 4, (long) Launcher.THREADS), Math.min(heads, MOST_IN_Y), 1, Launcher.THREADS, 0,
-        source(), "attention_factors_" + suffix, x, to, heads, x.size(1), rows, Math.toIntExact(x.size(3)), columns, x.strides());
+        source(), variant("attention_factors"), x, to, heads, x.size(1), rows, Math.toIntExact(x.size(3)), columns, x.strides());
     return to;
   }
 
   /** A block of a gradient for each tile of {@code rows}, in every head, each share of the columns of results, and each part of what streams past. */
   private void launch(String kernel, Problem x, long rows, int shares, int parts, List<Object> arguments) {
-    launcher.grid(x.heads() * Math.ceilDiv(rows, TILE), shares, parts, THREADS, 0, source(), kernel + "_" + suffix, arguments.toArray());
+    launcher.grid(x.heads() * Math.ceilDiv(rows, TILE), shares, parts, THREADS, 0, source(), variant(kernel), arguments.toArray());
   }
 }

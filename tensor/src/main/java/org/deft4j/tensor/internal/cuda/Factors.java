@@ -2,7 +2,6 @@ package org.deft4j.tensor.internal.cuda;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Precision;
@@ -62,7 +61,7 @@ final class Factors implements AutoCloseable {
       long batchStride, boolean turned) {
     Tensor copy = Tensor.empty(Device.CUDA, to, Shape.of(batch, major, minor));
     copies.add(copy);
-    String kernel = "convert_" + suffix(from) + "_" + suffix(to);
+    String kernel = Launcher.variant(Launcher.variant("convert", from), to);
     boolean dense = minorStride == 1 && (majorStride == minor || major == 1) && (batch == 1 || batchStride == major * minor);
     if (dense) {
       launcher.each(copy.elementCount(), SOURCE, kernel + "_dense", address, copy, copy.elementCount());
@@ -71,10 +70,6 @@ final class Factors implements AutoCloseable {
           minorStride);
     }
     return new Gemm.Matrix(copy.address(), to, turned, minor, batch == 1 ? 0 : major * minor);
-  }
-
-  static String suffix(DType dtype) {
-    return dtype.name().toLowerCase(Locale.ROOT);
   }
 
   @Override

@@ -6,6 +6,7 @@ import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.ShapeException;
 import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.internal.Strides;
 
 /**
  * How up to three tensors are walked together, element by element in the row-major order of one shape, to which they broadcast:
@@ -29,7 +30,7 @@ final class Walk implements Struct {
   static Walk over(Shape shape, Tensor... tensors) {
     long[][] steps = new long[tensors.length][];
     for (int t = 0; t < tensors.length; t++) {
-      steps[t] = stretched(tensors[t], shape);
+      steps[t] = Strides.stretched(tensors[t], shape.rank());
     }
     return over(shape, steps);
   }
@@ -61,17 +62,6 @@ final class Walk implements Struct {
     for (int t = 0; t < steps.length; t++) {
       strides[t][rank - 1] = steps[t][d];
     }
-  }
-
-  /** The strides over the dimensions of {@code shape}: 0 where a size of 1 stretches. */
-  static long[] stretched(Tensor tensor, Shape shape) {
-    long[] strides = tensor.strides();
-    long[] result = new long[shape.rank()];
-    int lead = result.length - strides.length;
-    for (int d = 0; d < strides.length; d++) {
-      result[lead + d] = tensor.size(d) == 1 ? 0 : strides[d];
-    }
-    return result;
   }
 
   /** Dimensions left; 0 for a single element. */

@@ -26,7 +26,7 @@ final class CommonOptions {
   @Option(names = {"-h", "--help"}, usageHelp = true, description = "Print this help.")
   boolean help;
 
-  /** Adds a sentence for each option that cannot be. */
+  /** Chooses the device and the precision for the process, and adds a sentence for each option that cannot be. */
   void check(List<String> problems) {
     if (threads != null && threads < 1) {
       problems.add("--threads " + threads + ": at least 1 is needed");

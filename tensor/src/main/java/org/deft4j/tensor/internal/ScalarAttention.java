@@ -1,7 +1,6 @@
 package org.deft4j.tensor.internal;
 
 import org.deft4j.tensor.DType;
-import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Contraction;
 

@@ -3,18 +3,10 @@ package org.deft4j.tensor.internal;
 import java.util.ArrayList;
 import java.util.List;
 import org.deft4j.tensor.DType;
-import org.deft4j.tensor.Device;
-import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Scope;
-import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.internal.KernelSamples.Sample;
 import org.deft4j.tensor.internal.cuda.CudaTests;
 import org.deft4j.tensor.internal.cuda.OnCard;
-import org.deft4j.tensor.op.Binary;
-import org.deft4j.tensor.op.Fused;
-import org.deft4j.tensor.op.InPlace;
-import org.deft4j.tensor.op.Op;
-import org.deft4j.tensor.op.Unary;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 

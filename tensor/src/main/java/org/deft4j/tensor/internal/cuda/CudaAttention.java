@@ -7,7 +7,6 @@ import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Precision;
 import org.deft4j.tensor.Scope;
-import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.internal.Strides;
 import org.deft4j.tensor.op.Contraction;

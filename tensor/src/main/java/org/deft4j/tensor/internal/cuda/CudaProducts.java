@@ -1,6 +1,5 @@
 package org.deft4j.tensor.internal.cuda;
 
-import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Precision;
 import org.deft4j.tensor.Tensor;

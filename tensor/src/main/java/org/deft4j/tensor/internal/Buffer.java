@@ -1,8 +1,9 @@
 package org.deft4j.tensor.internal;
 
 import java.lang.ref.SoftReference;
-import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.List;
+import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.stream.IntStream;
 
 /**
@@ -17,30 +18,35 @@ final class Buffer implements AutoCloseable {
    */
   static final int START = 12;
 
-  /** Idle arrays of 2^i floats. */
-  private static final List<ArrayDeque<SoftReference<float[]>>> IDLE =
-      IntStream.range(0, 31).mapToObj(i -> new ArrayDeque<SoftReference<float[]>>()).toList();
+  /**
+   * Idle arrays of 2^i floats, kept for the thread that made them: what another one has written last would first have to come out of that
+   * one's cache.
+   */
+  private static final ThreadLocal<List<Deque<SoftReference<float[]>>>> IDLE = ThreadLocal.withInitial(
+      () -> IntStream.range(0, 31).<Deque<SoftReference<float[]>>>mapToObj(i -> new ConcurrentLinkedDeque<>()).toList());
 
   /** At least as many floats as were asked for, with anything in them. */
   final float[] floats;
 
-  private Buffer(float[] floats) {
+  /** Where it lies when idle. */
+  private final Deque<SoftReference<float[]>> home;
+
+  private Buffer(float[] floats, Deque<SoftReference<float[]>> home) {
     this.floats = floats;
+    this.home = home;
   }
 
   /** An array of at least so many floats. */
   static Buffer of(long count) {
     int size = sizeClass(count);
-    ArrayDeque<SoftReference<float[]>> idle = IDLE.get(size);
-    synchronized (idle) {
-      while (!idle.isEmpty()) {
-        float[] floats = idle.pollLast().get();
-        if (floats != null) {
-          return new Buffer(floats);
-        }
+    Deque<SoftReference<float[]>> idle = IDLE.get().get(size);
+    for (SoftReference<float[]> last = idle.pollLast(); last != null; last = idle.pollLast()) {
+      float[] floats = last.get();
+      if (floats != null) {
+        return new Buffer(floats, idle);
       }
     }
-    return new Buffer(new float[1 << size]);
+    return new Buffer(new float[1 << size], idle);
   }
 
   private static int sizeClass(long count) {
@@ -49,9 +55,6 @@ final class Buffer implements AutoCloseable {
 
   @Override
   public void close() {
-    ArrayDeque<SoftReference<float[]>> idle = IDLE.get(sizeClass(floats.length));
-    synchronized (idle) {
-      idle.addLast(new SoftReference<>(floats));
-    }
+    home.addLast(new SoftReference<>(floats));
   }
 }

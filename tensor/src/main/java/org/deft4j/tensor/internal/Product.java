@@ -1,6 +1,9 @@
 package org.deft4j.tensor.internal;
 
 import java.lang.foreign.MemorySegment;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Supplier;
 import jdk.incubator.vector.FloatVector;
 import org.deft4j.tensor.Threads;
 
@@ -8,11 +11,11 @@ import org.deft4j.tensor.Threads;
  * {@code C = A B + bias} for an A of m x k and a B of k x n, both given as {@link Panels}, in tiles of {@link RegisterTile}.
  *
  * <pre>
- *             n                     One side is shared: it is packed first, by all threads, to stay in the last cache.
- *       +-----------+               The panels of the other side are dealt out: a thread takes a group of them, packs
- *     k | B  | | |  |               a block of their k at a time into its own second-level cache, and multiplies them by
- *       +-----------+               every panel of the shared side. So each output is computed by one thread, its chain
- *    k        ||                    running over k in blocks, and going on from what C holds.
+ *             n                     The panels of one side are dealt out: a thread takes a group of them, packs a block
+ *       +-----------+               of their k at a time into its own second-level cache, and multiplies them by every
+ *     k | B  | | |  |               panel of the other side, which is shared: it is packed once, by all threads together
+ *       +-----------+               or by each for itself, and stays in the last cache. So each output is computed by
+ *    k        ||                    one thread, its chain running over k in blocks, and going on from what C holds.
  *  +---+ +-----------+
  *  |---| |    ##     |
  * m| A | | C  ##     |              ## the tiles of a thread, if A is shared
@@ -47,8 +50,12 @@ final class Product {
   private static final int GROUPS_PER_THREAD = 2;
   /** The left side is shared if it has at most so many times the panels of the right one. */
   private static final int LEFT = 4;
-  /** Pieces per thread of the packing of the shared side. */
+  /** Pieces per thread of the packing of the shared side, if the threads pack it together. */
   private static final int PACKINGS_PER_THREAD = 4;
+  /** The shared panels that a thread packs at a time, if it packs them for itself, just before it needs the first. */
+  private static final int PACKED_TOGETHER = 4;
+  /** Each thread packs the shared side for itself where that costs at most one part in so many of its multiplications. */
+  private static final long AGAIN = 20;
   private static final int WIDTH = RegisterTile.WIDTH;
 
   /**
@@ -160,24 +167,35 @@ final class Product {
     }
 
     void run() {
-      try (Buffer packed = Buffer.of(Buffer.START + perK * (k1 - k0))) {
-        long blocks = Math.max(1, (k1 - k0 + block - 1) / block);
-        long items = (to - from) * blocks;
-        Parallel.forRange(items, grain(items), (first, end) -> packShared(first, end, packed.floats));
-        long groups = groups();
-        Parallel.forRange(groups, small ? groups : 1, (first, end) -> {
-          try (Worker worker = new Worker(this, packed.floats, tileFloats(groups))) {
-            for (long group = first; group < end; group++) {
-              worker.multiply(own.count() * group / groups, own.count() * (group + 1) / groups);
-            }
-          }
-        });
+      long groups = groups();
+      if (packsForItself()) {
+        Map<Thread, Packed> copies = new ConcurrentHashMap<>();
+        multiply(groups, () -> copies.computeIfAbsent(Thread.currentThread(), t -> new Packed(this)));
+        copies.values().forEach(Packed::close);
+        return;
+      }
+      try (Packed packed = new Packed(this)) {
+        packed.packAll();
+        multiply(groups, () -> packed);
       }
     }
 
-    /** All at once for one thread, if it is little; else a few pieces for each. */
-    private long grain(long items) {
-      return small ? items : Math.max(1, items / ((long) PACKINGS_PER_THREAD * Threads.count()));
+    private void multiply(long groups, Supplier<Packed> packed) {
+      Parallel.forRange(groups, small ? groups : 1, (first, end) -> {
+        try (Worker worker = new Worker(this, packed.get(), tileFloats(groups))) {
+          for (long group = first; group < end; group++) {
+            worker.multiply(own.count() * group / groups, own.count() * (group + 1) / groups);
+          }
+        }
+      });
+    }
+
+    /**
+     * Whether each thread packs the shared side for itself. What another one has just packed lies in that one's cache, from where a line
+     * takes longer than to pack it again: the fewer the threads, and the more is done with each panel, the less that costs.
+     */
+    private boolean packsForItself() {
+      return small || AGAIN * PACKING * (Threads.count() - 1) <= own.lines();
     }
 
     /**
@@ -209,17 +227,51 @@ final class Product {
     int at(long panel, long k) {
       return Buffer.START + (int) ((k - k0) * perK + (shared.before(panel) - shared.before(from)) * depth(k));
     }
+  }
 
-    /** Packs the items {@code first .. end}: the panels of one block of k after another. */
-    private void packShared(long first, long end, float[] packed) {
+  /** The shared side of a piece, block of k by block of k: all panels of the first, then all of the second. */
+  private final class Packed implements AutoCloseable {
+    final Piece piece;
+    final Buffer buffer;
+    /** Panels times blocks of k. */
+    final long items;
+    /** How many of them are packed. */
+    private long done;
+
+    Packed(Piece piece) {
+      this.piece = piece;
+      this.buffer = Buffer.of(Buffer.START + piece.perK * (piece.k1 - piece.k0));
+      this.items = (piece.to - piece.from) * pieces(piece.k1 - piece.k0, block);
+    }
+
+    @Override
+    public void close() {
+      buffer.close();
+    }
+
+    /** Packs everything, all threads together. */
+    void packAll() {
+      Parallel.forRange(items, Math.max(1, items / ((long) PACKINGS_PER_THREAD * Threads.count())), this::pack);
+      done = items;
+    }
+
+    /** Packs this item and some after it, unless that has been done; those before it have been. */
+    void require(long item) {
+      if (item == done && item < items) {
+        done = Math.min(items, item + PACKED_TOGETHER);
+        pack(item, done);
+      }
+    }
+
+    private void pack(long first, long end) {
       Panels side = leftShared ? left : right;
-      long panels = to - from;
+      long panels = piece.to - piece.from;
       try (Buffer room = Buffer.of(room())) {
-        for (long i = first; i < end && k0 < k1;) {
-          long panel = from + i % panels;
-          long last = Math.min(to, panel + end - i);
-          long k = k0 + i / panels * block;
-          side.packAll(shared, panel, last, k, depth(k), packed, at(panel, k), room.floats);
+        for (long i = first; i < end;) {
+          long panel = piece.from + i % panels;
+          long last = Math.min(piece.to, panel + end - i);
+          long k = piece.k0 + i / panels * block;
+          side.packAll(piece.shared, panel, last, k, piece.depth(k), buffer.floats, piece.at(panel, k), room.floats);
           i += last - panel;
         }
       }
@@ -229,16 +281,16 @@ final class Product {
   /** What one thread does, in its own memory. */
   private final class Worker implements AutoCloseable {
     final Piece piece;
-    final float[] shared;
+    final Packed packed;
     final Buffer own = Buffer.of(Buffer.START + GROUP);
     final Buffer room = Buffer.of(room());
     /** Tiles of C, and after them a row for the bias. */
     final Buffer tiles;
     final int aside;
 
-    Worker(Piece piece, float[] shared, long tileFloats) {
+    Worker(Piece piece, Packed packed, long tileFloats) {
       this.piece = piece;
-      this.shared = shared;
+      this.packed = packed;
       this.tiles = Buffer.of(tileFloats);
       this.aside = (int) tileFloats - WIDTH;
     }
@@ -254,6 +306,8 @@ final class Product {
     void multiply(long first, long end) {
       Panels side = leftShared ? right : left;
       Cut cut = piece.own;
+      float[] shared = packed.buffer.floats;
+      long item = 0;
       boolean waits = piece.k1 - piece.k0 > block;
       for (long k = piece.k0; k == piece.k0 || k < piece.k1; k += block) {
         int depth = piece.depth(k);
@@ -264,6 +318,7 @@ final class Product {
         int step = waits ? RegisterTile.WIDE * WIDTH : 0;
         for (long panel = piece.from; panel < piece.to; panel++) {
           int sharedAt = piece.at(panel, k);
+          packed.require(item++);
           // Panels lie one after another, so the next begins where this one ends.
           int ahead = sharedAt + piece.shared.pitch(panel) * depth;
           for (long mine = first; mine < end; mine++) {
@@ -289,7 +344,7 @@ final class Product {
       if (first && k > 0) {
         exchange(rowPanel, columnPanel, at, false);
       }
-      RegisterTile.run(rows.room(rowPanel), a, aAt, b, bAt, depth, tiles.floats, at, k == 0, shared, next, tiles.floats, nextTile);
+      RegisterTile.run(rows.room(rowPanel), a, aAt, b, bAt, depth, tiles.floats, at, k == 0, packed.buffer.floats, next, tiles.floats, nextTile);
       if (last) {
         if (bias != null && piece.k1 == Product.this.k) {
           addBias(rowPanel, columnPanel, at);

@@ -36,8 +36,10 @@ final class RegisterTile {
   /** Floats from one k to the next in a panel of A: whole vectors, so that packing may store whole vectors. */
   static final int WIDE_PITCH = 16;
   static final int NARROW_PITCH = Math.max(8, Simd.LANES);
-  /** Floats of the next panel that are read ahead in each step. */
+  /** Floats of the next panel that are brought near for each step. */
   static final int AHEAD = 2;
+  /** Steps from one read ahead to the next: {@link #AHEAD} times as many floats are a cache line, of which one read brings all. */
+  private static final int PAUSE = 8;
   /** Whether this processor has registers for the wide tile; those with 512-bit vectors and those of ARM have 32. */
   static final boolean HAS_WIDE = Simd.LANES == 16 || System.getProperty("os.arch").equals("aarch64");
 
@@ -55,10 +57,10 @@ final class RegisterTile {
   }
 
   /**
-   * The same, and reads ahead what the next tiles will want, a little of it beside each step: {@link #AHEAD} floats a step of
-   * {@code next} from {@code nextAt} on, and one of {@code tiles} from {@code nextTile} on. A panel or a tile that no cache near by holds
-   * would stop the first multiplications that need it; these reads fall into the shadow of multiplications that do not. Both arrays must
-   * have room for all steps.
+   * The same, and reads ahead what the next tiles will want, a little of it now and then: the cache lines of {@link #AHEAD} floats for each step
+   * of {@code next} from {@code nextAt} on, and of one float for each of {@code tiles} from {@code nextTile} on. A panel or a tile that no
+   * cache near by holds would stop the first multiplications that need it; these reads fall into the shadow of multiplications that do
+   * not, if only few of them are under way at a time. Both arrays must have room for all steps.
    *
    * @return what was read ahead, in no useful form: that the reads have a result keeps the compiler from dropping them
    */
@@ -157,7 +159,9 @@ final class RegisterTile {
     }
     int read = 0;
     for (int k = 0; k < depth; k++) {
-      read ^= Float.floatToRawIntBits(next[nextAt + AHEAD * k]) ^ Float.floatToRawIntBits(tiles[nextTile + k]);
+      if (k % PAUSE == 0) {
+        read ^= Float.floatToRawIntBits(next[nextAt + AHEAD * k]) ^ Float.floatToRawIntBits(tiles[nextTile + k]);
+      }
       int kb = bAt + k * WIDTH;
       int ka = aAt + k * WIDE_PITCH;
       FloatVector l = fromArray(S, b, kb);

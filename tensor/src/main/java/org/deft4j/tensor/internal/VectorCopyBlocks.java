@@ -58,24 +58,15 @@ final class VectorCopyBlocks extends CopyBlocks {
     // Two bytes travel as the upper half of a float, which is how BF16 is read; only bits are moved.
     DType type = bytes == 4 ? DType.F32 : DType.BF16;
     try (Buffer room = Buffer.of(2L * SQUARE)) {
-      load(type, read, a * bytes, stepA * bytes, lines, length, room.floats);
-      Transpose.lines(room.floats, 0, length, lines, length, room.floats, SQUARE, TILE);
+      if (type == DType.F32) {
+        TransposeMemory.lines(read, a * bytes, stepA * bytes, lines, length, room.floats, SQUARE, TILE);
+      } else {
+        for (int i = 0; i < lines; i++) {
+          HalfFloats.copy(type, read, a * bytes + i * stepA * bytes, length, room.floats, i * length);
+        }
+        Transpose.lines(room.floats, 0, length, lines, length, room.floats, SQUARE, TILE);
+      }
       store(type, room.floats, lines, length, write, b * bytes, stepB * bytes);
-    }
-  }
-
-  private static void load(DType type, MemorySegment read, long at, long step, int lines, int length, float[] floats) {
-    if (type != DType.F32 || length != TILE) {
-      for (int i = 0; i < lines; i++) {
-        HalfFloats.copy(type, read, at + i * step, length, floats, i * length);
-      }
-      return;
-    }
-    for (int i = 0; i < lines; i++) {
-      long from = at + i * step;
-      for (int v = 0; v < VECTORS; v++) {
-        Simd.load(read, from + (long) v * Simd.BYTES).intoArray(floats, i * TILE + v * Simd.LANES);
-      }
     }
   }
 

@@ -41,7 +41,7 @@ final class ScalarContraction {
     long m = c.size(-2);
     long n = c.size(-1);
     long k = a.size(-1);
-    Parallel.forRange(batch.elementCount() * m, 1, (from, to) -> {
+    Parallel.forRange(batch.elementCount() * m, Math.max(1, ScalarElementwise.GRAIN / Math.max(1, n * k)), (from, to) -> {
       for (long row = from; row < to; row++) {
         long atA = Positions.offset(row / m, batch, batchA) + row % m * rowA;
         long atB = Positions.offset(row / m, batch, batchB);

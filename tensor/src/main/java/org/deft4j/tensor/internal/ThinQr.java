@@ -29,8 +29,8 @@ final class ThinQr {
   static final long ROW = (long) Double.BYTES * WIDTH;
   private static final int CHUNK = Sums.ROWS;
   private static final int SQUARE = WIDTH * WIDTH;
-  /** Numbers below which a thread is not woken. */
-  private static final int FEW = 1 << 13;
+  /** Numbers below which one thread is faster alone: the other would have to get them from its cache, and it them back. */
+  private static final long FEW = 1 << 15;
   /** Columns whose largest number is 2^e with e beyond this are scaled, so that no square overflows. */
   private static final int MODERATE = 300;
   /** Squares below this may have lost digits to underflow. */
@@ -130,8 +130,8 @@ final class ThinQr {
   /** The chunks of the rows from {@code first} on; each row is {@code width} numbers of work. */
   private void forRows(int first, int width, Rows body) {
     int start = first / CHUNK;
-    long grain = Math.max(Math.ceilDiv(chunks - start, Threads.count()), FEW / CHUNK / width);
-    Parallel.forRange(chunks - start, Math.max(1, grain), (from, to) -> {
+    boolean few = (long) (chunks - start) * CHUNK * width < FEW;
+    Parallel.forRange(chunks - start, Math.max(1, few ? chunks : Math.ceilDiv(chunks - start, Threads.count())), (from, to) -> {
       for (int chunk = start + (int) from; chunk < start + (int) to; chunk++) {
         body.run(chunk, Math.max(first, chunk * CHUNK), Math.min(rows, (chunk + 1) * CHUNK));
       }

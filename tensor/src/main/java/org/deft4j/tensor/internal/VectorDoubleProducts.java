@@ -3,6 +3,7 @@ package org.deft4j.tensor.internal;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.DoubleVector;
+import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorSpecies;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
@@ -21,6 +22,8 @@ final class VectorDoubleProducts {
   private static final int ROWS = 4;
   /** Pieces for each thread, so that one that is held up does not hold up the others for long. */
   private static final int PIECES_PER_THREAD = 4;
+  /** Multiplications below which one thread is faster alone. */
+  private static final long ALONE = 1 << 17;
   /** k that all tiles of a piece go through before the next: then both sides come from a cache near by, but for the first time. */
   private static final int DEPTH = 128;
 
@@ -54,15 +57,22 @@ final class VectorDoubleProducts {
 
   /** Computes it, or returns false. */
   static boolean run(Tensor a, Tensor b, Tensor c) {
-    if (a.dtype() != DType.F64 || b.dtype() != DType.F64 || a.rank() != 2 || b.rank() != 2 || c.size(0) == 0 || c.size(1) < LANES) {
+    if (a.dtype() != DType.F64 || b.dtype() != DType.F64 || a.rank() != 2 || b.rank() != 2 || c.elementCount() == 0) {
       return false;
     }
     try (Scope _ = Scope.open()) {
       VectorDoubleProducts product = new VectorDoubleProducts(a, b.strides()[1] == 1 ? b : rows(b), c);
       int blocks = (product.m + ROWS - 1) / ROWS;
       // Each piece reads all of b: where that is long, there are as few as can be.
-      int pieces = Math.min(blocks, Threads.count() * (product.k > product.m ? 1 : PIECES_PER_THREAD));
-      Parallel.forRange(blocks, Math.ceilDiv(blocks, pieces), (from, to) -> product.rows((int) from * ROWS, (int) to * ROWS));
+      boolean alone = (long) product.m * product.n * product.k < ALONE;
+      int pieces = alone ? 1 : Math.min(blocks, Threads.count() * (product.k > product.m ? 1 : PIECES_PER_THREAD));
+      Parallel.forRange(blocks, Math.ceilDiv(blocks, pieces), (from, to) -> {
+        if (product.n < LANES) {
+          product.narrowRows((int) from * ROWS, (int) to * ROWS);
+        } else {
+          product.rows((int) from * ROWS, (int) to * ROWS);
+        }
+      });
     }
     return true;
   }
@@ -72,6 +82,37 @@ final class VectorDoubleProducts {
     Tensor dense = Tensor.empty(Device.CPU, DType.F64, b.shape());
     CpuKernels.get().run(new Layout.Contiguous(), new Tensor[] {b}, new Tensor[] {dense});
     return dense;
+  }
+
+  /** Rows of less than a vector. */
+  private void narrowRows(int from, int to) {
+    VectorMask<Double> some = S.indexInRange(0, n);
+    for (int row = from; row < to; row += ROWS) {
+      narrowTile(row, some);
+    }
+  }
+
+  private void narrowTile(int row, VectorMask<Double> some) {
+    long a0 = inA(row);
+    long a1 = inA(row + 1);
+    long a2 = inA(row + 2);
+    long a3 = inA(row + 3);
+    DoubleVector c0 = DoubleVector.zero(S);
+    DoubleVector c1 = c0;
+    DoubleVector c2 = c0;
+    DoubleVector c3 = c0;
+    for (int i = 0; i < k; i++) {
+      DoubleVector x = DoubleVector.fromMemorySegment(S, OffHeap.known(b), fromB + i * stepB, Simd.ORDER, some);
+      long inA = i * stepA;
+      c0 = splat(a0 + inA).fma(x, c0);
+      c1 = splat(a1 + inA).fma(x, c1);
+      c2 = splat(a2 + inA).fma(x, c2);
+      c3 = splat(a3 + inA).fma(x, c3);
+    }
+    c0.intoMemorySegment(OffHeap.known(c), inC(row, 0), Simd.ORDER, some);
+    c1.intoMemorySegment(OffHeap.known(c), inC(row + 1, 0), Simd.ORDER, some);
+    c2.intoMemorySegment(OffHeap.known(c), inC(row + 2, 0), Simd.ORDER, some);
+    c3.intoMemorySegment(OffHeap.known(c), inC(row + 3, 0), Simd.ORDER, some);
   }
 
   /** Tiles of a few rows; the last vector of a row is moved back to end with it, and rows beyond the last are the last once more. */

@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.DoubleVector;
 import jdk.incubator.vector.LongVector;
+import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorSpecies;
 
 import static org.deft4j.tensor.internal.ThinQr.ROW;
@@ -17,8 +18,6 @@ final class VectorReflectors implements ReflectorLoops {
   private static final VectorSpecies<Long> LONGS = S.withLanes(long.class);
   /** Rows or columns of v in a tile of two vectors. */
   private static final int TILE = 4;
-
-  private final ReflectorLoops plain = new ScalarReflectors();
 
   private static DoubleVector load(MemorySegment memory, long at) {
     return DoubleVector.fromMemorySegment(S, OffHeap.known(memory), at, Simd.ORDER);
@@ -34,14 +33,29 @@ final class VectorReflectors implements ReflectorLoops {
 
   @Override
   public void load(MemorySegment x, long from, long pitch, int lanes, MemorySegment a, long at, int count, long[] largest, int column) {
-    if (lanes < WIDTH) {
-      plain.load(x, from, pitch, lanes, a, at, count, largest, column);
+    if (lanes == WIDTH) {
+      for (int lane = 0; lane < WIDTH; lane += 2 * LANES) {
+        long skip = (long) Double.BYTES * lane;
+        loadPair(x, from + skip, pitch, a, at + skip, count, largest, column + lane);
+      }
       return;
     }
-    for (int lane = 0; lane < WIDTH; lane += 2 * LANES) {
+    a.asSlice(at, count * ROW).fill((byte) 0);
+    for (int lane = 0; lane < lanes; lane += LANES) {
       long skip = (long) Double.BYTES * lane;
-      loadPair(x, from + skip, pitch, a, at + skip, count, largest, column + lane);
+      loadSome(x, from + skip, pitch, S.indexInRange(lane, lanes), a, at + skip, count, largest, column + lane);
     }
+  }
+
+  private static void loadSome(MemorySegment x, long from, long pitch, VectorMask<Double> some, MemorySegment a, long at, int count,
+      long[] largest, int column) {
+    LongVector most = LongVector.fromArray(LONGS, largest, column);
+    for (int i = 0; i < count; i++) {
+      DoubleVector v = DoubleVector.fromMemorySegment(S, OffHeap.known(x), from + i * pitch, Simd.ORDER, some);
+      store(v, a, at + i * ROW);
+      most = most.max(v.reinterpretAsLongs().and(Long.MAX_VALUE));
+    }
+    most.intoArray(largest, column);
   }
 
   private static void loadPair(MemorySegment x, long from, long pitch, MemorySegment a, long at, int count, long[] largest, int column) {
@@ -61,15 +75,21 @@ final class VectorReflectors implements ReflectorLoops {
 
   @Override
   public void store(MemorySegment a, long at, int lanes, MemorySegment x, long to, long pitch, int count) {
-    if (lanes < WIDTH) {
-      plain.store(a, at, lanes, x, to, pitch, count);
-      return;
-    }
-    for (int i = 0; i < count; i++) {
-      for (int lane = 0; lane < WIDTH; lane += LANES) {
-        long skip = (long) Double.BYTES * lane;
-        store(load(a, at + i * ROW + skip), x, to + i * pitch + skip);
+    for (int lane = 0; lane < lanes; lane += LANES) {
+      long skip = (long) Double.BYTES * lane;
+      if (lane + LANES <= lanes) {
+        for (int i = 0; i < count; i++) {
+          store(load(a, at + i * ROW + skip), x, to + i * pitch + skip);
+        }
+      } else {
+        storeSome(a, at + skip, S.indexInRange(lane, lanes), x, to + skip, pitch, count);
       }
+    }
+  }
+
+  private static void storeSome(MemorySegment a, long at, VectorMask<Double> some, MemorySegment x, long to, long pitch, int count) {
+    for (int i = 0; i < count; i++) {
+      load(a, at + i * ROW).intoMemorySegment(OffHeap.known(x), to + i * pitch, Simd.ORDER, some);
     }
   }
 

@@ -14,7 +14,7 @@ import org.deft4j.tensor.op.Op;
 
 /**
  * Collects rows that the memory bounds. Counted are the bytes that must move: every input read once and the result written once,
- * also where two operations could be one.
+ * whatever an operation reads again.
  */
 final class MemoryRows {
   private final String group;

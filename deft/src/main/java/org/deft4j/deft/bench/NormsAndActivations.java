@@ -32,20 +32,21 @@ final class NormsAndActivations {
       rows.op("group norm", shape, norm, in -> affine(in, shape, 1));
       rows.op("group norm grad", shape, new Norm.GroupNormGrad(32), in -> gradient(in, shape, norm, 1));
     }
-    rows.row("group norm + silu", PICTURE, in -> {
+    Norm normSilu = new Norm.GroupNormSilu(32, EPS);
+    rows.op("group norm + silu", PICTURE, normSilu, in -> affine(in, PICTURE, 1));
+    rows.op("group norm + silu grad", PICTURE, new Norm.GroupNormSiluGrad(32), in -> {
       Tensor[] x = affine(in, PICTURE, 1);
-      return Job.memory(Job.bytes(x[0]), () -> x[0].groupNorm(32, EPS, x[1], x[2]).silu(), x);
+      Tensor[] forward = Dispatch.run(normSilu, x);
+      return new Tensor[] {in.draw(PICTURE.toArray()), x[0], forward[1], forward[2], x[1], x[2]};
     });
     for (Shape shape : List.of(TOKENS, Shape.of(2, 256, 1280))) {
       Norm norm = new Norm.LayerNorm(1, EPS);
       rows.op("layer norm", shape, norm, in -> affine(in, shape, -1));
       rows.op("layer norm grad", shape, new Norm.LayerNormGrad(1, true), in -> gradient(in, shape, norm, -1));
     }
-    rows.row("residual + layer norm", TOKENS, in -> {
+    rows.op("residual + layer norm", TOKENS, new Norm.LayerNormOfSum(EPS), in -> {
       Tensor[] x = affine(in, TOKENS, -1);
-      Tensor y = in.draw(TOKENS.toArray());
-      // The sum goes on as the residual, so it is written too.
-      return Job.memory(3 * Job.bytes(y), () -> x[0].add(y).layerNorm(1, EPS, x[1], x[2]), x);
+      return new Tensor[] {x[0], in.draw(TOKENS.toArray()), x[1], x[2]};
     });
     Norm norm = new Norm.RmsNorm(EPS);
     for (Shape shape : List.of(Shape.of(640, 3072), Shape.of(1, 1024, 3072), Shape.of(4096, 3072))) {
@@ -82,11 +83,6 @@ final class NormsAndActivations {
       rows.op(name + " grad", PICTURE, new Fused.ActivationGrad(function), in -> pair(in, PICTURE));
     }
     gated(rows, "geglu", Fused.Gated.GEGLU, GATED);
-    rows.row("bias + geglu", GATED, in -> {
-      Tensor x = in.draw(GATED.toArray());
-      Tensor b = in.draw(GATED.size(2));
-      return Job.memory(Job.bytes(x) / 2, () -> x.add(b).geglu(), x, b);
-    });
     for (Shape shape : List.of(Shape.of(640, 16384), Shape.of(4096, 16384))) {
       gated(rows, "swiglu", Fused.Gated.SWIGLU, shape);
     }

@@ -4,11 +4,13 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Function;
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 
 /**
  * Matrix products: squares, and the linear layers of SDXL and Phi-3, {@code x [m,k], W [n,k]}. The weight also in 16 bits; the
- * products of the way back, {@code dx = dy W} and {@code dW = dy^T x}.
+ * products of the way back, {@code dx = dy W} and {@code dW = dy^T x}. And the half of a feed-forward that a bias and GEGLU follow: the
+ * product adds the bias as it stores its tiles.
  */
 final class Products {
   private static final String GROUP = "product";
@@ -28,6 +30,13 @@ final class Products {
     for (long[] size : LINEAR) {
       linear(rows, size[0], size[1], size[2]);
     }
+    rows.add(new Row(GROUP, "linear + bias + geglu 8192x320x2560", in -> {
+      Tensor x = in.draw(8192, 320);
+      Tensor w = in.draw(2560, 320);
+      Tensor b = in.draw(2560);
+      return Job.arithmetic(() -> Scope.run(() -> x.linear(w, b).geglu()))
+          .against("the same without bias", () -> Scope.run(() -> x.linear(w).geglu()));
+    }));
     return rows;
   }
 

@@ -79,6 +79,7 @@ public final class Bench {
     Peak peak = Peak.measure(quick ? 2 : 6);
     Table.peak(peak).forEach(listener::line);
     Meter meter = quick ? new Meter(0.2, 0.1, 2) : new Meter(0.4, 0.6, 3);
+    Meter.prepare(rows);
     List<Measurement> measurements = new ArrayList<>();
     for (Row row : rows) {
       listener.progress(measurements.size(), rows.size(), row.fullName(), Duration.ofNanos(System.nanoTime() - start));

@@ -19,7 +19,9 @@ final class Peers {
     try (LibTorch torch = new LibTorch(Threads.count())) {
       System.out.printf(Locale.ROOT, "deft4j, %s; %s%n%-40s %10s %9s %10s %9s %7s %s%n", Machine.kernels(), LibTorch.version(),
           "", "deft4j", "", "PyTorch", "", "times", "unit");
-      for (Row row : Bench.of(parts, true).rows()) {
+      List<Row> rows = Bench.of(parts, true).rows();
+      Meter.prepare(rows);
+      for (Row row : rows) {
         System.out.println(line(METER.measure(
             new Row(row.group(), row.name(), in -> TorchReplay.against(torch, row.setUp().apply(in), in)))));
       }

@@ -182,7 +182,7 @@ record TorchOps(LibTorch torch) {
   private PtNDArray swiglu(PtNDArray x) {
     try (NDList halves = x.split(2, x.getShape().dimension() - 1);
         PtNDArray gate = torch.dispatch("aten::silu", "", halves.get(0))) {
-      return (PtNDArray) gate.mul(halves.get(1));
+      return gate.mul(halves.get(1));
     }
   }
 }

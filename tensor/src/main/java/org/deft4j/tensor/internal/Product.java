@@ -362,8 +362,14 @@ final class Product {
       float[] c = tiles.floats;
       long row = rows.start(rowPanel);
       long column = columns.start(columnPanel);
-      for (int j = 0; j < columns.lines(columnPanel) && !bias.perRow(); j++) {
-        c[aside + j] = bias.get(column + j);
+      if (!bias.perRow() && bias.step() == Float.BYTES && columns.lines(columnPanel) == WIDTH) {
+        for (int j = 0; j < WIDTH; j += Simd.LANES) {
+          Simd.load(bias.memory(), bias.start() + (column + j) * Float.BYTES).intoArray(c, aside + j);
+        }
+      } else if (!bias.perRow()) {
+        for (int j = 0; j < columns.lines(columnPanel); j++) {
+          c[aside + j] = bias.get(column + j);
+        }
       }
       for (int i = 0; i < rows.lines(rowPanel); i++) {
         FloatVector perRow = FloatVector.broadcast(Simd.FLOATS, bias.perRow() ? bias.get(row + i) : 0);

@@ -54,6 +54,9 @@ class VectorProductsTest {
     try (Scope _ = Scope.open()) {
       matMul("tall", Twins.random(random, 400, 400), Twins.random(random, 400, 50));
       matMul("wide", Twins.random(random, 30, 390), Twins.random(random, 390, 500));
+      // Too few rows for two threads to pack the shared side each for itself.
+      matMul("packed together", Twins.random(random, 300, 700), Twins.random(random, 700, 60));
+      matMul("packed together, the left side", Twins.random(random, 60, 700), Twins.random(random, 700, 300));
     }
   }
 

@@ -1,7 +1,9 @@
 package org.deft4j.deft.bench;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
@@ -34,11 +36,8 @@ final class NormsAndActivations {
     }
     Norm normSilu = new Norm.GroupNormSilu(32, EPS);
     rows.op("group norm + silu", PICTURE, normSilu, in -> affine(in, PICTURE, 1));
-    rows.op("group norm + silu grad", PICTURE, new Norm.GroupNormSiluGrad(32), in -> {
-      Tensor[] x = affine(in, PICTURE, 1);
-      Tensor[] forward = Dispatch.run(normSilu, x);
-      return new Tensor[] {in.draw(PICTURE.toArray()), x[0], forward[1], forward[2], x[1], x[2]};
-    });
+    rows.op("group norm + silu grad", PICTURE, new Norm.GroupNormSiluGrad(32),
+        in -> Stream.concat(Arrays.stream(gradient(in, PICTURE, normSilu, 1)), Stream.of(in.draw(PICTURE.size(1)))).toArray(Tensor[]::new));
     for (Shape shape : List.of(TOKENS, Shape.of(2, 256, 1280))) {
       Norm norm = new Norm.LayerNorm(1, EPS);
       rows.op("layer norm", shape, norm, in -> affine(in, shape, -1));

@@ -7,8 +7,8 @@ import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.stream.IntStream;
 
 /**
- * An array for packed panels on loan, so that a product allocates nothing it has had before: close it, and the next may have
- * it. There are few (some for each product under way) of at most 32 MiB; the garbage collector may take those that lie idle
+ * An array for packed panels on loan, so that a product allocates nothing it has had before: close it, and the next of the
+ * same thread may have it. There are few (some for each thread at work on a product) of at most 32 MiB; the garbage collector may take those that lie idle
  * when the heap is short.
  */
 final class Buffer implements AutoCloseable {

@@ -13,8 +13,8 @@ import org.deft4j.tensor.Threads;
  * <pre>
  *             n                     The panels of one side are dealt out: a thread takes a group of them, packs a block
  *       +-----------+               of their k at a time into its own second-level cache, and multiplies them by every
- *     k | B  | | |  |               panel of the other side, which is shared: it is packed once, by all threads together
- *       +-----------+               or by each for itself, and stays in the last cache. So each output is computed by
+ *     k | B  | | |  |               panel of the other side, which is shared: all threads pack it together, or each does
+ *       +-----------+               so for itself, and it stays in the last cache. So each output is computed by
  *    k        ||                    one thread, its chain running over k in blocks, and going on from what C holds.
  *  +---+ +-----------+
  *  |---| |    ##     |
@@ -170,13 +170,16 @@ final class Product {
       long groups = groups();
       if (packsForItself()) {
         Map<Thread, Packed> copies = new ConcurrentHashMap<>();
-        multiply(groups, () -> copies.computeIfAbsent(Thread.currentThread(), t -> new Packed(this)));
-        copies.values().forEach(Packed::close);
-        return;
-      }
-      try (Packed packed = new Packed(this)) {
-        packed.packAll();
-        multiply(groups, () -> packed);
+        try {
+          multiply(groups, () -> copies.computeIfAbsent(Thread.currentThread(), _ -> new Packed(this)));
+        } finally {
+          copies.values().forEach(Packed::close);
+        }
+      } else {
+        try (Packed packed = new Packed(this)) {
+          packed.packAll();
+          multiply(groups, () -> packed);
+        }
       }
     }
 

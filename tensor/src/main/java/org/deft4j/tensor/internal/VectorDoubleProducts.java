@@ -13,8 +13,8 @@ import org.deft4j.tensor.Threads;
 import org.deft4j.tensor.op.Layout;
 
 /**
- * {@code c = a b} for single matrices in float64, which decompositions and their gradients are made of: tiles of a few rows and two vectors, each
- * element one chain of fused multiply-adds, k ascending. One side is always thin there, so nothing is packed.
+ * {@code c = a b} for single matrices in float64, which decompositions and their gradients are made of: tiles of a few rows and two vectors, or one
+ * that is not full, each element one chain of fused multiply-adds, k ascending. One side is always thin there, so nothing is packed.
  */
 final class VectorDoubleProducts {
   private static final VectorSpecies<Double> S = Simd.DOUBLES;
@@ -66,13 +66,7 @@ final class VectorDoubleProducts {
       // Each piece reads all of b: where that is long, there are as few as can be.
       boolean alone = (long) product.m * product.n * product.k < ALONE;
       int pieces = alone ? 1 : Math.min(blocks, Threads.count() * (product.k > product.m ? 1 : PIECES_PER_THREAD));
-      Parallel.forRange(blocks, Math.ceilDiv(blocks, pieces), (from, to) -> {
-        if (product.n < LANES) {
-          product.narrowRows((int) from * ROWS, (int) to * ROWS);
-        } else {
-          product.rows((int) from * ROWS, (int) to * ROWS);
-        }
-      });
+      Parallel.forRange(blocks, Math.ceilDiv(blocks, pieces), (from, to) -> product.rows((int) from * ROWS, (int) to * ROWS));
     }
     return true;
   }
@@ -84,14 +78,7 @@ final class VectorDoubleProducts {
     return dense;
   }
 
-  /** Rows of less than a vector. */
-  private void narrowRows(int from, int to) {
-    VectorMask<Double> some = S.indexInRange(0, n);
-    for (int row = from; row < to; row += ROWS) {
-      narrowTile(row, some);
-    }
-  }
-
+  /** A tile whose rows are less than a vector. */
   private void narrowTile(int row, VectorMask<Double> some) {
     long a0 = inA(row);
     long a1 = inA(row + 1);
@@ -117,6 +104,13 @@ final class VectorDoubleProducts {
 
   /** Tiles of a few rows; the last vector of a row is moved back to end with it, and rows beyond the last are the last once more. */
   private void rows(int from, int to) {
+    if (n < LANES) {
+      VectorMask<Double> some = S.indexInRange(0, n);
+      for (int row = from; row < to; row += ROWS) {
+        narrowTile(row, some);
+      }
+      return;
+    }
     // Chains go on from what c holds, so a vector that lies across two tiles would go through some k twice.
     int depth = n % LANES == 0 || n <= 2 * LANES ? DEPTH : Math.max(1, k);
     for (int start = 0; start == 0 || start < k; start += depth) {

@@ -1,5 +1,6 @@
 package org.deft4j.autograd;
 
+import java.util.function.BiFunction;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
@@ -7,6 +8,7 @@ import org.deft4j.tensor.NumericException;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Decompose;
+import org.deft4j.tensor.op.Op;
 
 import static org.deft4j.autograd.Rule.keeping;
 import static org.deft4j.autograd.Saves.input;
@@ -15,7 +17,7 @@ import static org.deft4j.autograd.Saves.output;
 /**
  * Matrix decompositions, batched over leading dimensions. All is computed in float64: x is kept and decomposed again, for
  * the outputs were rounded to x's type, and where columns are nearly equal that rounding is amplified by the inverse of
- * the smallest pivot. Of a float64 x the outputs of a QR are kept instead, for they are exact and the decomposition takes long.
+ * the smallest pivot. A QR, which training goes through in every step, gives its factors in float64 for this.
  */
 final class DecomposeRules {
   private static final double EPSILON = Math.ulp(1.0);
@@ -23,17 +25,17 @@ final class DecomposeRules {
   private DecomposeRules() {}
 
   static Rule of(Decompose op) {
-    Saves saves = op instanceof Decompose.Qr ? input(0).and(output(0)).and(output(1)) : input(0);
-    return Rule.of(keeping(saves, b -> gradient(op, b, b.input(0).cast(DType.F64)).cast(b.gradientType(0))));
+    return switch (op) {
+      case Decompose.Qr() -> Rule.of(keeping(input(0).and(output(0)).and(output(1)).and(output(2)).and(output(3)), DecomposeRules::qr));
+      case Decompose.Svd() -> inDouble(DecomposeRules::svd);
+      case Decompose.Cholesky() -> inDouble((b, x) -> cholesky(x, wide(b, 0)));
+      case Decompose.Inverse() -> inDouble((b, x) -> inverse(x, wide(b, 0)));
+      case Decompose.QrGrad() -> throw Rule.firstOrderOnly(op);
+    };
   }
 
-  private static Tensor gradient(Decompose op, Backward b, Tensor x) {
-    return switch (op) {
-      case Decompose.Qr() -> qr(b, x);
-      case Decompose.Svd() -> svd(b, x);
-      case Decompose.Cholesky() -> cholesky(x, wide(b, 0));
-      case Decompose.Inverse() -> inverse(x, wide(b, 0));
-    };
+  private static Rule inDouble(BiFunction<Backward, Tensor, Tensor> gradient) {
+    return Rule.of(keeping(input(0), b -> gradient.apply(b, b.input(0).cast(DType.F64)).cast(b.gradientType(0))));
   }
 
   private static Tensor wide(Backward b, int output) {
@@ -46,42 +48,35 @@ final class DecomposeRules {
 
   // ---------------------------------------------------------------------------------------------------------- QR
 
-  private static Tensor qr(Backward b, Tensor x) {
-    Tensor[] qr = b.input(0).dtype() == DType.F64 ? new Tensor[] {b.output(0), b.output(1)} : Dispatch.run(new Decompose.Qr(), x);
-    Tensor dq = wide(b, 0);
-    Tensor dr = wide(b, 1);
-    long m = x.size(-2);
-    long n = x.size(-1);
-    if (m >= n) {
-      return tall(b, qr[0], qr[1], dq, dr);
+  private static Tensor qr(Backward b) {
+    b.onlyThrough(2);
+    Tensor q = b.output(b.outputs() - 2);
+    Tensor r = b.output(b.outputs() - 1);
+    long m = r.size(-2);
+    long n = r.size(-1);
+    Tensor t = r.slice(-1, 0, m);
+    requirePivots(b, t);
+    if (m == n) {
+      return tall(q, r, b.dy(0), b.dy(1), b.gradientType(0));
     }
     // x = [x1 x2], r = [t z] with x1 = q t square and x2 = q z, so z = q^T x2:
     // dq gains x2 dz^T, and dx2 = q dz
-    Tensor t = qr[1].slice(-1, 0, m);
-    Tensor dt = dr == null ? null : dr.slice(-1, 0, m);
-    Tensor dz = dr == null ? null : dr.slice(-1, m, n);
-    Tensor dqAll = dz == null ? dq : sum(dq, x.slice(-1, m, n).matmul(dz.t()));
-    Tensor dx1 = tall(b, qr[0], t, dqAll, dt);
-    Tensor dx2 = dz == null ? Backward.filled(x.device(), DType.F64, x.slice(-1, m, n).shape(), 0) : qr[0].matmul(dz);
-    return Tensor.concat(-1, dx1, dx2);
+    Tensor dq = wide(b, 0);
+    Tensor dr = wide(b, 1);
+    if (dr == null) {
+      Tensor dx2 = Backward.filled(q.device(), DType.F64, r.slice(-1, m, n).shape(), 0);
+      return Tensor.concat(-1, tall(q, t, dq, null, DType.F64), dx2).cast(b.gradientType(0));
+    }
+    Tensor dz = dr.slice(-1, m, n);
+    Tensor dqAll = sum(dq, b.input(0).cast(DType.F64).slice(-1, m, n).matmul(dz.t()));
+    return Tensor.concat(-1, tall(q, t, dqAll, dr.slice(-1, 0, m), DType.F64), q.matmul(dz)).cast(b.gradientType(0));
   }
 
-  /**
-   * {@code x = q r}, q [M,N] with orthonormal columns, r upper triangular (Walter and Lehmann, "Algorithmic
-   * differentiation of linear algebra functions", 2010): {@code dx = (dq + q sym(r dr^T - dq^T q)) r^-T}, where sym takes
-   * the lower triangle and mirrors it.
-   */
-  private static Tensor tall(Backward b, Tensor q, Tensor r, Tensor dq, Tensor dr) {
-    requirePivots(b, r);
-    Tensor inner = null;
-    if (dr != null) {
-      inner = r.matmul(dr.t());
-    }
-    if (dq != null) {
-      inner = sum(inner, dq.t().matmul(q).neg());
-    }
-    Tensor sym = inner.tril(0).add(inner.tril(-1).t());
-    return sum(dq, q.matmul(sym)).matmul(run(new Decompose.Inverse(), r).t());
+  /** The gradient by {@code x = q r} of that many columns, in type {@code type}; dq or dr may be null. */
+  private static Tensor tall(Tensor q, Tensor r, Tensor dq, Tensor dr, DType type) {
+    Tensor left = dq != null ? dq : Backward.filled(q.device(), type, q.shape(), 0);
+    Op gradient = new Decompose.QrGrad();
+    return dr == null ? Dispatch.run(gradient, q, r, left)[0] : Dispatch.run(gradient, q, r, left, dr)[0];
   }
 
   private static Tensor sum(Tensor a, Tensor b) {

@@ -7,6 +7,7 @@ import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.op.Binary;
 import org.deft4j.tensor.op.Contraction;
 import org.deft4j.tensor.op.Contraction.ConvSpec;
+import org.deft4j.tensor.op.Decompose;
 import org.deft4j.tensor.op.Fused;
 import org.deft4j.tensor.op.InPlace;
 import org.deft4j.tensor.op.Layout;
@@ -58,6 +59,7 @@ final class OtherSamples {
         sample(new Contraction.Conv2dInputGrad(spec, Shape.of(1, 2, 4, 4)), any(1, 3, 4, 4), any(3, 2, 3, 3)),
         sample(new Contraction.Conv2dWeightGrad(spec, Shape.of(3, 2, 3, 3)), any(1, 3, 4, 4), picture),
         sample(new Contraction.AttentionGrad(1, false), heads, heads, heads, heads, heads, any(1, 2, 3)),
+        sample(new Decompose.QrGrad(), any(3, 2), any(2, 2), any(3, 2)),
         sample(new Norm.GroupNormGrad(1), picture, picture, any(1, 1), between(1, 2, 1, 1), any(2)),
         sample(new Norm.GroupNormSiluGrad(1), picture, picture, any(1, 1), between(1, 2, 1, 1), any(2), any(2)),
         sample(new Norm.LayerNormGrad(1, true), any(2, 3), any(2, 3), any(2), between(1, 2, 2), any(3)),

@@ -1,6 +1,5 @@
 package org.deft4j.deft;
 
-import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.NumericException;
@@ -29,11 +28,12 @@ public record QrDecomposition() implements Decomposition {
    */
   @Override
   public Factors factors(Tensor p, String layer) {
-    Tensor[] qt = Dispatch.run(new Decompose.Qr(), p.cast(DType.F64));
+    Tensor[] qt = Dispatch.run(new Decompose.Qr(), p);
     if (p.device() != Device.META) {
-      requireFullRank(qt[1], p.size(0), layer);
+      // The last output is T as it was before it was rounded.
+      requireFullRank(qt[qt.length - 1], p.size(0), layer);
     }
-    return Factors.symmetric(qt[0].cast(p.dtype()));
+    return Factors.symmetric(qt[0]);
   }
 
   private static void requireFullRank(Tensor t, long rows, String layer) {

@@ -2,6 +2,7 @@ package org.deft4j.tensor;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 import org.deft4j.tensor.op.Binary;
 import org.deft4j.tensor.op.Contraction;
 import org.deft4j.tensor.op.Decompose;
@@ -254,6 +255,9 @@ final class ShapeRules {
   }
 
   private static List<Spec> decompose(Decompose op, Tensor[] in) {
+    if (op instanceof Decompose.QrGrad) {
+      return qrGrad(op, in);
+    }
     arity(op, in, 1, 1);
     Tensor x = computable(op, "x", in[0]);
     if (x.rank() < 2) {
@@ -264,12 +268,39 @@ final class ShapeRules {
     long k = Math.min(m, n);
     Shape batch = x.shape().sub(0, x.rank() - 2);
     return switch (op) {
-      case Decompose.Qr() -> List.of(new Spec(x.dtype(), batch.append(m, k)), new Spec(x.dtype(), batch.append(k, n)));
+      case Decompose.Qr() -> {
+        Stream<DType> types = x.dtype() == DType.F64 ? Stream.of(DType.F64) : Stream.of(x.dtype(), DType.F64);
+        yield types.flatMap(type -> Stream.of(new Spec(type, batch.append(m, k)), new Spec(type, batch.append(k, n)))).toList();
+      }
+      case Decompose.QrGrad() -> throw new IllegalArgumentException(op.label());
       case Decompose.Svd() -> List.of(new Spec(x.dtype(), batch.append(m, k)), new Spec(x.dtype(), batch.append(k)),
           new Spec(x.dtype(), batch.append(n, k)));
       case Decompose.Cholesky() -> square(op, x);
       case Decompose.Inverse() -> square(op, x);
     };
+  }
+
+  private static List<Spec> qrGrad(Op op, Tensor[] in) {
+    arity(op, in, 3, 4);
+    type(op, "q", in[0], DType.F64);
+    type(op, "r", in[1], DType.F64);
+    Tensor q = in[0];
+    if (q.rank() < 2 || q.size(-2) < q.size(-1)) {
+      throw wrong(op, "q", "[..., M, N], M at least N", q);
+    }
+    Shape square = q.shape().sub(0, q.rank() - 2).append(q.size(-1), q.size(-1));
+    shape(op, "r", square, in[1]);
+    shape(op, "dq", q.shape(), computable(op, "dq", in[2]));
+    if (in.length == 4) {
+      shape(op, "dr", square, computable(op, "dr", in[3]));
+    }
+    return List.of(like(in[2]));
+  }
+
+  private static void shape(Op op, String argument, Shape expected, Tensor found) {
+    if (!found.shape().equals(expected)) {
+      throw wrong(op, argument, expected.toString(), found);
+    }
   }
 
   private static List<Spec> square(Op op, Tensor x) {

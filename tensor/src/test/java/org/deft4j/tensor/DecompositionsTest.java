@@ -109,9 +109,12 @@ class DecompositionsTest {
     Tensor x = new TorchRandom(3).normal(DType.F32, 40, 6);
     Tensor[] single = Dispatch.run(new Decompose.Qr(), x);
     Tensor[] twice = Dispatch.run(new Decompose.Qr(), x.cast(DType.F64));
+    assertEquals(4, single.length);
+    assertEquals(2, twice.length);
     for (int i = 0; i < 2; i++) {
       assertEquals(DType.F32, single[i].dtype());
       assertClose(twice[i].cast(DType.F32), single[i], 0);
+      assertClose(twice[i], single[2 + i], 0);
     }
   }
 

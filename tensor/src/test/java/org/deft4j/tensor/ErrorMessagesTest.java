@@ -44,6 +44,10 @@ class ErrorMessagesTest {
     return Tensor.zeros(DType.F32, sizes);
   }
 
+  private static Tensor d(long... sizes) {
+    return Tensor.zeros(DType.F64, sizes);
+  }
+
   private static Tensor ids(long... values) {
     return Tensor.of(values, values.length);
   }
@@ -152,7 +156,11 @@ class ErrorMessagesTest {
                 f(1, 2, 5, 4), f(1, 2, 3, 4), f(1, 2, 5))),
         new Refusal("inverse: x: expected a square matrix, found tensor F32[2, 3]",
             () -> run(new Decompose.Inverse(), f(2, 3))),
-        new Refusal("qr: x: expected [..., M, N], found tensor F32[3]", () -> run(new Decompose.Qr(), f(3))));
+        new Refusal("qr: x: expected [..., M, N], found tensor F32[3]", () -> run(new Decompose.Qr(), f(3))),
+        new Refusal("qr_grad: q: expected [..., M, N], M at least N, found tensor F64[2, 3]",
+            () -> run(new Decompose.QrGrad(), d(2, 3), d(2, 2), f(2, 3))),
+        new Refusal("qr_grad: r: expected [2, 2], found tensor F64[3, 2]",
+            () -> run(new Decompose.QrGrad(), d(3, 2), d(3, 2), f(3, 2))));
   }
 
   private static List<Refusal> layers() {

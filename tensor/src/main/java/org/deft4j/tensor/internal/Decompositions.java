@@ -9,7 +9,7 @@ import org.ejml.dense.row.MatrixFeatures_DDRM;
 import org.ejml.dense.row.NormOps_DDRM;
 import org.ejml.dense.row.factory.DecompositionFactory_DDRM;
 
-/** Matrix decompositions by EJML in float64, matrix by matrix of a batch; QR is {@link ThinQr}'s. */
+/** Matrix decompositions by EJML in float64, matrix by matrix of a batch; QR is {@link ThinQr}'s, its gradient {@link QrGradient}'s. */
 final class Decompositions {
   /** Condition numbers from here on leave no digit of a float64. */
   private static final double SINGULAR = 0x1p52;
@@ -28,7 +28,7 @@ final class Decompositions {
       }
       requireFinite(op.label(), x, i);
       switch (op) {
-        case Decompose.Qr() -> throw new IllegalArgumentException(op.label());
+        case Decompose.Qr(), Decompose.QrGrad() -> throw new IllegalArgumentException(op.label());
         case Decompose.Svd() -> svd(matrix, i, out);
         case Decompose.Cholesky() -> cholesky(matrix, i, out[0]);
         case Decompose.Inverse() -> inverse(matrix, i, out[0]);

@@ -3,35 +3,44 @@ package org.deft4j.tensor.internal;
 import java.lang.foreign.MemorySegment;
 
 /**
- * The loops along rows that a {@link ThinQr} is made of, over a stretch of a panel: rows of {@link ThinQr#WIDTH} float64 numbers, side by
- * side. Addresses are in bytes.
+ * The loops along rows that a QR decomposition and its gradient are made of, over the same rows of a few columns, at most
+ * {@link ColumnMatrix#WIDTH}: whole {@link ColumnMatrix#LANES} of rows, float64. Addresses are in bytes.
+ *
+ * <p>A sum over rows is left in its chains; that of number i starts LANES float64 numbers after that of number i - 1.
  */
 interface ReflectorLoops {
   /**
-   * Copies {@code count} rows of a matrix to a panel, and raises {@code largest}, the bits of the largest magnitude of each column.
+   * Takes {@code count} rows of a matrix, which need not be whole LANES, as parts of columns, any number of them.
    *
-   * @param pitch from one row of the matrix to the next
-   * @param lanes the columns of the panel that the matrix has; the others become 0
+   * @param single whether the matrix is F32, and not F64
+   * @param pitch from one of its rows to the next
    */
-  void load(MemorySegment x, long from, long pitch, int lanes, MemorySegment a, long at, int count, long[] largest, int column);
+  void load(MemorySegment x, boolean single, long from, long pitch, ColumnMatrix.Block a, int count);
 
-  /** Copies the first {@code lanes} columns of {@code count} rows of a panel to a matrix. */
-  void store(MemorySegment a, long at, int lanes, MemorySegment x, long to, long pitch, int count);
+  /** Writes parts of columns as {@code count} rows of a matrix. */
+  void store(ColumnMatrix.Block a, int count, MemorySegment x, boolean single, long to, long pitch);
 
-  /** {@code y_c = sum_i a_ij a_ic} for all columns c, chains over i; written to {@code sums}. */
-  void dots(MemorySegment a, long at, int count, int j, MemorySegment sums, long to);
+  /** Raises {@code largest}, the bits of the largest magnitude of each column, of which there may be any number. */
+  void largest(ColumnMatrix.Block a, int count, long[] largest);
+
+  /** The chains of {@code z[r][l] = sum_i v_ir c_il}, written to {@code sums} as number {@code r WIDTH + l}. */
+  void project(ColumnMatrix.Block v, ColumnMatrix.Block c, int count, MemorySegment sums, long to);
+
+  /** {@code a_ij = a_ij factor}. */
+  void scale(ColumnMatrix.Block a, int j, double factor, int count);
 
   /**
-   * {@code v_i = a_ij factor} replaces column j, {@code a_ic = fma(v_i, w_c, a_ic)} follows for all c (w_j is 0), and {@link #dots} of column
-   * {@code next} with what came of it.
-   *
-   * @param sums also memory for two numbers a row after those that are written
+   * {@code v_i = a_ij factor} replaces column j, {@code a_ic = fma(v_i, w_c, a_ic)} follows for all c (w_j is 0), and the chains of
+   * {@code y_c = sum_i a_ik a_ic}, k = j + 1, with what came of it, written to {@code sums} as number c.
    */
-  void eliminate(MemorySegment a, long at, int count, int j, double factor, double[] w, int next, MemorySegment sums, long to);
+  void eliminate(ColumnMatrix.Block a, int j, double factor, double[] w, int count, MemorySegment sums, long to);
 
-  /** {@code z = v^T c} for two panels, chains over the rows; {@code z[r][l]} is written to {@code sums}, row by row. */
-  void project(MemorySegment a, long v, long c, int count, MemorySegment sums, long to);
+  /** {@code c_il = c_il + sum_r v_ir w[r][l]}, one chain over r that starts with c_il; w has rows of WIDTH. */
+  void add(ColumnMatrix.Block v, double[] w, ColumnMatrix.Block c, int count);
 
-  /** {@code c = c + v w}, chains over the columns of v; w is WIDTH x WIDTH. v may lie in another segment. */
-  void add(MemorySegment from, long v, double[] w, MemorySegment a, long c, int count);
+  /**
+   * The sums {@code 0 .. total.length}: their chains over {@code chunks} chunks, which lie {@code step} apart, added in order from 0, then
+   * folded in halves.
+   */
+  void fold(MemorySegment sums, long at, long step, int chunks, double[] total);
 }

@@ -1,7 +1,6 @@
 package org.deft4j.tensor.internal;
 
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
@@ -9,28 +8,25 @@ import org.deft4j.tensor.NumericException;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
-import org.deft4j.tensor.Threads;
+import org.deft4j.tensor.internal.ColumnMatrix.Block;
+
+import static org.deft4j.tensor.internal.ColumnMatrix.CHUNK;
+import static org.deft4j.tensor.internal.ColumnMatrix.SQUARE;
+import static org.deft4j.tensor.internal.ColumnMatrix.SQUARE_BYTES;
+import static org.deft4j.tensor.internal.ColumnMatrix.WIDTH;
 
 /**
  * {@code A = Q R}, A [M, N], by Householder's reflections {@code H_j = 1 - tau_j v_j v_j^T} in float64, K = min(M, N) of them, with the
  * signs of LAPACK's dgeqrf: {@code R_jj = -sign(pivot) norm}, and H_j = 1 where all below the pivot is zero already.
  *
- * <p>A lies in panels of {@link #WIDTH} columns, each panel row by row. A panel is reduced column by column; one pass applies H_j to it and
+ * <p>A lies in panels of {@link ColumnMatrix#WIDTH} columns. A panel is reduced column by column; one pass applies H_j to it and
  * finds the products of the next column with all others, of which come the next norm, {@code tau v^T A}, and the triangle T of the
  * panel's {@code H_1 H_2 ... = 1 - V T V^T} (Schreiber and Van Loan 1989). The panels after it are then multiplied by that at once:
  * {@code C -= V (T^T (V^T C))}. Q is the same product applied to the first columns of the identity, from the last panel back.
  *
- * <p>Sums over rows are chains over {@link #CHUNK} rows, the chunks added in order; so nothing depends on who computes what.
+ * <p>The rows of the pivots, of which the sums below them know nothing, are taken out of the panel one by one, zeros left in their place.
  */
 final class ThinQr {
-  /** Columns of a panel; part of the definition of the result's bits. */
-  static final int WIDTH = 16;
-  /** Bytes of a row of a panel. */
-  static final long ROW = (long) Double.BYTES * WIDTH;
-  private static final int CHUNK = Sums.ROWS;
-  private static final int SQUARE = WIDTH * WIDTH;
-  /** Numbers below which one thread is faster alone: the other would have to get them from its cache, and it them back. */
-  private static final long FEW = 1 << 15;
   /** Columns whose largest number is 2^e with e beyond this are scaled, so that no square overflows. */
   private static final int MODERATE = 300;
   /** Squares below this may have lost digits to underflow. */
@@ -40,16 +36,18 @@ final class ThinQr {
   private final int rows;
   private final int columns;
   private final int reflectors;
-  private final int panels;
-  private final int chunks;
-  private final MemorySegment a;
+  private final ColumnMatrix a;
   /** For each chunk of rows its sums, or a copy of its rows of a panel. */
   private final MemorySegment sums;
   private final long sumBytes;
   /** T of each panel. */
   private final double[][] triangles;
+  /** R [K, N]. */
+  private final double[] r;
   /** The power of two that each column was divided by. */
   private final int[] exponents;
+  /** The first rows of the panel at hand: below the diagonal those of V, from it on those of R. */
+  private final double[] top = new double[SQUARE];
   /** Minus tau v^T A of the column at hand. */
   private final double[] w = new double[WIDTH];
 
@@ -58,19 +56,19 @@ final class ThinQr {
     this.rows = rows;
     this.columns = columns;
     this.reflectors = Math.min(rows, columns);
-    this.panels = Math.ceilDiv(columns, WIDTH);
-    this.chunks = Math.ceilDiv(rows, CHUNK);
-    this.sumBytes = (long) Double.BYTES * SQUARE * Math.max(panels, CHUNK * WIDTH / SQUARE);
-    this.a = Tensor.empty(Device.CPU, DType.F64, Shape.of(panels, rows, WIDTH)).memory();
-    this.sums = Tensor.empty(Device.CPU, DType.F64, Shape.of(chunks, sumBytes / Double.BYTES)).memory();
+    this.a = new ColumnMatrix(rows, columns);
+    this.sumBytes = Math.max(SQUARE_BYTES * a.panels(), (long) Double.BYTES * CHUNK * WIDTH);
+    this.sums = Tensor.empty(Device.CPU, DType.F64, Shape.of(a.chunks(), sumBytes / Double.BYTES)).memory();
     this.triangles = new double[Math.ceilDiv(reflectors, WIDTH)][SQUARE];
+    this.r = new double[reflectors * columns];
     this.exponents = new int[columns];
   }
 
   /**
-   * Decomposes each matrix of a contiguous batch.
+   * Decomposes each matrix of a contiguous batch, F32 or F64.
    *
-   * @throws NumericException if it holds a number that is not finite
+   * @param out Q and R in the type of x, and where that is F32 both in F64 too
+   * @throws NumericException if x holds a number that is not finite
    */
   static void run(Tensor x, Tensor[] out, ReflectorLoops loops) {
     int rows = Math.toIntExact(x.size(-2));
@@ -80,95 +78,24 @@ final class ThinQr {
     }
     try (Scope _ = Scope.open()) {
       ThinQr qr = new ThinQr(rows, columns, loops);
-      boolean isDouble = x.dtype() == DType.F64;
-      Tensor matrix = isDouble ? x : Tensor.empty(Device.CPU, DType.F64, x.shape());
-      Tensor q = isDouble ? out[0] : Tensor.empty(Device.CPU, DType.F64, out[0].shape());
-      if (!isDouble) {
-        StridedCopy.convert(x, matrix);
-      }
       for (long i = 0; i < x.elementCount() / ((long) rows * columns); i++) {
-        qr.load(x, matrix, i);
-        qr.reduce(Access.of(out[1]), i);
+        qr.load(x, i);
+        qr.reduce();
         qr.form();
-        qr.store(q, i);
-      }
-      if (!isDouble) {
-        StridedCopy.convert(q, out[0]);
-      }
-    }
-  }
-
-  // ------------------------------------------------------------------------------------------------------- rows, in parallel
-
-  private long at(int panel, int row) {
-    return ((long) panel * rows + row) * ROW;
-  }
-
-  private double get(long at, int column) {
-    return a.get(ValueLayout.JAVA_DOUBLE, at + (long) Double.BYTES * column);
-  }
-
-  private void set(long at, int column, double value) {
-    a.set(ValueLayout.JAVA_DOUBLE, at + (long) Double.BYTES * column, value);
-  }
-
-  private long sumsAt(int chunk) {
-    return chunk * sumBytes;
-  }
-
-  private int panelColumns(int panel) {
-    return Math.min(WIDTH, columns - panel * WIDTH);
-  }
-
-  /** Works on rows {@code from .. to} of one chunk. */
-  @FunctionalInterface
-  private interface Rows {
-    /** Does it. */
-    void run(int chunk, int from, int to);
-  }
-
-  /** The chunks of the rows from {@code first} on; each row is {@code width} numbers of work. */
-  private void forRows(int first, int width, Rows body) {
-    int start = first / CHUNK;
-    boolean few = (long) (chunks - start) * CHUNK * width < FEW;
-    Parallel.forRange(chunks - start, Math.max(1, few ? chunks : Math.ceilDiv(chunks - start, Threads.count())), (from, to) -> {
-      for (int chunk = start + (int) from; chunk < start + (int) to; chunk++) {
-        body.run(chunk, Math.max(first, chunk * CHUNK), Math.min(rows, (chunk + 1) * CHUNK));
-      }
-    });
-  }
-
-  /** What {@code body} leaves in the sums of its chunk, {@code size} numbers, added over the rows from {@code first} on. */
-  private double[] sum(int first, int size, Rows body) {
-    double[] total = new double[size];
-    if (first < rows) {
-      forRows(first, size, body);
-      for (int chunk = first / CHUNK; chunk < chunks; chunk++) {
-        for (int i = 0; i < size; i++) {
-          total[i] += sums.get(ValueLayout.JAVA_DOUBLE, sumsAt(chunk) + (long) Double.BYTES * i);
+        for (int o = 0; o < out.length; o += 2) {
+          qr.storeQ(out[o], i);
+          qr.storeR(Access.of(out[o + 1]), i);
         }
       }
     }
-    return total;
   }
 
   // --------------------------------------------------------------------------------------------------------- in and out
 
-  private void load(Tensor x, Tensor matrix, long index) {
-    long pitch = (long) Double.BYTES * columns;
-    long start = Double.BYTES * matrix.offset() + index * rows * pitch;
-    long[] largest = new long[panels * WIDTH];
-    forRows(0, columns, (_, from, to) -> {
-      long[] mine = new long[panels * WIDTH];
-      for (int panel = 0; panel < panels; panel++) {
-        loops.load(matrix.memory(), start + from * pitch + panel * ROW, pitch, panelColumns(panel), a, at(panel, from), to - from, mine,
-            panel * WIDTH);
-      }
-      synchronized (largest) {
-        Arrays.setAll(largest, c -> Math.max(largest[c], mine[c]));
-      }
-    });
+  private void load(Tensor x, long index) {
+    long[] largest = a.load(x, index, loops);
     Arrays.fill(exponents, 0);
+    Arrays.fill(r, 0);
     for (int c = 0; c < columns; c++) {
       double most = Double.longBitsToDouble(largest[c]);
       if (!Double.isFinite(most)) {
@@ -176,136 +103,184 @@ final class ThinQr {
       }
       if (most != 0 && Math.abs(Math.getExponent(most)) > MODERATE) {
         exponents[c] = Math.getExponent(most);
-        scale(c / WIDTH, c % WIDTH, 0, -exponents[c]);
+        scale(c, 0, -exponents[c]);
       }
     }
   }
 
-  /** Column c of a panel times a power of two, from a row on. */
-  private void scale(int panel, int c, int row, int exponent) {
+  /** Column c times a power of two, from a row on. */
+  private void scale(int c, int row, int exponent) {
     for (int i = row; i < rows; i++) {
-      set(at(panel, i), c, Math.scalb(get(at(panel, i), c), exponent));
+      a.set(i, c, Math.scalb(a.get(i, c), exponent));
     }
   }
 
-  private void store(Tensor q, long index) {
-    long pitch = (long) Double.BYTES * reflectors;
-    long start = Double.BYTES * q.offset() + index * rows * pitch;
-    forRows(0, reflectors, (_, from, to) -> {
-      for (int panel = 0; panel < triangles.length; panel++) {
-        loops.store(a, at(panel, from), Math.min(WIDTH, reflectors - panel * WIDTH), q.memory(), start + from * pitch + panel * ROW, pitch,
-            to - from);
-      }
-    });
+  private void storeQ(Tensor q, long index) {
+    a.store(q, index, reflectors, loops);
+  }
+
+  private void storeR(Access to, long index) {
+    for (int i = 0; i < r.length; i++) {
+      to.set(index * r.length + i, r[i]);
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------------------- sums over rows
+
+  /** Leaves the chains of sums in {@link #sums} from an address on. */
+  @FunctionalInterface
+  private interface Chains {
+    /** Those of a chunk's rows. */
+    void sum(int from, int count, long to);
+  }
+
+  /** The sums over the rows from {@code first} on, {@code size} of them. */
+  private double[] sum(int first, int size, Chains chains) {
+    double[] total = new double[size];
+    a.forRows(first, size, (chunk, from, count) -> chains.sum(from, count, chunk * sumBytes));
+    int start = first / CHUNK;
+    loops.fold(sums, start * sumBytes, sumBytes, a.chunks() - start, total);
+    return total;
+  }
+
+  /** The reflectors of a panel. */
+  private int reflectors(int panel) {
+    return Math.min(WIDTH, reflectors - panel * WIDTH);
+  }
+
+  /** Columns of a panel that hold reflectors, or Q. */
+  private Block reflectors(int panel, int row) {
+    return a.columns(panel * WIDTH, reflectors(panel), row);
   }
 
   // ------------------------------------------------------------------------------------------------------------ R and V
 
-  private void reduce(Access r, long index) {
-    long start = index * reflectors * columns;
+  private void reduce() {
     for (int panel = 0; panel < triangles.length; panel++) {
       reduce(panel);
-      storeR(panel, Math.min(WIDTH, reflectors - panel * WIDTH), r, start);
-      apply(panel, panels, true);
+      keepR(panel, reflectors(panel));
+      apply(panel, a.panels(), true);
     }
-    for (int panel = triangles.length; panel < panels; panel++) {
-      storeR(panel, 0, r, start);
+    for (int panel = triangles.length; panel < a.panels(); panel++) {
+      keepR(panel, 0);
     }
   }
 
   private void reduce(int panel) {
     double[] t = triangles[panel];
     Arrays.fill(t, 0);
-    int first = panel * WIDTH;
-    int count = Math.min(WIDTH, reflectors - first);
-    double[] y = dots(panel, 0, first + 1);
+    int count = reflectors(panel);
+    takeOut(panel, 0);
+    double[] y = products(panel, 0);
     for (int j = 0; j < count; j++) {
-      int row = first + j;
-      double factor = reflect(panel, j, row, y, t);
-      int next = Math.min(j + 1, count - 1);
-      y = factor == 0 ? dots(panel, next, row + 2) : eliminate(panel, j, row, factor, next);
+      double factor = reflect(panel, j, y, t);
+      if (j + 1 == count) {
+        scaleLast(panel, j, factor);
+      } else if (factor == 0) {
+        takeOut(panel, j + 1);
+        y = products(panel, j + 1);
+      } else {
+        y = eliminate(panel, j, factor);
+      }
     }
   }
 
-  /** The products of column j with all columns of the panel, from a row on. */
-  private double[] dots(int panel, int j, int row) {
-    return sum(row, WIDTH, (chunk, from, to) -> loops.dots(a, at(panel, from), to - from, j, sums, sumsAt(chunk)));
+  /** Moves the row of pivot j to {@link #top}. */
+  private void takeOut(int panel, int j) {
+    int row = panel * WIDTH + j;
+    for (int c = 0; c < a.panelColumns(panel); c++) {
+      top[j * WIDTH + c] = a.get(row, panel * WIDTH + c);
+      a.set(row, panel * WIDTH + c, 0);
+    }
+  }
+
+  /** The products of column j, below its pivot, with all columns of the panel. */
+  private double[] products(int panel, int j) {
+    return sum(panel * WIDTH, a.panelColumns(panel),
+        (from, count, to) -> loops.project(a.columns(panel * WIDTH + j, 1, from), a.panel(panel, from), count, sums, to));
   }
 
   /**
-   * Finds H_j, whose pivot is in {@code row}, from the products y of the rows below (LAPACK's dlarfg), applies it to that row, and sets w
-   * and column j of T.
+   * Finds H_j from its pivot's row and the products y of the rows below (LAPACK's dlarfg), applies it to that row, and sets w and
+   * column j of T.
    *
    * @return what turns the column below the pivot to v; 0 if H_j is 1
    */
-  private double reflect(int panel, int j, int row, double[] y, double[] t) {
+  private double reflect(int panel, int j, double[] y, double[] t) {
     int exponent = 0;
-    double below = y[j];
-    if (below < TINY) {
-      double most = largestBelow(panel, j, row);
+    double[] product = y;
+    if (y[j] < TINY) {
+      double most = largestBelow(panel, j);
       if (most == 0) {
         return 0;
       }
-      exponent = Math.getExponent(Math.max(most, Math.abs(get(at(panel, row), j))));
-      scale(panel, j, row, -exponent);
-      System.arraycopy(dots(panel, j, row + 1), 0, y, 0, WIDTH);
-      below = y[j];
+      exponent = Math.getExponent(Math.max(most, Math.abs(top[j * WIDTH + j])));
+      scale(panel * WIDTH + j, panel * WIDTH, -exponent);
+      top[j * WIDTH + j] = Math.scalb(top[j * WIDTH + j], -exponent);
+      product = products(panel, j);
     }
-    long at = at(panel, row);
-    double alpha = get(at, j);
-    double beta = -Math.copySign(Math.sqrt(Math.fma(alpha, alpha, below)), alpha);
+    double alpha = top[j * WIDTH + j];
+    double beta = -Math.copySign(Math.sqrt(Math.fma(alpha, alpha, product[j])), alpha);
     double tau = (beta - alpha) / beta;
     double factor = 1 / (alpha - beta);
     Arrays.fill(w, 0);
-    for (int c = 0; c < WIDTH; c++) {
-      // v^T a_c, where v is 1 in this row
-      double product = Math.fma(y[c], factor, get(at, c));
+    for (int c = 0; c < a.panelColumns(panel); c++) {
+      // v^T a_c, where v is 1 in the row of the pivot
+      double whole = Math.fma(product[c], factor, top[j * WIDTH + c]);
       if (c < j) {
         for (int i = 0; i <= c; i++) {
-          t[i * WIDTH + j] -= tau * t[i * WIDTH + c] * product;
+          t[i * WIDTH + j] -= tau * t[i * WIDTH + c] * whole;
         }
       } else if (c > j) {
-        w[c] = -tau * product;
-        set(at, c, get(at, c) + w[c]);
+        w[c] = -tau * whole;
+        top[j * WIDTH + c] += w[c];
       }
     }
     t[j * WIDTH + j] = tau;
-    set(at, j, Math.scalb(beta, exponent));
+    top[j * WIDTH + j] = Math.scalb(beta, exponent);
     return factor;
   }
 
-  private double largestBelow(int panel, int j, int row) {
+  private double largestBelow(int panel, int j) {
     double most = 0;
-    for (int i = row + 1; i < rows; i++) {
-      most = Math.max(most, Math.abs(get(at(panel, i), j)));
+    for (int i = panel * WIDTH + j + 1; i < rows; i++) {
+      most = Math.max(most, Math.abs(a.get(i, panel * WIDTH + j)));
     }
     return most;
   }
 
-  /** Applies H_j to the rows below its pivot; the products of column {@code next} from the row after the next pivot on. */
-  private double[] eliminate(int panel, int j, int row, double factor, int next) {
-    if (row + 1 < rows) {
-      long at = at(panel, row + 1);
-      double v = get(at, j) * factor;
-      set(at, j, v);
-      for (int c = j + 1; c < WIDTH; c++) {
-        set(at, c, Math.fma(v, w[c], get(at, c)));
-      }
+  /** Applies H_j to the rows below its pivot, and takes out the next pivot's; the products of the column of that. */
+  private double[] eliminate(int panel, int j, double factor) {
+    int first = panel * WIDTH;
+    int row = first + j + 1;
+    double v = a.get(row, first + j) * factor;
+    a.set(row, first + j, v);
+    for (int c = j + 1; c < a.panelColumns(panel); c++) {
+      a.set(row, first + c, Math.fma(v, w[c], a.get(row, first + c)));
     }
-    return sum(row + 2, WIDTH, (chunk, from, to) -> loops.eliminate(a, at(panel, from), to - from, j, factor, w, next, sums, sumsAt(chunk)));
+    takeOut(panel, j + 1);
+    return sum(first, a.panelColumns(panel), (from, count, to) -> loops.eliminate(a.panel(panel, from), j, factor, w, count, sums, to));
   }
 
-  /** Stores the columns of R that a panel has come to, and leaves V in their place, with its ones and zeros. */
-  private void storeR(int panel, int count, Access r, long start) {
-    int first = panel * WIDTH;
-    for (int row = 0; row < reflectors; row++) {
-      for (int c = 0; c < panelColumns(panel); c++) {
-        r.set(start + (long) row * columns + first + c, row > first + c ? 0 : Math.scalb(get(at(panel, row), c), exponents[first + c]));
-      }
+  /** Turns the last column of a panel to v: no column after it needs its reflection. */
+  private void scaleLast(int panel, int j, double factor) {
+    if (factor != 0) {
+      a.forRows(panel * WIDTH, 1, (_, from, count) -> loops.scale(a.panel(panel, from), j, factor, count));
     }
-    for (int row = first; row < Math.min(rows, first + WIDTH); row++) {
-      for (int c = row - first; c < WIDTH; c++) {
-        set(at(panel, row), c, row == first + c && c < count ? 1 : 0);
+  }
+
+  /** Keeps the columns of R that a panel has come to, and puts the first rows of V back, with their ones and zeros. */
+  private void keepR(int panel, int count) {
+    int first = panel * WIDTH;
+    for (int c = first; c < first + a.panelColumns(panel); c++) {
+      for (int row = 0; row < Math.min(first, reflectors); row++) {
+        r[row * columns + c] = Math.scalb(a.get(row, c), exponents[c]);
+      }
+      for (int j = 0; j < count; j++) {
+        boolean below = j > c - first;
+        double value = top[j * WIDTH + c - first];
+        r[(first + j) * columns + c] = below ? 0 : Math.scalb(value, exponents[c]);
+        a.set(first + j, c, below ? value : j == c - first ? 1 : 0);
       }
     }
   }
@@ -319,28 +294,30 @@ final class ThinQr {
     if (others <= 0) {
       return;
     }
-    double[] z = sum(first, others * SQUARE, (chunk, from, to) -> {
+    double[] z = sum(first, others * SQUARE, (from, count, to) -> {
       for (int i = 0; i < others; i++) {
-        loops.project(a, at(panel, from), at(panel + 1 + i, from), to - from, sums, sumsAt(chunk) + (long) Double.BYTES * SQUARE * i);
+        loops.project(reflectors(panel, from), a.panel(panel + 1 + i, from), count, sums, to + SQUARE_BYTES * i);
       }
     });
     double[][] factors = new double[others][];
-    Arrays.setAll(factors, i -> timesMinusT(triangles[panel], transposed, Arrays.copyOfRange(z, i * SQUARE, (i + 1) * SQUARE)));
-    forRows(first, others * SQUARE, (_, from, to) -> {
+    Arrays.setAll(factors, i -> timesMinusT(panel, transposed, Arrays.copyOfRange(z, i * SQUARE, (i + 1) * SQUARE)));
+    a.forRows(first, others * SQUARE, (_, from, count) -> {
       for (int i = 0; i < others; i++) {
-        loops.add(a, at(panel, from), factors[i], a, at(panel + 1 + i, from), to - from);
+        loops.add(reflectors(panel, from), factors[i], a.panel(panel + 1 + i, from), count);
       }
     });
   }
 
-  /** {@code -T z}, or {@code -T^T z}. */
-  private static double[] timesMinusT(double[] t, boolean transposed, double[] z) {
+  /** {@code -T z}, or {@code -T^T z}, T that of a panel. */
+  private double[] timesMinusT(int panel, boolean transposed, double[] z) {
+    double[] t = triangles[panel];
     double[] product = new double[SQUARE];
-    for (int r = 0; r < WIDTH; r++) {
-      for (int s = transposed ? 0 : r; s < (transposed ? r + 1 : WIDTH); s++) {
-        double factor = -t[transposed ? s * WIDTH + r : r * WIDTH + s];
+    int size = reflectors(panel);
+    for (int i = 0; i < size; i++) {
+      for (int s = transposed ? 0 : i; s < (transposed ? i + 1 : size); s++) {
+        double factor = -t[transposed ? s * WIDTH + i : i * WIDTH + s];
         for (int l = 0; l < WIDTH; l++) {
-          product[r * WIDTH + l] = Math.fma(factor, z[s * WIDTH + l], product[r * WIDTH + l]);
+          product[i * WIDTH + l] = Math.fma(factor, z[s * WIDTH + l], product[i * WIDTH + l]);
         }
       }
     }
@@ -360,21 +337,30 @@ final class ThinQr {
   /** The columns of a panel: {@code (1 - V T V^T) E = E - V (T (E^T V)^T)}, E those of the identity. */
   private void formOwn(int panel) {
     int first = panel * WIDTH;
-    double[] top = new double[SQUARE];
-    for (int c = 0; c < Math.min(WIDTH, rows - first); c++) {
+    int size = reflectors(panel);
+    double[] square = new double[SQUARE];
+    for (int c = 0; c < size; c++) {
       for (int s = 0; s <= c; s++) {
-        top[s * WIDTH + c] = get(at(panel, first + c), s);
+        square[s * WIDTH + c] = a.get(first + c, first + s);
       }
     }
-    double[] factor = timesMinusT(triangles[panel], false, top);
-    forRows(first, SQUARE, (chunk, from, to) -> {
-      MemorySegment.copy(a, at(panel, from), sums, sumsAt(chunk), (to - from) * ROW);
-      a.asSlice(at(panel, from), (to - from) * ROW).fill((byte) 0);
-      for (int row = from; row < Math.min(to, first + WIDTH); row++) {
-        set(at(panel, row), row - first, 1);
+    double[] factor = timesMinusT(panel, false, square);
+    a.forRows(first, SQUARE, (chunk, from, count) -> {
+      Block own = reflectors(panel, from);
+      Block copy = new Block(sums, chunk * sumBytes, (long) Double.BYTES * CHUNK, size);
+      for (int c = 0; c < size; c++) {
+        MemorySegment.copy(own.memory(), own.column(c), copy.memory(), copy.column(c), (long) Double.BYTES * count);
       }
-      loops.add(sums, sumsAt(chunk), factor, a, at(panel, from), to - from);
+      a.clear(first, size, from, count);
+      for (int c = 0; c < size; c++) {
+        if (first + c >= from && first + c < from + count) {
+          a.set(first + c, first + c, 1);
+        }
+      }
+      loops.add(copy, factor, own, count);
     });
-    a.asSlice(at(panel, 0), first * ROW).fill((byte) 0);
+    if (first > 0) {
+      a.clear(first, size, 0, first);
+    }
   }
 }

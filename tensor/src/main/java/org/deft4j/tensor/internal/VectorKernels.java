@@ -50,6 +50,10 @@ final class VectorKernels implements ProcessorKernels {
         ThinQr.run(in[0], out, new VectorReflectors());
         yield true;
       }
+      case Decompose.QrGrad() -> {
+        QrGradient.run(in, out[0], new VectorReflectors());
+        yield true;
+      }
       default -> false;
     };
     if (!done) {

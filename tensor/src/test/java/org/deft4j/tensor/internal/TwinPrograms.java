@@ -10,7 +10,7 @@ import org.junit.jupiter.api.Test;
 final class TwinPrograms {
   private static final List<Class<?>> TESTS =
       List.of(VectorProductsTest.class, VectorConvolutionTest.class, VectorAttentionTest.class, VectorRankUpdateTest.class, VectorDoubleProductsTest.class,
-      ThinQrTest.class, StridedCopyTest.class);
+      ThinQrTest.class, QrGradientTest.class, StridedCopyTest.class);
 
   private TwinPrograms() {}
 

@@ -1,6 +1,7 @@
 package org.deft4j.tensor.internal.cuda;
 
 import org.deft4j.tensor.Device;
+import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.internal.CpuKernels;
 import org.deft4j.tensor.internal.Kernels;
@@ -89,22 +90,20 @@ final class CudaKernels implements Kernels {
 
   /** Decompositions are of thin matrices, in float64, and step by step: the processor does them. */
   private static void onCpu(Decompose op, Tensor[] in, Tensor[] out) {
-    try (Tensor x = Tensor.empty(Device.CPU, in[0].dtype(), in[0].shape())) {
-      Cuda.download(in[0].address(), x.bytes());
+    try (Scope _ = Scope.open()) {
+      Tensor[] inputs = new Tensor[in.length];
+      for (int i = 0; i < in.length; i++) {
+        inputs[i] = Tensor.empty(Device.CPU, in[i].dtype(), in[i].shape());
+        Cuda.download(in[i].address(), inputs[i].bytes());
+      }
       Tensor[] results = new Tensor[out.length];
       for (int i = 0; i < out.length; i++) {
         results[i] = Tensor.empty(Device.CPU, out[i].dtype(), out[i].shape());
       }
-      try {
-        CpuKernels.get().run(op, new Tensor[] {x}, results);
-        for (int i = 0; i < out.length; i++) {
-          Tensor result = results[i];
-          out[i].write(bytes -> bytes.copyFrom(result.bytes()));
-        }
-      } finally {
-        for (Tensor result : results) {
-          result.close();
-        }
+      CpuKernels.get().run(op, inputs, results);
+      for (int i = 0; i < out.length; i++) {
+        Tensor result = results[i];
+        out[i].write(bytes -> bytes.copyFrom(result.bytes()));
       }
     }
   }

@@ -1,0 +1,165 @@
+package org.deft4j.tensor.internal;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Device;
+import org.deft4j.tensor.Shape;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.Threads;
+
+/**
+ * A matrix [rows, columns] in float64 that lies column by column, in memory of the innermost scope. Rows are filled up with zeros to
+ * whole {@link #LANES}, and columns start an odd number of cache lines apart, so that they do not fight for the same places of a cache.
+ *
+ * <p>Sums over rows run in {@link #LANES} chains, row i in chain i mod LANES, over each {@link #CHUNK} of rows; the chains of the chunks are
+ * added in order and folded in halves at the end. So nothing depends on who computes what.
+ */
+final class ColumnMatrix {
+  /** Chains of a sum over rows; part of the definition of its bits, as CHUNK is. */
+  static final int LANES = 8;
+  /** Rows of which one thread takes care. */
+  static final int CHUNK = 512;
+  /** Columns that {@link ReflectorLoops} work on together. */
+  static final int WIDTH = 16;
+  /** Products of the columns of two panels. */
+  static final int SQUARE = WIDTH * WIDTH;
+  /** The bytes of their sums, chain by chain. */
+  static final long SQUARE_BYTES = (long) Double.BYTES * LANES * SQUARE;
+  /** Numbers below which one thread is faster alone: the other would have to get them from its cache, and it them back. */
+  private static final long FEW = 1 << 15;
+  /** Rows that are turned together: they stay in the cache next to the processor. */
+  private static final int TURNED = 64;
+
+  private final int rows;
+  private final int columns;
+  private final int chunks;
+  private final long pitch;
+  private final MemorySegment memory;
+
+  /** Columns of one chunk of rows. */
+  @FunctionalInterface
+  interface Rows {
+    /** Works on {@code count} rows from {@code from} on, of chunk {@code chunk}; whole LANES. */
+    void run(int chunk, int from, int count);
+  }
+
+  /**
+   * The part of some columns from a row on, as {@link ReflectorLoops} see it. Addresses are in bytes.
+   *
+   * @param pitch from one column to the next
+   */
+  record Block(MemorySegment memory, long at, long pitch, int columns) {
+    /** Where column c starts; the last one's place for those beyond. */
+    long column(int c) {
+      return at + Math.min(c, columns - 1) * pitch;
+    }
+  }
+
+  ColumnMatrix(int rows, int columns) {
+    this.rows = rows;
+    this.columns = columns;
+    this.chunks = Math.ceilDiv(rows, CHUNK);
+    long lines = Math.ceilDiv(rows, LANES) | 1L;
+    this.pitch = lines * LANES * Double.BYTES;
+    this.memory = Tensor.empty(Device.CPU, DType.F64, Shape.of(columns, lines * LANES)).memory();
+  }
+
+  int chunks() {
+    return chunks;
+  }
+
+  /** The panels of WIDTH columns, the last of which may have fewer. */
+  int panels() {
+    return Math.ceilDiv(columns, WIDTH);
+  }
+
+  int panelColumns(int panel) {
+    return Math.min(WIDTH, columns - panel * WIDTH);
+  }
+
+  private long at(int row, int column) {
+    return column * pitch + (long) Double.BYTES * row;
+  }
+
+  double get(int row, int column) {
+    return memory.get(ValueLayout.JAVA_DOUBLE, at(row, column));
+  }
+
+  void set(int row, int column, double value) {
+    memory.set(ValueLayout.JAVA_DOUBLE, at(row, column), value);
+  }
+
+  /** A panel from a row on. */
+  Block panel(int panel, int row) {
+    return columns(panel * WIDTH, panelColumns(panel), row);
+  }
+
+  /** {@code count} columns from a row on. */
+  Block columns(int first, int count, int row) {
+    return new Block(memory, at(row, first), pitch, count);
+  }
+
+  /** Sets rows {@code from .. from + count} of some columns to zero. */
+  void clear(int first, int number, int from, int count) {
+    for (int c = first; c < first + number; c++) {
+      memory.asSlice(at(from, c), (long) Double.BYTES * count).fill((byte) 0);
+    }
+  }
+
+  /** The chunks of the rows from {@code first} on, which is a multiple of LANES; each row is {@code width} numbers of work. */
+  void forRows(int first, int width, Rows body) {
+    int start = first / CHUNK;
+    boolean few = (long) (chunks - start) * CHUNK * width < FEW;
+    Parallel.forRange(chunks - start, Math.max(1, few ? chunks : Math.ceilDiv(chunks - start, Threads.count())), (from, to) -> {
+      for (int chunk = start + (int) from; chunk < start + (int) to; chunk++) {
+        int row = Math.max(first, chunk * CHUNK);
+        int end = Math.min(rows, (chunk + 1) * CHUNK);
+        body.run(chunk, row, Math.ceilDiv(end - row, LANES) * LANES);
+      }
+    });
+  }
+
+  // --------------------------------------------------------------------------------------------------------- in and out
+
+  /**
+   * Takes matrix {@code index} of a contiguous batch [..., rows, columns], F32 or F64.
+   *
+   * @return the bits of the largest magnitude of each column
+   */
+  long[] load(Tensor x, long index, ReflectorLoops loops) {
+    long bytes = x.dtype().bytes();
+    long start = bytes * (x.offset() + index * rows * columns);
+    long[] largest = new long[columns];
+    forRows(0, columns, (_, row, count) -> {
+      int end = Math.min(rows, row + count);
+      for (int i = row; i < end; i += TURNED) {
+        int some = Math.min(TURNED, end - i);
+        loops.load(x.memory(), x.dtype() == DType.F32, start + bytes * i * columns, bytes * columns, columns(0, columns, i), some);
+      }
+      if (end < row + count) {
+        clear(0, columns, end, row + count - end);
+      }
+      long[] mine = new long[columns];
+      loops.largest(columns(0, columns, row), count, mine);
+      synchronized (largest) {
+        Arrays.setAll(largest, c -> Math.max(largest[c], mine[c]));
+      }
+    });
+    return largest;
+  }
+
+  /** Writes its first columns as matrix {@code index} of a contiguous batch [..., rows, number], F32 or F64. */
+  void store(Tensor x, long index, int number, ReflectorLoops loops) {
+    long bytes = x.dtype().bytes();
+    long start = bytes * (x.offset() + index * rows * number);
+    forRows(0, number, (_, row, count) -> {
+      int end = Math.min(rows, row + count);
+      for (int i = row; i < end; i += TURNED) {
+        int some = Math.min(TURNED, end - i);
+        loops.store(columns(0, number, i), some, x.memory(), x.dtype() == DType.F32, start + bytes * i * number, bytes * number);
+      }
+    });
+  }
+}

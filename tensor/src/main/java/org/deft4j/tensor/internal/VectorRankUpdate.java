@@ -7,44 +7,60 @@ import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.Threads;
 
 /**
- * {@code t = scale u - x s}, {@code z = x + t l^T} in float32, in one pass over the rows of x: a block of them stays in the cache from
- * the product that makes t, {@link Product}, to the sums that make z:
+ * {@code t = scale u - x s}, {@code z = x + t l^T} in float32, in one pass over the rows of x: eight of them stay in the cache next to
+ * the processor from the sums that make t to those that make z:
  *
  * <pre>
+ *   p[i][:] = fma(x[i][o], s[o][:], p[i][:])     o = 0, 1, ...      t[i][:] = scale u[i][:] - p[i][:]
  *   d[i][:] = fma(t[i][j], l^T[j][:], d[i][:])   j = 0, 1, ...      z[i][:] = x[i][:] + d[i][:]
  * </pre>
+ *
+ * A vector of p holds more than r numbers where r is small; what stands in the others is left there.
  */
 final class VectorRankUpdate {
   private static final int LANES = Simd.LANES;
   /** Rows whose sums are in registers at a time. */
   private static final int ROWS = 8;
-  /** Most rows that one thread works on together. */
-  private static final int BLOCK = 64;
-  /** Columns of a stretch of l, which the first-level cache holds. */
-  private static final int STRETCH = 512;
+  /** Numbers of x that are worth a second thread. */
+  private static final long GRAIN = 1 << 14;
+  /** Numbers of a stretch of l, which the cache next to the processor holds. */
+  private static final int STRETCH = 1 << 12;
   /** From this r on {@link WideRankUpdate} is faster. */
   private static final int WIDE = 32;
 
   private final MemorySegment x;
   private final MemorySegment z;
-  private final Tensor s;
   private final Tensor thin;
+  private final Tensor u;
+  private final float scale;
   private final long fromX;
   private final long fromZ;
+  private final long rows;
   private final int n;
   private final int r;
+  /** From one row of p and t to the next: whole vectors. */
+  private final int pitch;
+  /** Columns of a stretch. */
+  private final int stretch;
+  /** s [n, r], with room for a vector after it. */
+  private final float[] s;
   /** l^T [r, n]. */
   private final float[] l;
 
-  private VectorRankUpdate(Tensor[] in, Tensor[] out, float[] l) {
+  private VectorRankUpdate(double scale, Tensor[] in, Tensor[] out, float[] s, float[] l) {
     this.x = in[0].memory();
     this.z = out[0].memory();
-    this.s = in[1];
     this.thin = out[1];
+    this.u = in.length == 4 ? in[3] : null;
+    this.scale = (float) scale;
     this.fromX = Float.BYTES * in[0].offset();
     this.fromZ = Float.BYTES * out[0].offset();
-    this.n = Math.toIntExact(s.size(0));
-    this.r = Math.toIntExact(s.size(1));
+    this.n = Math.toIntExact(in[1].size(0));
+    this.r = Math.toIntExact(in[1].size(1));
+    this.rows = in[0].elementCount() / n;
+    this.pitch = Math.ceilDiv(r, LANES) * LANES;
+    this.stretch = Math.ceilDiv(STRETCH / r, 2 * LANES) * 2 * LANES;
+    this.s = s;
     this.l = l;
   }
 
@@ -59,16 +75,16 @@ final class VectorRankUpdate {
       WideRankUpdate.run(scale, in, out);
       return true;
     }
-    try (Buffer l = Buffer.of(n * r)) {
+    try (Buffer s = Buffer.of(n * r + LANES); Buffer l = Buffer.of(n * r)) {
+      MemorySegment.copy(in[1].memory(), Simd.F32, Float.BYTES * in[1].offset(), s.floats, 0, (int) (n * r));
       transpose(in[2], l.floats);
-      VectorRankUpdate update = new VectorRankUpdate(in, out, l.floats);
-      long rows = in[0].elementCount() / n;
-      long fair = (rows + Threads.count() - 1) / Threads.count();
-      int block = (int) Math.min(BLOCK, (fair + ROWS - 1) / ROWS * ROWS);
-      Parallel.forRange((rows + block - 1) / block, 1, (from, to) -> {
-        try (Buffer t = Buffer.of(BLOCK * r)) {
+      VectorRankUpdate update = new VectorRankUpdate(scale, in, out, s.floats, l.floats);
+      long blocks = Math.ceilDiv(update.rows, ROWS);
+      long grain = Math.max(Math.ceilDiv(GRAIN, ROWS * n), Math.ceilDiv(blocks, 4L * Threads.count()));
+      Parallel.forRange(blocks, grain, (from, to) -> {
+        try (Buffer t = Buffer.of((long) ROWS * update.pitch)) {
           for (long i = from; i < to; i++) {
-            update.rows(i * block, (int) Math.min(block, rows - i * block), t.floats, scale, in.length == 4 ? in[3] : null);
+            update.block(i * ROWS, (int) Math.min(ROWS, update.rows - i * ROWS), t.floats);
           }
         }
       });
@@ -89,74 +105,127 @@ final class VectorRankUpdate {
     }
   }
 
-  private void rows(long first, int count, float[] t, double scale, Tensor u) {
-    long fromThin = thin.offset() + first * r;
-    // Transposed, so that the vectors lie along the rows of x: t^T = s^T x^T.
-    Panels left = MatrixPanels.of(s.memory(), DType.F32, s.offset(), r, 1, r);
-    Panels right = MatrixPanels.of(x, DType.F32, fromX / Float.BYTES + first * n, count, n, 1);
-    Target removed = new Target.Matrix(thin.memory(), Float.BYTES * fromThin, Float.BYTES, (long) Float.BYTES * r);
-    Product.run(left, right, r, count, n, removed, null);
-    for (int i = 0; i < count * r; i++) {
-      float less = thin.memory().getAtIndex(Simd.F32, fromThin + i);
-      t[i] = u == null ? -less : (float) scale * u.memory().getAtIndex(Simd.F32, u.offset() + first * r + i) - less;
-      thin.memory().setAtIndex(Simd.F32, fromThin + i, t[i]);
+  /** Up to 8 rows from {@code first} on. */
+  private void block(long first, int count, float[] t) {
+    for (int j = 0; j < r; j += LANES) {
+      project(first, count, j, t);
     }
-    for (int o = 0; o < n; o += STRETCH) {
-      for (int i = 0; i < count; i += ROWS) {
-        expand(first + i, Math.min(ROWS, count - i), o, Math.min(n, o + STRETCH), t, i * r);
-      }
-    }
-  }
-
-  private int inT(int at, int i, int count) {
-    return at + Math.min(i, count - 1) * r;
-  }
-
-  /** {@code z = x + t l^T} in the columns {@code from .. to} of up to 8 rows; the last vector is moved back to end with them. */
-  private void expand(long row, int count, int from, int to, float[] t, int at) {
-    int t0 = inT(at, 0, count);
-    int t1 = inT(at, 1, count);
-    int t2 = inT(at, 2, count);
-    int t3 = inT(at, 3, count);
-    int t4 = inT(at, 4, count);
-    int t5 = inT(at, 5, count);
-    int t6 = inT(at, 6, count);
-    int t7 = inT(at, 7, count);
-    for (int i = from; i < to; i += LANES) {
-      int o = Math.min(i, n - LANES);
-      FloatVector d0 = FloatVector.zero(Simd.FLOATS);
-      FloatVector d1 = d0;
-      FloatVector d2 = d0;
-      FloatVector d3 = d0;
-      FloatVector d4 = d0;
-      FloatVector d5 = d0;
-      FloatVector d6 = d0;
-      FloatVector d7 = d0;
+    for (int i = 0; i < ROWS; i++) {
+      long row = (first + Math.min(i, count - 1)) * r;
       for (int j = 0; j < r; j++) {
-        FloatVector weights = FloatVector.fromArray(Simd.FLOATS, l, j * n + o);
-        d0 = MathVector.splat(t[t0 + j]).fma(weights, d0);
-        d1 = MathVector.splat(t[t1 + j]).fma(weights, d1);
-        d2 = MathVector.splat(t[t2 + j]).fma(weights, d2);
-        d3 = MathVector.splat(t[t3 + j]).fma(weights, d3);
-        d4 = MathVector.splat(t[t4 + j]).fma(weights, d4);
-        d5 = MathVector.splat(t[t5 + j]).fma(weights, d5);
-        d6 = MathVector.splat(t[t6 + j]).fma(weights, d6);
-        d7 = MathVector.splat(t[t7 + j]).fma(weights, d7);
+        float value = t[i * pitch + j];
+        if (u != null) {
+          value += scale * u.memory().getAtIndex(Simd.F32, u.offset() + row + j);
+        }
+        thin.memory().setAtIndex(Simd.F32, thin.offset() + row + j, value);
+        t[i * pitch + j] = value;
       }
-      put(row, 0, count, o, d0);
-      put(row, 1, count, o, d1);
-      put(row, 2, count, o, d2);
-      put(row, 3, count, o, d3);
-      put(row, 4, count, o, d4);
-      put(row, 5, count, o, d5);
-      put(row, 6, count, o, d6);
-      put(row, 7, count, o, d7);
+    }
+    for (int o = 0; o < n; o += stretch) {
+      for (int i = 0; i < count; i += ROWS / 2) {
+        expand(first, i, count, o, Math.min(n, o + stretch), t);
+      }
     }
   }
 
-  private void put(long row, int i, int count, int o, FloatVector added) {
-    long at = (long) Float.BYTES * o;
-    long rowBytes = (row + Math.min(i, count - 1)) * n * Float.BYTES;
-    Simd.store(Simd.load(x, fromX + rowBytes + at).add(added), z, fromZ + rowBytes + at);
+  private long inX(long row, int i, int count) {
+    return fromX + (row + Math.min(i, count - 1)) * n * Float.BYTES;
+  }
+
+  /** Columns {@code j .. j + LANES} of -p for up to 8 rows. */
+  private void project(long row, int count, int j, float[] t) {
+    long x0 = inX(row, 0, count);
+    long x1 = inX(row, 1, count);
+    long x2 = inX(row, 2, count);
+    long x3 = inX(row, 3, count);
+    long x4 = inX(row, 4, count);
+    long x5 = inX(row, 5, count);
+    long x6 = inX(row, 6, count);
+    long x7 = inX(row, 7, count);
+    MemorySegment from = OffHeap.known(x);
+    FloatVector p0 = FloatVector.zero(Simd.FLOATS);
+    FloatVector p1 = p0;
+    FloatVector p2 = p0;
+    FloatVector p3 = p0;
+    FloatVector p4 = p0;
+    FloatVector p5 = p0;
+    FloatVector p6 = p0;
+    FloatVector p7 = p0;
+    for (int o = 0; o < n; o++) {
+      long at = (long) Float.BYTES * o;
+      FloatVector factors = FloatVector.fromArray(Simd.FLOATS, s, o * r + j);
+      p0 = MathVector.splat(from.get(Simd.F32, x0 + at)).fma(factors, p0);
+      p1 = MathVector.splat(from.get(Simd.F32, x1 + at)).fma(factors, p1);
+      p2 = MathVector.splat(from.get(Simd.F32, x2 + at)).fma(factors, p2);
+      p3 = MathVector.splat(from.get(Simd.F32, x3 + at)).fma(factors, p3);
+      p4 = MathVector.splat(from.get(Simd.F32, x4 + at)).fma(factors, p4);
+      p5 = MathVector.splat(from.get(Simd.F32, x5 + at)).fma(factors, p5);
+      p6 = MathVector.splat(from.get(Simd.F32, x6 + at)).fma(factors, p6);
+      p7 = MathVector.splat(from.get(Simd.F32, x7 + at)).fma(factors, p7);
+    }
+    // Changed once more before they are stored: HotSpot does not always see what comes out of the loop itself as vectors.
+    p0.neg().intoArray(t, j);
+    p1.neg().intoArray(t, pitch + j);
+    p2.neg().intoArray(t, 2 * pitch + j);
+    p3.neg().intoArray(t, 3 * pitch + j);
+    p4.neg().intoArray(t, 4 * pitch + j);
+    p5.neg().intoArray(t, 5 * pitch + j);
+    p6.neg().intoArray(t, 6 * pitch + j);
+    p7.neg().intoArray(t, 7 * pitch + j);
+  }
+
+  /** {@code z = x + t l^T} in the columns {@code from .. to} of the rows i to i + 3 of those from {@code row} on. */
+  private void expand(long row, int i, int count, int from, int to, float[] t) {
+    int i0 = Math.min(i + 0, count - 1);
+    int i1 = Math.min(i + 1, count - 1);
+    int i2 = Math.min(i + 2, count - 1);
+    int i3 = Math.min(i + 3, count - 1);
+    int t0 = i0 * pitch;
+    int t1 = i1 * pitch;
+    int t2 = i2 * pitch;
+    int t3 = i3 * pitch;
+    long b0 = (row + i0) * n * Float.BYTES;
+    long b1 = (row + i1) * n * Float.BYTES;
+    long b2 = (row + i2) * n * Float.BYTES;
+    long b3 = (row + i3) * n * Float.BYTES;
+    for (int o = from; o < to; o += 2 * LANES) {
+      // Vectors beyond the last column are moved back to end with it.
+      int left = Math.min(o, n - LANES);
+      int right = Math.min(o + LANES, n - LANES);
+      FloatVector l0 = FloatVector.zero(Simd.FLOATS);
+      FloatVector r0 = l0;
+      FloatVector l1 = l0;
+      FloatVector r1 = l0;
+      FloatVector l2 = l0;
+      FloatVector r2 = l0;
+      FloatVector l3 = l0;
+      FloatVector r3 = l0;
+      for (int j = 0; j < r; j++) {
+        FloatVector first = FloatVector.fromArray(Simd.FLOATS, l, j * n + left);
+        FloatVector second = FloatVector.fromArray(Simd.FLOATS, l, j * n + right);
+        FloatVector factor = MathVector.splat(t[t0 + j]);
+        l0 = factor.fma(first, l0);
+        r0 = factor.fma(second, r0);
+        factor = MathVector.splat(t[t1 + j]);
+        l1 = factor.fma(first, l1);
+        r1 = factor.fma(second, r1);
+        factor = MathVector.splat(t[t2 + j]);
+        l2 = factor.fma(first, l2);
+        r2 = factor.fma(second, r2);
+        factor = MathVector.splat(t[t3 + j]);
+        l3 = factor.fma(first, l3);
+        r3 = factor.fma(second, r3);
+      }
+      long atLeft = (long) Float.BYTES * left;
+      long atRight = (long) Float.BYTES * right;
+      Simd.store(l0.add(Simd.load(x, fromX + b0 + atLeft)), z, fromZ + b0 + atLeft);
+      Simd.store(r0.add(Simd.load(x, fromX + b0 + atRight)), z, fromZ + b0 + atRight);
+      Simd.store(l1.add(Simd.load(x, fromX + b1 + atLeft)), z, fromZ + b1 + atLeft);
+      Simd.store(r1.add(Simd.load(x, fromX + b1 + atRight)), z, fromZ + b1 + atRight);
+      Simd.store(l2.add(Simd.load(x, fromX + b2 + atLeft)), z, fromZ + b2 + atLeft);
+      Simd.store(r2.add(Simd.load(x, fromX + b2 + atRight)), z, fromZ + b2 + atRight);
+      Simd.store(l3.add(Simd.load(x, fromX + b3 + atLeft)), z, fromZ + b3 + atLeft);
+      Simd.store(r3.add(Simd.load(x, fromX + b3 + atRight)), z, fromZ + b3 + atRight);
+    }
   }
 }

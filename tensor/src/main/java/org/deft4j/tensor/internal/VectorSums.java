@@ -1,7 +1,6 @@
 package org.deft4j.tensor.internal;
 
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorSpecies;
 
 import static jdk.incubator.vector.FloatVector.fromMemorySegment;
 import static org.deft4j.tensor.internal.Simd.FLOATS;
@@ -17,8 +16,6 @@ final class VectorSums {
   private static final int LANES = Simd.LANES;
   /** Bytes of 32 floats. */
   private static final long BLOCK = (long) Sums.LANES * Float.BYTES;
-  /** Four floats, the shortest vector that every processor has. */
-  private static final VectorSpecies<Float> FOUR = FloatVector.SPECIES_128;
 
   /** The most rows whose sums are found side by side. */
   private static final int ROWS = 8;
@@ -48,16 +45,18 @@ final class VectorSums {
     return Sums.sum(sums);
   }
 
-  /** {@link Sums#fold} of the lanes from {@code at}, four floats at a time. */
-  private static float fold(float[] lanes, int at) {
-    FloatVector a = four(lanes, at).add(four(lanes, at + 16)).add(four(lanes, at + 8).add(four(lanes, at + 24)));
-    FloatVector b = four(lanes, at + 4).add(four(lanes, at + 20)).add(four(lanes, at + 12).add(four(lanes, at + 28)));
-    FloatVector c = a.add(b);
-    return (c.lane(0) + c.lane(2)) + (c.lane(1) + c.lane(3));
+  /**
+   * {@link Sums#fold} of the lanes from {@code at}, number by number: in a program whose vectors are longer HotSpot allocates the vectors of
+   * four that would do it.
+   */
+  private static float fold(float[] x, int at) {
+    return foldFourth(x, at) + foldFourth(x, at + 2) + (foldFourth(x, at + 1) + foldFourth(x, at + 3));
   }
 
-  private static FloatVector four(float[] lanes, int at) {
-    return FloatVector.fromArray(FOUR, lanes, at);
+  /** The sum of every fourth lane from {@code at} on. */
+  private static float foldFourth(float[] x, int at) {
+    float even = x[at] + x[at + 16] + (x[at + 8] + x[at + 24]);
+    return even + (x[at + 4] + x[at + 20] + (x[at + 12] + x[at + 28]));
   }
 
   /** {@code sum x_i} over n elements from {@code start}. */

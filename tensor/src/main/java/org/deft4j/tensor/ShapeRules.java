@@ -289,18 +289,12 @@ final class ShapeRules {
       throw wrong(op, "q", "[..., M, N], M at least N", q);
     }
     Shape square = q.shape().sub(0, q.rank() - 2).append(q.size(-1), q.size(-1));
-    shape(op, "r", square, in[1]);
-    shape(op, "dq", q.shape(), computable(op, "dq", in[2]));
+    sameShape(op, "r", square, in[1]);
+    sameShape(op, "dq", q.shape(), computable(op, "dq", in[2]));
     if (in.length == 4) {
-      shape(op, "dr", square, computable(op, "dr", in[3]));
+      sameShape(op, "dr", square, computable(op, "dr", in[3]));
     }
     return List.of(like(in[2]));
-  }
-
-  private static void shape(Op op, String argument, Shape expected, Tensor found) {
-    if (!found.shape().equals(expected)) {
-      throw wrong(op, argument, expected.toString(), found);
-    }
   }
 
   private static List<Spec> square(Op op, Tensor x) {

@@ -159,7 +159,7 @@ class ErrorMessagesTest {
         new Refusal("qr: x: expected [..., M, N], found tensor F32[3]", () -> run(new Decompose.Qr(), f(3))),
         new Refusal("qr_grad: q: expected [..., M, N], M at least N, found tensor F64[2, 3]",
             () -> run(new Decompose.QrGrad(), d(2, 3), d(2, 2), f(2, 3))),
-        new Refusal("qr_grad: r: expected [2, 2], found tensor F64[3, 2]",
+        new Refusal("qr_grad: r: expected shape [2, 2], found tensor F64[3, 2]",
             () -> run(new Decompose.QrGrad(), d(3, 2), d(3, 2), f(3, 2))));
   }
 

@@ -123,15 +123,38 @@ final class ColumnMatrix {
 
   // --------------------------------------------------------------------------------------------------------- in and out
 
+  /** Takes matrix {@code index} of a contiguous batch [..., rows, columns], F32 or F64. */
+  void load(Tensor x, long index, ReflectorLoops loops) {
+    load(x, index, loops, (_, _) -> {});
+  }
+
   /**
-   * Takes matrix {@code index} of a contiguous batch [..., rows, columns], F32 or F64.
+   * The same.
    *
    * @return the bits of the largest magnitude of each column
    */
-  long[] load(Tensor x, long index, ReflectorLoops loops) {
+  long[] loadWithLargest(Tensor x, long index, ReflectorLoops loops) {
+    long[] largest = new long[columns];
+    load(x, index, loops, (row, count) -> {
+      long[] mine = new long[columns];
+      loops.largest(columns(0, columns, row), count, mine);
+      synchronized (largest) {
+        Arrays.setAll(largest, c -> Math.max(largest[c], mine[c]));
+      }
+    });
+    return largest;
+  }
+
+  /** Sees rows while they are in the cache. */
+  @FunctionalInterface
+  private interface Loaded {
+    /** {@code count} of them from {@code row} on, whole LANES. */
+    void see(int row, int count);
+  }
+
+  private void load(Tensor x, long index, ReflectorLoops loops, Loaded then) {
     long bytes = x.dtype().bytes();
     long start = bytes * (x.offset() + index * rows * columns);
-    long[] largest = new long[columns];
     forRows(0, columns, (_, row, count) -> {
       int end = Math.min(rows, row + count);
       for (int i = row; i < end; i += TURNED) {
@@ -141,13 +164,8 @@ final class ColumnMatrix {
       if (end < row + count) {
         clear(0, columns, end, row + count - end);
       }
-      long[] mine = new long[columns];
-      loops.largest(columns(0, columns, row), count, mine);
-      synchronized (largest) {
-        Arrays.setAll(largest, c -> Math.max(largest[c], mine[c]));
-      }
+      then.see(row, count);
     });
-    return largest;
   }
 
   /** Writes its first columns as matrix {@code index} of a contiguous batch [..., rows, number], F32 or F64. */

@@ -83,7 +83,7 @@ final class ThinQr {
         qr.reduce();
         qr.form();
         for (int o = 0; o < out.length; o += 2) {
-          qr.storeQ(out[o], i);
+          qr.a.store(out[o], i, qr.reflectors, loops);
           qr.storeR(Access.of(out[o + 1]), i);
         }
       }
@@ -93,7 +93,7 @@ final class ThinQr {
   // --------------------------------------------------------------------------------------------------------- in and out
 
   private void load(Tensor x, long index) {
-    long[] largest = a.load(x, index, loops);
+    long[] largest = a.loadWithLargest(x, index, loops);
     Arrays.fill(exponents, 0);
     Arrays.fill(r, 0);
     for (int c = 0; c < columns; c++) {
@@ -113,10 +113,6 @@ final class ThinQr {
     for (int i = row; i < rows; i++) {
       a.set(i, c, Math.scalb(a.get(i, c), exponent));
     }
-  }
-
-  private void storeQ(Tensor q, long index) {
-    a.store(q, index, reflectors, loops);
   }
 
   private void storeR(Access to, long index) {

@@ -176,15 +176,14 @@ final class VectorRankUpdate {
 
   /** {@code z = x + t l^T} in the columns {@code from .. to} of the rows i to i + 3 of those from {@code row} on. */
   private void expand(long row, int i, int count, int from, int to, float[] t) {
-    int i0 = Math.min(i + 0, count - 1);
     int i1 = Math.min(i + 1, count - 1);
     int i2 = Math.min(i + 2, count - 1);
     int i3 = Math.min(i + 3, count - 1);
-    int t0 = i0 * pitch;
+    int t0 = i * pitch;
     int t1 = i1 * pitch;
     int t2 = i2 * pitch;
     int t3 = i3 * pitch;
-    long b0 = (row + i0) * n * Float.BYTES;
+    long b0 = (row + i) * n * Float.BYTES;
     long b1 = (row + i1) * n * Float.BYTES;
     long b2 = (row + i2) * n * Float.BYTES;
     long b3 = (row + i3) * n * Float.BYTES;

@@ -34,15 +34,7 @@ final class VectorTurns {
       PLAIN.load(x, single, from, pitch, a, count);
       return;
     }
-    long bytes = single ? Float.BYTES : Double.BYTES;
-    for (int c = 0; c < a.columns(); c += SIDE) {
-      int column = Math.min(c, a.columns() - SIDE);
-      for (int i = 0; i < count; i += SIDE) {
-        int row = Math.min(i, count - SIDE);
-        square(x, single, from + row * pitch + bytes * column, pitch, a.memory(), false, a.column(column) + (long) Double.BYTES * row,
-            a.pitch());
-      }
-    }
+    squares(x, single, from, pitch, a, count, true);
   }
 
   /** {@link ReflectorLoops#store}. */
@@ -51,13 +43,23 @@ final class VectorTurns {
       PLAIN.store(a, count, x, single, to, pitch);
       return;
     }
+    squares(x, single, to, pitch, a, count, false);
+  }
+
+  /** All squares, from the rows of x to columns where {@code loads}, otherwise back. */
+  private static void squares(MemorySegment x, boolean single, long start, long pitch, Block a, int count, boolean loads) {
     long bytes = single ? Float.BYTES : Double.BYTES;
     for (int c = 0; c < a.columns(); c += SIDE) {
       int column = Math.min(c, a.columns() - SIDE);
       for (int i = 0; i < count; i += SIDE) {
         int row = Math.min(i, count - SIDE);
-        square(a.memory(), false, a.column(column) + (long) Double.BYTES * row, a.pitch(), x, single, to + row * pitch + bytes * column,
-            pitch);
+        long inRows = start + row * pitch + bytes * column;
+        long inColumns = a.column(column) + (long) Double.BYTES * row;
+        if (loads) {
+          square(x, single, inRows, pitch, a.memory(), false, inColumns, a.pitch());
+        } else {
+          square(a.memory(), false, inColumns, a.pitch(), x, single, inRows, pitch);
+        }
       }
     }
   }

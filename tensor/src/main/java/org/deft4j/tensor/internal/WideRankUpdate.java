@@ -10,7 +10,7 @@ import static org.deft4j.tensor.internal.Buffer.START;
 
 /**
  * {@code t = scale u - x s}, {@code z = x + t l^T} in float32 as {@link VectorRankUpdate} does it, for wide s and l: there arithmetic takes
- * longer than to read x a second time, and to pack s for each block of rows too long. So t is made for all rows by one {@link Product},
+ * longer than to read x a second time, and s and l are too large to go through for every eight rows. So t is made for all rows by one {@link Product},
  * and {@code d = t l^T} by its tile, from l^T packed once, for a stretch of columns at a time, which then is added to x.
  */
 final class WideRankUpdate {

@@ -9,13 +9,13 @@ import org.deft4j.tensor.DType;
  * The filters [O, C, taps] of a convolution as the left side of its input's gradient: a line for each channel c, which runs over
  * the filters o and, in each, over some of the taps.
  *
- * <p>Of one filter, the taps of neighbouring channels lie side by side. They are turned where they lie, all taps of a panel's channels
- * at once, and those that take part are copied to their rows:
+ * <p>Of one filter, the taps of neighbouring channels lie side by side. Those of some filters are first put together channel by channel, with
+ * little else between the reads, so that many of them wait for memory at a time; then all are turned:
  *
  * <pre>
- *   filter  [ a0 a1 a2  b0 b1 b2  c0 c1 c2 ... ]     tap 0  [ a0 b0 c0 ... ]
- *                                               ->   tap 1  [ a1 b1 c1 ... ]
- *                                                    tap 2  [ a2 b2 c2 ... ]
+ *   filter 0  [ a0 a1 a2  b0 b1 b2 ... ]        [ a0 a1 a2  a0 a1 a2 ... ]        filter 0, tap 0  [ a0 b0 ... ]
+ *   filter 1  [ a0 a1 a2  b0 b1 b2 ... ]   ->   [ b0 b1 b2  b0 b1 b2 ... ]   ->   filter 0, tap 1  [ a1 b1 ... ]
+ *             ...                               ...                               ...
  * </pre>
  */
 final class FilterPanels implements Panels {
@@ -23,7 +23,10 @@ final class FilterPanels implements Panels {
   /** Filters whose channels are packed before the next ones are read. */
   static final int FILTERS = 8;
   /** Of filters with more taps than this each element is fetched by itself: no working memory is promised for them. */
-  static final int MOST_TAPS = 64;
+  static final int MOST_TAPS = 25;
+
+  /** Floats from channel to channel where taps are gathered, and to write a vector beyond them; off a power of two, which would be the same places of a cache. */
+  private static final int GATHERED = FILTERS * MOST_TAPS + 16;
 
   private final MemorySegment memory;
   private final DType type;
@@ -62,18 +65,23 @@ final class FilterPanels implements Panels {
 
   @Override
   public void pack(long line, int lines, long k, int depth, float[] to, int at, int pitch, float[] room) {
+    if (size > MOST_TAPS) {
+      fetch(line, lines, k, depth, to, at, pitch);
+      return;
+    }
     for (int j = 0; j < depth;) {
       long filter = (k + j) / taps.length;
       int first = (int) ((k + j) % taps.length);
-      int end = Math.min(taps.length, first + depth - j);
-      long start = type.bytes() * (offset + (filter * channels + line) * size);
-      if (size <= MOST_TAPS) {
-        turn(start, lines, room, pitch);
-        copy(room, taps, first, end, to, at + j * pitch, pitch);
+      int count = Math.min(FILTERS * taps.length - first, depth - j);
+      int filters = Math.ceilDiv(first + count, taps.length);
+      gather(line, lines, filter, filters, room);
+      if (taps.length == size) {
+        Transpose.lines(room, first, GATHERED, lines, count, to, at + j * pitch, pitch);
       } else {
-        fetch(start, lines, first, end, to, at + j * pitch, pitch);
+        Transpose.lines(room, 0, GATHERED, lines, filters * size, room, turned(), pitch);
+        copy(room, taps, first, first + count, to, at + j * pitch, pitch);
       }
-      j += end - first;
+      j += count;
     }
   }
 
@@ -83,46 +91,76 @@ final class FilterPanels implements Panels {
    *
    * @param parts which taps make a part, ascending
    * @param filter the first filter of the block of {@code block} that is laid out from {@code at} on
-   * @param first the first filter of the block that is packed now, up to {@code end}
+   * @param first the first filter of the block that is packed now, up to {@code end}, at most FILTERS
    */
   void packParts(int[][] parts, long line, int lines, long filter, int first, int end, int block, float[] to, int at, int pitch,
       float[] room) {
-    for (int i = first; i < end; i++) {
-      turn(type.bytes() * (offset + ((filter + i) * channels + line) * size), lines, room, pitch);
-      int start = at;
-      for (int[] part : parts) {
-        copy(room, part, 0, part.length, to, start + i * part.length * pitch, pitch);
-        start += block * part.length * pitch;
+    gather(line, lines, filter + first, end - first, room);
+    Transpose.lines(room, 0, GATHERED, lines, (end - first) * size, room, turned(), pitch);
+    int start = at;
+    for (int[] part : parts) {
+      copy(room, part, 0, (end - first) * part.length, to, start + first * part.length * pitch, pitch);
+      start += block * part.length * pitch;
+    }
+  }
+
+  /** Where rows are turned to, before those of some taps are copied. */
+  private static int turned() {
+    return RegisterTile.WIDE * GATHERED;
+  }
+
+  /** All taps of {@code count} filters, side by side for each channel. */
+  private void gather(long line, int lines, long filter, int count, float[] room) {
+    int bytes = type.bytes();
+    int whole = Math.ceilDiv(size, LANES) * LANES;
+    for (int i = 0; i < count; i++) {
+      long start = bytes * (offset + ((filter + i) * channels + line) * size);
+      boolean mayReadOn = start + bytes * ((lines - 1L) * size + whole) <= memory.byteSize();
+      for (int tap = 0; tap < size; tap += LANES) {
+        // What a vector holds beyond the taps is overwritten by the next filter.
+        if (mayReadOn && type == DType.F32) {
+          copyVectors(start + (long) Float.BYTES * tap, lines, room, i * size + tap);
+        } else if (mayReadOn && type == DType.BF16) {
+          copyHalves(start + (long) Short.BYTES * tap, lines, room, i * size + tap);
+        } else {
+          for (int c = 0; c < lines; c++) {
+            HalfFloats.copy(type, memory, start + (long) bytes * (c * size + tap), Math.min(LANES, size - tap), room,
+                c * GATHERED + i * size + tap);
+          }
+        }
       }
     }
   }
 
-  /** Writes tap t of the lines that start at a byte of a filter to row t of {@code room}. */
-  private void turn(long start, int lines, float[] room, int pitch) {
-    // Squares are turned whole, where memory does not end before; what follows the taps becomes rows that nobody reads.
-    int whole = Math.max(size, LANES);
-    if (type == DType.F32) {
-      boolean mayReadOn = start + Float.BYTES * ((lines - 1L) * size + whole) <= memory.byteSize();
-      TransposeMemory.lines(memory, start, (long) Float.BYTES * size, lines, mayReadOn ? whole : size, room, 0, pitch);
-    } else {
-      int aside = whole * pitch;
-      HalfFloats.copy(type, memory, start, lines * size, room, aside);
-      Transpose.lines(room, aside, size, lines, whole, room, 0, pitch);
+  private void copyVectors(long from, int lines, float[] to, int at) {
+    for (int c = 0; c < lines; c++) {
+      Simd.load(memory, from + (long) Float.BYTES * c * size).intoArray(to, at + c * GATHERED);
     }
   }
 
-  private static void copy(float[] rows, int[] taps, int first, int end, float[] to, int at, int pitch) {
-    for (int tap = first; tap < end; tap++) {
+  /** From BF16. */
+  private void copyHalves(long from, int lines, float[] to, int at) {
+    for (int c = 0; c < lines; c++) {
+      HalfFloats.bf16(memory, from + (long) Short.BYTES * c * size).intoArray(to, at + c * GATHERED);
+    }
+  }
+
+  /** The rows {@code first .. end} of some taps of all filters that were turned. */
+  private void copy(float[] rows, int[] some, int first, int end, float[] to, int at, int pitch) {
+    for (int row = first; row < end; row++) {
+      int from = turned() + (row / some.length * size + some[row % some.length]) * pitch;
       for (int i = 0; i < pitch; i += LANES) {
-        FloatVector.fromArray(Simd.FLOATS, rows, taps[tap] * pitch + i).intoArray(to, at + (tap - first) * pitch + i);
+        FloatVector.fromArray(Simd.FLOATS, rows, from + i).intoArray(to, at + (row - first) * pitch + i);
       }
     }
   }
 
-  private void fetch(long start, int lines, int first, int end, float[] to, int at, int pitch) {
-    for (int tap = first; tap < end; tap++) {
+  private void fetch(long line, int lines, long k, int depth, float[] to, int at, int pitch) {
+    for (int j = 0; j < depth; j++) {
+      long filter = (k + j) / taps.length;
+      int tap = taps[(int) ((k + j) % taps.length)];
       for (int i = 0; i < lines; i++) {
-        to[at + (tap - first) * pitch + i] = HalfFloats.get(type, memory, start + (long) type.bytes() * (i * size + taps[tap]));
+        to[at + j * pitch + i] = HalfFloats.get(type, memory, type.bytes() * (offset + (filter * channels + line + i) * size + tap));
       }
     }
   }

@@ -41,7 +41,7 @@ final class Product {
    */
   private static final int GROUP = 5 << 15;
   /** Floats of working memory that every packing may count on. */
-  private static final long ROOM = 1 << 12;
+  private static final long ROOM = 1 << 13;
   /** Multiplications that one thread does in some 30 microseconds. */
   private static final long ALONE = 1 << 21;
   /** Multiplications that take as long as to pack one element. */

@@ -34,7 +34,7 @@ final class StridedGradient {
   /** Floats of packed filters of one thread. */
   private static final int GROUP = 5 << 15;
   /** Floats of working memory that every packing may count on. */
-  private static final long ROOM = 1 << 12;
+  private static final long ROOM = 1 << 13;
   /** Multiplications below which waking other threads takes longer than doing them alone. */
   private static final long ALONE = 1 << 21;
   private static final int WIDTH = RegisterTile.WIDTH;

@@ -127,6 +127,10 @@ public final class AdapterFiles {
       sets.values().forEach(AdapterSet::close);
       throw e;
     }
+    if (sets.isEmpty()) {
+      throw new InputException("adapter " + folder + " adapts " + String.join(", ", parts) + ", none of which is among the models it is read for ("
+          + String.join(", ", models.keySet()) + ")");
+    }
     return new PipelineAdapter(sets, Map.of(), notices);
   }
 }

@@ -309,4 +309,18 @@ class AdapterFormatsTest {
       assertThrows(InputException.class, () -> AdapterFiles.read(file, models(unet), ReadOptions.STRICT.withPartial(true)));
     }
   }
+
+  /** A folder of parts of which none is the pipeline's adapts nothing, whatever may be left out. */
+  @Test
+  void partsOfOtherModels() throws IOException {
+    try (Scope _ = Scope.open(); UNet2DConditionModel unet = TinyUnet.create(); AdapterSet set = drawn(unet, AdapterConfig.lora(2).with(LINEAR))) {
+      PeftFolder.write(Files.createDirectories(temporary.resolve("parts/transformer")), set, "base");
+      Path folder = temporary.resolve("parts");
+      for (boolean partial : new boolean[] {false, true}) {
+        InputException error = assertThrows(InputException.class,
+            () -> AdapterFiles.read(folder, models(unet), ReadOptions.STRICT.withPartial(partial)));
+        assertTrue(error.getMessage().contains("transformer") && error.getMessage().contains("unet"), error.getMessage());
+      }
+    }
+  }
 }

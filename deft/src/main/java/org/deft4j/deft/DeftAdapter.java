@@ -1,6 +1,7 @@
 package org.deft4j.deft;
 
 import org.deft4j.nn.AdaptedLayer;
+import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Tensor;
 
 /**
@@ -54,20 +55,23 @@ public final class DeftAdapter extends LayerAdapter {
   }
 
   /**
-   * The R that makes the adapter an identity: {@code R = S^T W / (s g)}, so that {@code s g E R = L S^T W}.
+   * The R that makes the adapter an identity: {@code R = C S^T W / (s g)} with {@code E C = L}, so that {@code s g E R = L S^T W}. Where E is
+   * L, C is 1 and nothing is changed to the bit; elsewhere to the rounding of R.
    *
    * @param scale s g
-   * @throws InputException where the decomposition injects through another basis than it removes
+   * @throws InputException where the decomposition removes what it cannot inject
    */
   static Tensor identityInput(Projection projection, Tensor weight, double scale, String path) {
     Factors factors = projection.factors(path);
-    if (!factors.canStartAtIdentity()) {
-      throw new InputException("decomposition " + projection.decomposition().method()
-          + " cannot start as the identity: it injects through another basis than it removes; use the random start");
+    Tensor removed = LowRankUpdate.remove(factors).thinDelta(weight, 1).v();
+    Tensor restored = removed;
+    if (factors.left() != factors.injection()) {
+      Tensor c = factors.leftThroughInjection().orElseThrow(() -> new InputException("decomposition " + projection.decomposition().method()
+          + " cannot start as the identity: it removes what it cannot inject; use the random start"));
+      restored = c.matmul(removed.cast(DType.F64)).cast(removed.dtype());
     }
-    LowRank removed = LowRankUpdate.remove(factors).thinDelta(weight, 1);
     long[] sizes = weight.shape().toArray();
-    sizes[0] = factors.right().size(1);
-    return removed.v().mul(-1 / scale).reshape(sizes);
+    sizes[0] = factors.injection().size(1);
+    return restored.mul(-1 / scale).reshape(sizes);
   }
 }

@@ -2,6 +2,7 @@ package org.deft4j.deft;
 
 import java.lang.reflect.Constructor;
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import net.jqwik.api.Example;
@@ -11,8 +12,14 @@ import org.deft4j.deft.testing.DecompositionProperties;
 import org.deft4j.deft.testing.Dense;
 import org.deft4j.deft.testing.DenseFactors;
 import org.deft4j.deft.testing.JacobiSvd;
+import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.TorchRandom;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** Every decomposition of the project, by what the table of variants writes for L, S and E and by what it claims. */
 @SuppressWarnings("ClassCanBeStatic") // jqwik's groups are inner classes
@@ -143,7 +150,7 @@ class KnownDecompositionsTest {
   @Group
   class QrPlusP extends ByQr {
     QrPlusP() {
-      super("qr+p", Claim.SYMMETRIC, Claim.PROJECTOR, Claim.ORTHONORMAL, Claim.SPAN_INVARIANT, Claim.ONE_SPAN,
+      super("qr+p", Claim.SYMMETRIC, Claim.PROJECTOR, Claim.ORTHONORMAL, Claim.SPAN_INVARIANT, Claim.ONE_SPAN, Claim.STARTS_AS_IDENTITY,
           Claim.REFUSES_DEPENDENT_COLUMNS);
     }
 
@@ -170,7 +177,7 @@ class KnownDecompositionsTest {
   @Group
   class SvdPlusP extends BySvd {
     SvdPlusP() {
-      super("svd+p", Claim.SYMMETRIC, Claim.PROJECTOR, Claim.ORTHONORMAL, Claim.SPAN_INVARIANT, Claim.ONE_SPAN);
+      super("svd+p", Claim.SYMMETRIC, Claim.PROJECTOR, Claim.ORTHONORMAL, Claim.SPAN_INVARIANT, Claim.ONE_SPAN, Claim.STARTS_AS_IDENTITY);
     }
 
     @Override
@@ -183,7 +190,7 @@ class KnownDecompositionsTest {
   @Group
   class Tsvd extends BySvd {
     Tsvd() {
-      super("tsvd", Claim.SYMMETRIC, Claim.ONE_SPAN);
+      super("tsvd", Claim.SYMMETRIC, Claim.ONE_SPAN, Claim.STARTS_AS_IDENTITY);
     }
 
     @Override
@@ -211,7 +218,7 @@ class KnownDecompositionsTest {
   @Group
   class Eigen extends BySvd {
     Eigen() {
-      super("eigen", Claim.SYMMETRIC, Claim.ONE_SPAN);
+      super("eigen", Claim.SYMMETRIC, Claim.ONE_SPAN, Claim.STARTS_AS_IDENTITY);
     }
 
     @Override
@@ -245,6 +252,22 @@ class KnownDecompositionsTest {
     protected DenseFactors expected(Dense p) {
       Dense w = p.columns(0, p.width() / 2).relu();
       return new DenseFactors(w.times(p.columns(p.width() / 2, p.width()).relu().t()), w);
+    }
+  }
+
+  /** What is removed beyond the span of E nothing can put back. */
+  @Example
+  void whatRemovesBeyondItsInjectionIsRefusedTheIdentity() {
+    for (String method : List.of("relu-relu", "nmf")) {
+      try (Scope _ = Scope.open()) {
+        TorchRandom random = new TorchRandom(0);
+        Decomposition decomposition = Decomposition.named(method);
+        Tensor p = decomposition.start(random, DType.F32, 12, 3);
+        Projection projection = new Projection(p, decomposition);
+        InputException error = assertThrows(InputException.class,
+            () -> DeftAdapter.identityInput(projection, random.normal(DType.F32, 12, 8), 1, "layer"));
+        assertTrue(error.getMessage().contains(method + " cannot start as the identity"), error.getMessage());
+      }
     }
   }
 

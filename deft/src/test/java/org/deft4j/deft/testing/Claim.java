@@ -97,13 +97,17 @@ public enum Claim {
       return s.length > sample.rank() ? s[sample.rank()] / Math.max(1, s[0]) : 0;
     }
   },
-  /** {@code E = L}: with {@code R = S^T W / s} nothing is changed. */
+  /** L has no direction that E lacks, {@code L = E C}: with {@code R = C S^T W / s} nothing is changed. */
   STARTS_AS_IDENTITY {
     @Override
     double violation(Decomposition decomposition, LayerSample sample, UnaryOperator<Dense> admissible) {
-      Factors factors = factors(decomposition, sample.tensor(p(decomposition, sample, admissible)));
-      return factors.left().size(1) == factors.injection().size(1)
-          ? difference(Dense.of(factors.left()), Dense.of(factors.injection())) : 1;
+      Factors factors = factors(decomposition, p(decomposition, sample, admissible).tensor(DType.F64));
+      if (factors.left() == factors.injection()) {
+        return 0;
+      }
+      Dense l = Dense.of(factors.left());
+      Dense basis = Dense.of(factors.injection()).q();
+      return l.plus(basis.times(basis.t().times(l)).times(-1)).largest() / l.largest();
     }
   },
   /** A P whose columns are dependent is refused with a {@link NumericException} that names the layer. */

@@ -1,5 +1,6 @@
 package org.deft4j.deft;
 
+import java.util.Arrays;
 import java.util.List;
 import org.deft4j.deft.testing.Dense;
 import org.deft4j.nn.ParameterGroup;
@@ -13,6 +14,7 @@ import org.junit.jupiter.api.Test;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -54,6 +56,38 @@ class AdapterSetTest {
       assertEquals(5, adapter.rank());
       assertEquals(2.0, adapter.update().scale());
     }
+  }
+
+  @Test
+  void paraOfAFrozenBasisHasNothingToTrain() {
+    InputException error = assertThrows(InputException.class, () -> create(AdapterConfig.para(2).with(new FrozenQrDecomposition()), "to_q"));
+    assertTrue(error.getMessage().contains("nothing to train"), error.getMessage());
+  }
+
+  /** The share of P that is left out is drawn, from the source that all is drawn from, and what is left out stays out of M. */
+  @Test
+  void aSparseProjectionLeavesItsShareOut() {
+    AdapterConfig sparse = AdapterConfig.deft(4).with(Start.RANDOM).with(new AdapterExtras(Dropout.NONE, false, 0.75));
+    try (Scope _ = Scope.open(); TwoLayers wide = new TwoLayers(8, 512, DType.F32, 1)) {
+      AdapterConfig config = sparse.with(Targets.suffixes(List.of("to_q")));
+      try (AdapterSet set = AdapterSet.create(wide, config, new TorchRandom(7)); AdapterSet again = AdapterSet.create(wide, config, new TorchRandom(7));
+          AdapterSet other = AdapterSet.create(wide, config, new TorchRandom(8))) {
+        float[] mask = mask(set);
+        assertArrayEquals(mask, mask(again));
+        assertFalse(Arrays.equals(mask, mask(other)));
+        double kept = set.adapters().get("attn.to_q").tensors().get(DeftAdapter.MASK).sum().item() / mask.length;
+        // 2048 draws of a quarter: five standard deviations are 0.048.
+        assertEquals(0.25, kept, 0.05);
+        float[] left = set.adapters().get("attn.to_q").update().left().toFloats();
+        for (int i = 0; i < mask.length; i++) {
+          assertTrue(mask[i] == 1 || left[i] == 0, "element " + i);
+        }
+      }
+    }
+  }
+
+  private static float[] mask(AdapterSet set) {
+    return set.adapters().get("attn.to_q").tensors().get(DeftAdapter.MASK).toFloats();
   }
 
   @Test

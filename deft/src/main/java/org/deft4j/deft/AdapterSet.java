@@ -46,10 +46,6 @@ public final class AdapterSet implements Trainable, AutoCloseable {
    * @throws InputException if a target matches nothing, or the method cannot start as asked
    */
   public static AdapterSet create(Module model, AdapterConfig config, RandomSource random) {
-    if (config.method() == Method.PARA && !config.decomposition().trainsProjection()) {
-      throw new InputException(config.method().label() + " with " + config.decomposition().method() + " has nothing to train: the method has P "
-          + "alone, and this decomposition keeps it as it is; use another decomposition");
-    }
     Map<String, AdaptedLayer> layers = config.targets().select(model);
     Map<String, LayerAdapter> adapters = new LinkedHashMap<>();
     try {

@@ -57,6 +57,10 @@ public final class Trainer {
    * @throws IllegalStateException naming them, if tensors that are trained get no gradient in the first step
    */
   public long run(Listener listener, BooleanSupplier interrupted) {
+    if (trained.trainable().isEmpty()) {
+      throw new InputException("there is nothing to train: every matrix of the adapter is kept as it is (PaRa has P alone, and qr-frozen keeps it); "
+          + "use another decomposition");
+    }
     objective.setGradientCheckpointing(options.checkpointing());
     trained.setTraining(true);
     Schedule rate = options.schedule().equals("cosine") ? Schedule.cosine(options.warmup(), options.steps())

@@ -58,12 +58,6 @@ class AdapterSetTest {
     }
   }
 
-  @Test
-  void paraOfAFrozenBasisHasNothingToTrain() {
-    InputException error = assertThrows(InputException.class, () -> create(AdapterConfig.para(2).with(new FrozenQrDecomposition()), "to_q"));
-    assertTrue(error.getMessage().contains("nothing to train"), error.getMessage());
-  }
-
   /** The share of P that is left out is drawn, from the source that all is drawn from, and what is left out stays out of M. */
   @Test
   void aSparseProjectionLeavesItsShareOut() {

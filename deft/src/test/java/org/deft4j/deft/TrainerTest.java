@@ -134,6 +134,18 @@ class TrainerTest {
     assertTrue(error.getMessage().startsWith("2 of ") && error.getMessage().contains("to_q.deft_R"), error.getMessage());
   }
 
+  @Test
+  void anAdapterOfFrozenMatricesIsRefused() {
+    TorchRandom random = new TorchRandom(0);
+    AdapterConfig frozen = AdapterConfig.para(2).with(new FrozenQrDecomposition());
+    try (UNet2DConditionModel unet = TinyUnet.create(); AdapterSet set = AdapterSet.create(unet, frozen, random).attach()) {
+      Trainer trainer = new Trainer(new NoisePrediction(unet, TinyUnet.scheduler(), TinyUnet.examples(1, 0)), set, TrainingOptions.steps(3),
+          random);
+      InputException error = assertThrows(InputException.class, () -> trainer.run(step -> {}, () -> false));
+      assertTrue(error.getMessage().contains("nothing to train"), error.getMessage());
+    }
+  }
+
   /** A run that must fail: because its pictures are {@code mean}, or because one of its adapters is not in use. */
   private static <E extends RuntimeException> E failing(boolean complete, double mean, Class<E> type) {
     List<TrainingExample> examples = TinyUnet.examples(1, mean);

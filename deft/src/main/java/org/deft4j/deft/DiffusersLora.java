@@ -19,7 +19,8 @@ import org.deft4j.weights.SafetensorsWriter;
  * LoRA as diffusers keeps it, {@code pytorch_lora_weights.safetensors}: {@code <model>.<layer>.lora_A.weight}, or in its older
  * namings {@code <model>.<layer>.lora.down.weight}, {@code <model>.<layer>.lora_linear_layer.down.weight} and for attention
  * {@code <model>.<attention>.processor.to_q_lora.down.weight}, where the model is {@code unet}, {@code text_encoder} or
- * {@code text_encoder_2}. Without an alpha in the file the scale is 1.
+ * {@code text_encoder_2}. The scale is that of the layer's {@code <model>.<layer>.alpha}, else that of PEFT's fields for the model
+ * ({@code <model>.lora_alpha}, {@code <model>.alpha_pattern}, ...) in the header's {@code lora_adapter_metadata}, else 1.
  * The lengths of a DoRA are {@code <model>.<layer>.lora_magnitude_vector}, as PEFT names them; other tools call them {@code dora_scale}.
  */
 public final class DiffusersLora {
@@ -59,7 +60,7 @@ public final class DiffusersLora {
     AdapterReader reader = new AdapterReader(file.source(), models, config, partial);
     Map<String, AdapterSet> sets = reader.read(new Without(file, name -> name.endsWith(ALPHA)), DiffusersLora::place, false,
         scale(file), Map.of());
-    return new PipelineAdapter(sets, file.metadata(), reader.notices());
+    return new PipelineAdapter(sets, withoutConfig(file.metadata()), reader.notices());
   }
 
   private static AdapterReader.Place place(String name) {
@@ -84,7 +85,7 @@ public final class DiffusersLora {
     return plain.matches() ? new AdapterReader.Place(model, plain.group(1), matrix) : null;
   }
 
-  /** A layer's own alpha, the file's for its model, or a scale of 1. */
+  /** That of a layer's own alpha, or of PEFT's fields for its model, or 1. */
   private static AdapterReader.Scale scale(SafetensorsFile file) {
     String text = file.metadata().get(CONFIG);
     JsonObject config = text == null ? null : Json.parse(text, file.source() + ", " + CONFIG);
@@ -95,17 +96,23 @@ public final class DiffusersLora {
           return file.load(own).item() / rank;
         }
       }
-      String alpha = site.model() + ".lora_alpha";
-      if (config == null || !config.has(alpha)) {
-        return 1;
-      }
-      double divisor = config.bool(site.model() + ".use_rslora", false) ? Math.sqrt((double) rank) : (double) rank;
-      return config.requireNumber(alpha) / divisor;
+      String prefix = site.model() + ".";
+      boolean described = config != null && config.keys().stream().anyMatch(key -> key.startsWith(prefix));
+      return described ? PeftConfig.loraScale(config, prefix, site.layer(), rank) : 1;
     };
   }
 
+  /** Its ranks and alphas hold for the file it was read from alone: another may have them in B, or in tensors of their own. */
+  private static Map<String, String> withoutConfig(Map<String, String> metadata) {
+    Map<String, String> kept = new LinkedHashMap<>(metadata);
+    kept.remove(CONFIG);
+    return kept;
+  }
+
   /**
-   * Writes a LoRA or DoRA. A scale other than 1 is multiplied into B, since not every reader of such files knows an alpha.
+   * Writes a LoRA or DoRA. A scale other than 1 is multiplied into B, since not every reader of such files knows an alpha. What the
+   * file that was read says about itself is kept, less what would not hold of this one: {@code lora_adapter_metadata}, whose alphas are
+   * in B now, and kohya's hashes, rank, alpha and style of names.
    *
    * @param type F32, F16 or BF16
    * @throws InputException if the adapter is no LoRA
@@ -124,8 +131,14 @@ public final class DiffusersLora {
               DoraAdapter.peft(lora.layer(), lora.tensors().get(DoraAdapter.MAGNITUDE)).cast(type));
         }
       }));
-      SafetensorsWriter.write(file, tensors, Map.of("format", "pt"));
+      SafetensorsWriter.write(file, tensors, metadata(adapter));
     }
+  }
+
+  private static Map<String, String> metadata(PipelineAdapter adapter) {
+    Map<String, String> metadata = withoutConfig(new KohyaMetadata(adapter.metadata()).withoutNetwork().entries());
+    metadata.put("format", "pt");
+    return metadata;
   }
 
   private static String name(String model, String layer, Style style, boolean down) {

@@ -6,6 +6,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalInt;
+import java.util.Set;
 import java.util.regex.Pattern;
 import org.deft4j.tensor.Tensor;
 
@@ -28,6 +29,7 @@ public record KohyaMetadata(Map<String, String> entries) {
   private static final String LEGACY_HASH = "sshs_legacy_hash";
   private static final String SPEC = "modelspec.";
   private static final String SPEC_HASH = SPEC + "hash_sha256";
+  private static final String SPEC_IMPLEMENTATION = SPEC + "implementation";
 
   private static final Pattern FOLDERS = Pattern.compile("ss_.*_dir.*");
   /**
@@ -119,13 +121,20 @@ public record KohyaMetadata(Map<String, String> entries) {
     changed.put(VERSION_2, "False");
     changed.put(SPEC + "sai_model_spec", "1.0.1");
     changed.put(SPEC + "architecture", base.architecture + "/lora");
-    changed.put(SPEC + "implementation", switch (style) {
+    changed.put(SPEC_IMPLEMENTATION, switch (style) {
       case DIFFUSERS -> "diffusers";
       case SGM -> "https://github.com/Stability-AI/generative-models";
     });
     changed.put(SPEC + "title", title);
     changed.put(SPEC + "resolution", base.resolution);
     return new KohyaMetadata(changed);
+  }
+
+  /** Without what holds of one file's tensors alone: the network's module, rank and alpha, the style of the names, and the hashes. */
+  public KohyaMetadata withoutNetwork() {
+    Map<String, String> kept = new LinkedHashMap<>(entries);
+    kept.keySet().removeAll(Set.of(MODULE, DIM, ALPHA, MODEL_HASH, LEGACY_HASH, SPEC_IMPLEMENTATION, SPEC_HASH));
+    return new KohyaMetadata(kept);
   }
 
   /**

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.PatternSyntaxException;
 import org.deft4j.weights.JsonObject;
 
 /**
@@ -97,13 +98,35 @@ final class PeftConfig {
   }
 
   /**
-   * LoRA's {@code alpha_pattern}: the alpha of the layer at {@code path} where one of its keys, a regular expression,
-   * matches the end of the path; else {@code usual}.
+   * The s of a LoRA's layer at {@code path} with this rank.
+   *
+   * @param prefix what the keys of {@code json} begin with: nothing in PEFT's own file
+   * @throws InputException if a key of {@code alpha_pattern} is no regular expression
    */
-  static double alpha(JsonObject json, String path, double usual) {
-    return json.isObject("alpha_pattern") ? json.requireObject("alpha_pattern").asMap().entrySet().stream()
-        .filter(entry -> path.matches("(.*\\.)?(" + entry.getKey() + ")") && entry.getValue() instanceof Number)
-        .map(entry -> ((Number) entry.getValue()).doubleValue()).findFirst().orElse(usual) : usual;
+  static double loraScale(JsonObject json, String prefix, String path, long rank) {
+    double divisor = json.bool(prefix + "use_rslora", false) ? Math.sqrt((double) rank) : (double) rank;
+    return alpha(json, prefix, path) / divisor;
+  }
+
+  /** That of the first key of {@code alpha_pattern}, a regular expression, that matches the end of the path; else {@code lora_alpha}. */
+  private static double alpha(JsonObject json, String prefix, String path) {
+    if (json.has(prefix + "alpha_pattern")) {
+      JsonObject patterns = json.requireObject(prefix + "alpha_pattern");
+      for (String key : patterns.keys()) {
+        if (matchesEnd(json, key, path)) {
+          return patterns.requireNumber(key);
+        }
+      }
+    }
+    return json.number(prefix + "lora_alpha", 8);
+  }
+
+  private static boolean matchesEnd(JsonObject json, String key, String path) {
+    try {
+      return path.matches("(.*\\.)?(" + key + ")");
+    } catch (PatternSyntaxException e) {
+      throw new InputException(json.source() + ": alpha_pattern: '" + key + "' is not a regular expression: " + e.getDescription(), e);
+    }
   }
 
   /** The file for {@code set}; {@code baseModel} is a name, not a path. */

@@ -64,11 +64,7 @@ public final class PeftFolder {
   }
 
   private static double scale(JsonObject json, AdapterConfig config, String layer, long rank) {
-    if (!config.method().isLora()) {
-      return config.scaleFor(rank);
-    }
-    double alpha = PeftConfig.alpha(json, layer, json.number("lora_alpha", 8));
-    return alpha / (json.bool("use_rslora", false) ? Math.sqrt((double) rank) : (double) rank);
+    return config.method().isLora() ? PeftConfig.loraScale(json, "", layer, rank) : config.scaleFor(rank);
   }
 
   private static AdapterReader.Place place(String model, String name) {

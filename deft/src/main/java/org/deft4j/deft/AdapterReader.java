@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.regex.Pattern;
 import java.util.stream.LongStream;
 import org.deft4j.nn.AdaptedLayer;
 import org.deft4j.nn.Module;
@@ -24,6 +25,8 @@ import org.deft4j.weights.WeightSource;
  */
 final class AdapterReader {
   private static final int SHOWN = 5;
+  /** What follows the layer in a tensor's name; counted in, it would make layers with longer names seem nearer. */
+  private static final Pattern MATRIX = Pattern.compile("\\.(?:lora|deft_|dora_scale|R_new).*");
 
   private final String source;
   private final Map<String, Module> models;
@@ -133,7 +136,7 @@ final class AdapterReader {
     Set<String> paths = new LinkedHashSet<>();
     layers.values().forEach(model -> paths.addAll(model.keySet()));
     return ", such as " + String.join(", ", foreign.subList(0, Math.min(SHOWN, foreign.size()))) + "; the layers nearest to "
-        + "the first are " + String.join(", ", Nearest.names(first, paths, SHOWN));
+        + "the first are " + String.join(", ", Nearest.names(MATRIX.matcher(first).replaceFirst(""), paths, SHOWN));
   }
 
   private void checkShapes(WeightSource file, List<String> problems) {

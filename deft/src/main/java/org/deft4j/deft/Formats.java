@@ -1,10 +1,14 @@
 package org.deft4j.deft;
 
 import java.util.Collection;
+import java.util.List;
 import java.util.function.Predicate;
 
 /** Which tool's naming the tensors of an adapter file follow. */
 final class Formats {
+  /** How the authors' names end in a DEFT, a LoRA and a PaRa: after the layer, without PEFT's {@code .weight}. */
+  private static final List<String> AUTHORS = List.of(".R_new", ".lora_A", ".lora_B", ".B", ".B_dense", ".W");
+
   private Formats() {}
 
   /** {@code "; these look like ..."} for namings that are known, but not for such layers or not at all. */
@@ -21,7 +25,7 @@ final class Formats {
     if (any(names, name -> name.startsWith("lora_unet_") || name.startsWith("lora_te"))) {
       return "; the names are kohya's, so it was trained on another model, or adapts a part that is not there";
     }
-    if (any(names, name -> name.contains(".lora_layer.P") || name.endsWith(".R_new"))) {
+    if (any(names, name -> name.contains(AuthorsFiles.LAYER + ".P") || AUTHORS.stream().anyMatch(name::endsWith))) {
       return "; the names are those of the DEFT authors' code, so it was trained on another model";
     }
     if (any(names, name -> name.startsWith("base_model.model."))) {

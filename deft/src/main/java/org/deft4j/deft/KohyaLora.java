@@ -2,6 +2,7 @@ package org.deft4j.deft;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -46,7 +47,6 @@ public final class KohyaLora {
     requireRows(file);
     AdapterConfig config = Formats.hasLengths(file.names()) ? AdapterConfig.dora(1) : AdapterConfig.lora(1);
     AdapterReader reader = new AdapterReader(file.source(), models, config, partial);
-    List<String> notices = new ArrayList<>();
     Map<AdapterReader.Site, String> flat = new LinkedHashMap<>();
     AdapterReader.Naming naming = name -> {
       int dot = name.indexOf('.');
@@ -74,13 +74,19 @@ public final class KohyaLora {
         return file.load(alpha).item() / rank;
       }
     };
-    boolean withoutAlpha = file.names().stream().noneMatch(name -> name.endsWith(ALPHA));
     Map<String, AdapterSet> sets = reader.read(new Without(file, name -> name.endsWith(ALPHA)), naming, false, scale, Map.of());
-    notices.addAll(reader.notices());
-    if (withoutAlpha) {
-      notices.add(file.source() + ": there are no alphas in the file, so each was taken to be the rank (scale 1)");
-    }
+    List<String> notices = new ArrayList<>(reader.notices());
+    noticeMissingAlphas(file, flat.values(), notices);
     return new PipelineAdapter(sets, file.metadata(), notices);
+  }
+
+  /** A scale of 1 that nobody asked for may be many times the one that the layer was trained with. */
+  private static void noticeMissingAlphas(SafetensorsFile file, Collection<String> layers, List<String> notices) {
+    List<String> without = layers.stream().filter(layer -> !file.names().contains(layer + ALPHA)).toList();
+    if (!without.isEmpty()) {
+      notices.add(file.source() + ": " + without.size() + " of " + layers.size() + " layers have no alpha, such as " + without.getFirst()
+          + "; it was taken to be the rank there (scale 1)");
+    }
   }
 
   private static void requireRows(SafetensorsFile file) {

@@ -311,31 +311,6 @@ class AdapterFormatsTest {
     }
   }
 
-  @Test
-  void tensorsThatFitNothing() {
-    try (Scope _ = Scope.open(); UNet2DConditionModel unet = TinyUnet.create()) {
-      String layer = LINEAR.select(unet).keySet().iterator().next();
-      long width = Targets.layers(unet).get(layer).weight().shape().size(0);
-      long depth = Targets.layers(unet).get(layer).weight().shape().size(1);
-      Map<String, Tensor> tensors = new LinkedHashMap<>();
-      tensors.put("unet." + layer + ".lora_A.weight", Tensor.zeros(DType.F32, 2, depth));
-      tensors.put("unet." + layer + ".lora_B.weight", Tensor.zeros(DType.F32, width, 2));
-      tensors.put("unet.elsewhere.lora_A.weight", Tensor.zeros(DType.F32, 2, 3));
-      tensors.put("unet.elsewhere.lora_B.weight", Tensor.zeros(DType.F32, 3, 2));
-      Path file = temporary.resolve("some.safetensors");
-      SafetensorsWriter.write(file, tensors, Map.of());
-      InputException error = assertThrows(InputException.class, () -> AdapterFiles.read(file, models(unet), ReadOptions.STRICT));
-      assertTrue(error.getMessage().contains("2 of 4 tensors belong to no layer"), error.getMessage());
-      try (PipelineAdapter partial = AdapterFiles.read(file, models(unet), ReadOptions.STRICT.withPartial(true))) {
-        assertEquals(1, partial.sets().get("unet").adapters().size());
-        assertTrue(partial.notices().getFirst().contains("left out"), partial.notices().toString());
-      }
-      tensors.keySet().removeIf(name -> !name.contains("elsewhere"));
-      SafetensorsWriter.write(file, tensors, Map.of());
-      assertThrows(InputException.class, () -> AdapterFiles.read(file, models(unet), ReadOptions.STRICT.withPartial(true)));
-    }
-  }
-
   /** A folder of parts of which none is the pipeline's adapts nothing, whatever may be left out. */
   @Test
   void partsOfOtherModels() throws IOException {

@@ -9,6 +9,7 @@ import net.jqwik.api.ForAll;
 import net.jqwik.api.From;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
+import net.jqwik.api.constraints.IntRange;
 import net.jqwik.api.constraints.Size;
 import org.deft4j.deft.testing.AdapterArbitraries;
 import org.deft4j.deft.testing.Conditioning;
@@ -147,6 +148,28 @@ class MergeTest {
       byte[] before = bits((TwoLayers) set.model());
       assertThrows(NumericException.class, () -> Merge.into(set));
       assertArrayEquals(before, bits((TwoLayers) set.model()));
+    }
+  }
+
+  /**
+   * By {@code Q^T W' = s R} what W' would be changed by is nothing, whatever W was: a projection is undone by what was kept, and by
+   * nothing that can be worked out.
+   */
+  @Property(tries = 60)
+  void whatIsWorkedOutFromTheMergedWeightDoesNotUndoAProjection(@ForAll @IntRange(min = 4, max = 12) int out,
+      @ForAll @IntRange(min = 4, max = 12) int in, @ForAll @IntRange(min = 1, max = 3) int rank, @ForAll long seed) {
+    AdapterConfig config = AdapterConfig.deft(rank).with(new QrDecomposition()).with(Start.RANDOM).withAlpha(1.5).with(QUERY);
+    try (Scope _ = Scope.open(); TwoLayers model = new TwoLayers(in, out, DType.F64, seed);
+        AdapterSet set = AdapterSet.create(model, config, new TorchRandom(seed))) {
+      byte[] before = bits(model);
+      Dense original = Dense.of(model.query.weight().value());
+      Merge merge = Merge.into(set);
+      Tensor merged = model.query.weight().value();
+      Dense undone = Dense.of(merged.sub(set.adapters().get("attn.to_q").weightDelta(merged)));
+      Dense.of(merged).assertNear(undone, 1e-12, "W' - delta(W') = W'");
+      assertTrue(undone.minus(original).frobenius() > 0.01 * original.frobenius());
+      merge.unmerge();
+      assertArrayEquals(before, bits(model));
     }
   }
 }

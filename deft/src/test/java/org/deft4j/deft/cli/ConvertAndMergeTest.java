@@ -4,7 +4,10 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
 import org.deft4j.deft.AdapterFormat;
+import org.deft4j.deft.testing.RenamedTensors;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
 import org.deft4j.weights.testing.Fixtures;
@@ -32,7 +35,7 @@ class ConvertAndMergeTest {
   }
 
   private static Terminal run(List<String> first, String... more) {
-    Terminal terminal = Terminal.run(java.util.stream.Stream.concat(first.stream(), java.util.Arrays.stream(more)).toArray(String[]::new));
+    Terminal terminal = Terminal.run(Stream.concat(first.stream(), Stream.of(more)).toArray(String[]::new));
     assertEquals(0, terminal.status(), terminal.err());
     return terminal;
   }
@@ -152,6 +155,37 @@ class ConvertAndMergeTest {
     Terminal terminal = Terminal.run("convert", "--model", model, "--adapter", adapter, "--to", format, "--out", out.toString());
     assertEquals(2, terminal.status(), terminal.err());
     assertTrue(terminal.err().contains("the DEFT authors'"), terminal.err());
+  }
+
+  /** Refused, read without them on demand, and refused all the same where none fits: in every format that adapters are read from. */
+  @Test
+  void tensorsThatFitNoLayer() {
+    String lora = train("lora", "lora");
+    Map<String, String> guesses = Map.of("diffusers", "diffusers'", "kohya", "kohya's", "peft", "PEFT's", "authors",
+        "those of the DEFT authors' code");
+    guesses.forEach((format, guess) -> {
+      Path adapter = folder.resolve("some-" + format + AdapterFormat.named(format).ending());
+      run(List.of("convert", "--model", model, "--adapter", lora, "--to", format, "--out", adapter.toString()));
+      RenamedTensors.in(adapter, name -> name.replaceFirst("attn1(.to_q)", "attn9$1"));
+      unmatched(convert(adapter), guess);
+      Terminal partial = convert(adapter, "--allow-partial");
+      assertEquals(0, partial.status(), partial.err());
+      assertTrue(partial.err().contains("belong to no layer") && partial.err().contains("; they were left out"), partial.err());
+      RenamedTensors.in(adapter, name -> name.replaceFirst("attn", "other"));
+      unmatched(convert(adapter), guess);
+      unmatched(convert(adapter, "--allow-partial"), guess);
+    });
+  }
+
+  private static void unmatched(Terminal terminal, String guess) {
+    assertEquals(2, terminal.status(), terminal.err());
+    assertTrue(terminal.err().contains("belong to no layer") && terminal.err().contains("; the names are " + guess), terminal.err());
+  }
+
+  private Terminal convert(Path adapter, String... more) {
+    List<String> command = List.of("convert", "--model", model, "--adapter", adapter.toString(), "--to", "kohya", "--out",
+        folder.resolve("converted.safetensors").toString());
+    return Terminal.run(Stream.concat(command.stream(), Stream.of(more)).toArray(String[]::new));
   }
 
   @Test

@@ -18,7 +18,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** The example of CONTRIBUTING.md: a decomposition of one's own is one class, and everything works with it. */
 class OwnDecompositionTest {
-  /** {@code M = N N^T}, N the columns of P brought to length 1. */
+  /** {@code M = N N^T}, N the columns of P brought to length 1; zeros stay zeros. */
   public record UnitColumns() implements Decomposition {
     @Override
     public String method() {
@@ -28,7 +28,7 @@ class OwnDecompositionTest {
     @Override
     public Factors factors(Tensor p, String layer) {
       Tensor squares = Tensor.full(p.dtype(), 1, 1, p.size(0)).matmul(p.square());
-      return Factors.symmetric(p.mul(squares.rsqrt()));
+      return Factors.symmetric(p.mul(squares.add(Float.MIN_NORMAL).rsqrt()));
     }
   }
 

@@ -7,7 +7,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.UnaryOperator;
-import org.deft4j.deft.testing.RenamedTensors;
 import org.deft4j.diffusion.UNet2DConditionModel;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.DType;

@@ -7,7 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.deft4j.deft.AdapterFormat;
-import org.deft4j.deft.testing.RenamedTensors;
+import org.deft4j.deft.RenamedTensors;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
 import org.deft4j.weights.testing.Fixtures;

@@ -1,4 +1,4 @@
-package org.deft4j.deft.testing;
+package org.deft4j.deft;
 
 import java.nio.file.Files;
 import java.nio.file.Path;

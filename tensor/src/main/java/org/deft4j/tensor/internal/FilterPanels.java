@@ -25,8 +25,10 @@ final class FilterPanels implements Panels {
   /** Of filters with more taps than this each element is fetched by itself: no working memory is promised for them. */
   static final int MOST_TAPS = 25;
 
-  /** Floats from channel to channel where taps are gathered, and to write a vector beyond them; off a power of two, which would be the same places of a cache. */
+  /** Floats from channel to channel where taps are gathered: those of all filters, and a vector that may be written beyond them. */
   private static final int GATHERED = FILTERS * MOST_TAPS + 16;
+  /** Where rows are turned to in working memory, before those of some taps are copied. */
+  private static final int TURNED = RegisterTile.WIDE * GATHERED;
 
   private final MemorySegment memory;
   private final DType type;
@@ -78,7 +80,7 @@ final class FilterPanels implements Panels {
       if (taps.length == size) {
         Transpose.lines(room, first, GATHERED, lines, count, to, at + j * pitch, pitch);
       } else {
-        Transpose.lines(room, 0, GATHERED, lines, filters * size, room, turned(), pitch);
+        Transpose.lines(room, 0, GATHERED, lines, filters * size, room, TURNED, pitch);
         copy(room, taps, first, first + count, to, at + j * pitch, pitch);
       }
       j += count;
@@ -96,17 +98,12 @@ final class FilterPanels implements Panels {
   void packParts(int[][] parts, long line, int lines, long filter, int first, int end, int block, float[] to, int at, int pitch,
       float[] room) {
     gather(line, lines, filter + first, end - first, room);
-    Transpose.lines(room, 0, GATHERED, lines, (end - first) * size, room, turned(), pitch);
+    Transpose.lines(room, 0, GATHERED, lines, (end - first) * size, room, TURNED, pitch);
     int start = at;
     for (int[] part : parts) {
       copy(room, part, 0, (end - first) * part.length, to, start + first * part.length * pitch, pitch);
       start += block * part.length * pitch;
     }
-  }
-
-  /** Where rows are turned to, before those of some taps are copied. */
-  private static int turned() {
-    return RegisterTile.WIDE * GATHERED;
   }
 
   /** All taps of {@code count} filters, side by side for each channel. */
@@ -148,7 +145,7 @@ final class FilterPanels implements Panels {
   /** The rows {@code first .. end} of some taps of all filters that were turned. */
   private void copy(float[] rows, int[] some, int first, int end, float[] to, int at, int pitch) {
     for (int row = first; row < end; row++) {
-      int from = turned() + (row / some.length * size + some[row % some.length]) * pitch;
+      int from = TURNED + (row / some.length * size + some[row % some.length]) * pitch;
       for (int i = 0; i < pitch; i += LANES) {
         FloatVector.fromArray(Simd.FLOATS, rows, from + i).intoArray(to, at + (row - first) * pitch + i);
       }

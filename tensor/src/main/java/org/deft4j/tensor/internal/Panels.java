@@ -5,6 +5,9 @@ package org.deft4j.tensor.internal;
  * few of them side by side for {@link RegisterTile}.
  */
 interface Panels {
+  /** Floats of working memory that a product gives to every packing at least: enough for {@link FilterPanels}. */
+  long ROOM = 1 << 13;
+
   /**
    * Writes element (line + i, k + j), for i below {@code lines} and j below {@code depth}, to {@code to[at + j * pitch + i]}. The floats from there to the end of
    * each row of {@code pitch} may be overwritten with anything.

@@ -40,8 +40,6 @@ final class Product {
    * from memory once for each group.
    */
   private static final int GROUP = 5 << 15;
-  /** Floats of working memory that every packing may count on. */
-  private static final long ROOM = 1 << 13;
   /** Multiplications that one thread does in some 30 microseconds. */
   private static final long ALONE = 1 << 21;
   /** Multiplications that take as long as to pack one element. */
@@ -107,7 +105,7 @@ final class Product {
 
   /** Floats of working memory for packing. */
   private long room() {
-    return Math.max(ROOM, (long) WIDTH * block);
+    return Math.max(Panels.ROOM, (long) WIDTH * block);
   }
 
   private void run() {

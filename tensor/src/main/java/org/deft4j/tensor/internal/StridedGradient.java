@@ -33,8 +33,6 @@ final class StridedGradient {
   private static final long SHARED = 1 << 22;
   /** Floats of packed filters of one thread. */
   private static final int GROUP = 5 << 15;
-  /** Floats of working memory that every packing may count on. */
-  private static final long ROOM = 1 << 13;
   /** Multiplications below which waking other threads takes longer than doing them alone. */
   private static final long ALONE = 1 << 21;
   private static final int WIDTH = RegisterTile.WIDTH;
@@ -146,7 +144,7 @@ final class StridedGradient {
     }
 
     private void packPatches(int panel, long filter, float[] to) {
-      try (Buffer room = Buffer.of(ROOM)) {
+      try (Buffer room = Buffer.of(Panels.ROOM)) {
         for (int part = 0; part < parts.size(); part++) {
           if (panel < panels(part)) {
             Cut cut = columns(parts.get(part));
@@ -170,7 +168,7 @@ final class StridedGradient {
     final float[] patches;
     final Buffer packed;
     final Buffer tiles;
-    final Buffer room = Buffer.of(ROOM);
+    final Buffer room = Buffer.of(Panels.ROOM);
 
     Worker(Piece piece, float[] patches, long panels) {
       this.piece = piece;

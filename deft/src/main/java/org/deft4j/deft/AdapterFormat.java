@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.DType;
 
@@ -99,6 +100,14 @@ public enum AdapterFormat {
       case AUTHORS -> AuthorsWriter.folder(out, single(adapter), type);
       case AUTHORS_SDXL -> AuthorsWriter.sdxl(out, single(adapter), type);
     }
+  }
+
+  /** What a reader of the written file may take otherwise than it is meant, in a sentence. */
+  public Optional<String> caveat(PipelineAdapter adapter) {
+    return this != AUTHORS ? Optional.empty() : adapter.sets().values().stream().map(AdapterSet::config)
+        .filter(config -> config.decomposition() instanceof RelaxedDecomposition || config.decomposition() instanceof RectifiedDecomposition)
+        .map(config -> "the DEFT authors' files call relaxed, relu and relu-relu None, and their released code takes that for relu; "
+            + "for this adapter, " + config.decomposition().method() + ", choose its line in their forward pass").findFirst();
   }
 
   private static void peft(Path out, PipelineAdapter adapter, String baseModel) throws IOException {

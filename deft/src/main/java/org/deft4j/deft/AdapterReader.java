@@ -227,7 +227,7 @@ final class AdapterReader {
           }
         });
         if (!adapters.isEmpty()) {
-          AdapterConfig own = config.method().isLora() && peftFields.isEmpty() ? described(adapters) : config;
+          AdapterConfig own = config.method().isLora() && peftFields.isEmpty() ? described(adapters).with(config.extras()) : config;
           sets.put(name, new AdapterSet(model, own, adapters, peftFields).setTraining(false));
         }
       });

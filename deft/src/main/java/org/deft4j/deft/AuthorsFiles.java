@@ -12,6 +12,7 @@ import java.util.function.Function;
 import java.util.function.Predicate;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.Json;
@@ -29,8 +30,8 @@ import org.deft4j.weights.WeightSource;
  * </pre>
  *
  * <p>The first two have their configuration beside them, in {@code knowledge_injection_config.json} and {@code
- * para_rank_config.json}. The third has
- * none: with R_new it is DEFT with {@code M = P P^T}, without it PaRa with QR, whose gate does nothing. The authors' LoRA calls
+ * para_rank_config.json}; the same is pickled in {@code *_config.bin}, which the authors' own loaders take, but may hold objects of
+ * classes. The third has none: with R_new it is DEFT with {@code M = P P^T}, without it PaRa with QR, whose gate does nothing. The authors' LoRA calls
  * A what is B elsewhere.
  */
 final class AuthorsFiles {
@@ -39,8 +40,10 @@ final class AuthorsFiles {
   static final String SDXL = "project_replace.pt";
   static final String STATE = "_state.bin";
   static final String CONFIG = "_config.json";
+  static final String PICKLED_CONFIG = "_config.bin";
   static final String LAYER = ".lora_layer";
   static final String CACHED = ".Q_P_cached";
+  static final String GATE = ".gate";
 
   /** The files' names. */
   static final List<String> NAMES = List.of(INJECTION + STATE, PARA + STATE, SDXL);
@@ -112,16 +115,7 @@ final class AuthorsFiles {
     boolean gate = same(layers, "use_gating", layer -> layer.bool("use_gating", false));
     int rank = layers.values().iterator().next().requireInteger("r");
     if (method.equals("additive_update")) {
-      if (gate) {
-        throw new InputException(file.source() + ": a LoRA with a gate is not supported");
-      }
-      AdapterConfig config = targeting(layers.keySet(), AdapterConfig.lora(rank))
-          .with(new AdapterExtras(new Dropout(dropout, false), false, 0));
-      Map<String, String> matrices = Map.of(".lora_B", LoraAdapter.A, ".lora_A", LoraAdapter.B);
-      return adapter(config, new Without(file, ending(".P", ".R_new", CACHED)), matrices, (site, r) -> {
-        JsonObject layer = layers.get(site.layer());
-        return layer == null ? 1 : layer.number("lora_alpha", (double) r) / r;
-      });
+      return additive(layers, rank, dropout, gate);
     }
     if (!method.equals("residual_projection") && !method.equals("project_replace")) {
       throw new InputException(file.source() + ": injection_method '" + method
@@ -132,9 +126,34 @@ final class AuthorsFiles {
         .with(new AdapterExtras(new Dropout(dropout, true), gate, 0));
     // A cached Q is what the layer computes with, and P is dead.
     Predicate<String> dead = ending(".lora_A", ".lora_B", cached ? ".P" : CACHED);
-    WeightSource used = new Without(file, gate ? dead : dead.or(ending(".gate")));
-    Map<String, String> matrices = Map.of(cached ? CACHED : ".P", DeftAdapter.P, ".R_new", DeftAdapter.R, ".gate", DeftAdapter.GATE);
+    WeightSource used = new Without(file, gate ? dead : dead.or(ending(GATE)));
+    Map<String, String> matrices = Map.of(cached ? CACHED : ".P", DeftAdapter.P, ".R_new", DeftAdapter.R, GATE, DeftAdapter.GATE);
     return adapter(config, used, matrices, (_, _) -> 1);
+  }
+
+  /** A LoRA; what its gate lets through is a part of s. */
+  private PipelineAdapter additive(Map<String, JsonObject> layers, int rank, double dropout, boolean gate) {
+    AdapterConfig config = targeting(layers.keySet(), AdapterConfig.lora(rank))
+        .with(new AdapterExtras(new Dropout(dropout, false), false, 0));
+    Map<String, String> matrices = Map.of(".lora_B", LoraAdapter.A, ".lora_A", LoraAdapter.B);
+    if (gate) {
+      notices.add(file.source() + ": its gates are taken as a part of the scale, since a LoRA has none here");
+    }
+    return adapter(config, new Without(file, ending(".P", ".R_new", GATE, CACHED)), matrices, (site, r) -> {
+      JsonObject layer = layers.get(site.layer());
+      double scale = layer == null ? 1 : layer.number("lora_alpha", (double) r) / r;
+      return gate ? scale * open(site.layer() + GATE) : scale;
+    });
+  }
+
+  /** {@code sigmoid(G)}. */
+  private double open(String name) {
+    if (!file.names().contains(name)) {
+      throw new InputException(file.source() + ": " + name + " is missing, though use_gating is true");
+    }
+    try (Scope _ = Scope.open()) {
+      return file.load(name).cast(DType.F64).sigmoid().item();
+    }
   }
 
   private Decomposition decomposition(Map<String, JsonObject> layers, boolean cached) {
@@ -235,7 +254,7 @@ final class AuthorsFiles {
 
   private PipelineAdapter sdxl() {
     boolean injects = file.names().stream().anyMatch(name -> name.endsWith(LAYER + ".R_new"));
-    boolean gate = injects && file.names().stream().anyMatch(name -> name.endsWith(LAYER + ".gate"));
+    boolean gate = injects && file.names().stream().anyMatch(name -> name.endsWith(LAYER + GATE));
     Set<String> layers = new LinkedHashSet<>();
     int rank = 1;
     for (String name : file.names()) {
@@ -246,8 +265,8 @@ final class AuthorsFiles {
     }
     AdapterConfig usual = injects ? AdapterConfig.deft(rank).with(Start.RANDOM) : AdapterConfig.para(rank);
     AdapterConfig config = (layers.isEmpty() ? usual : targeting(layers, usual)).with(new AdapterExtras(Dropout.NONE, gate, 0));
-    WeightSource used = gate ? file : new Without(file, ending(LAYER + ".gate"));
-    Map<String, String> matrices = Map.of(LAYER + ".P", DeftAdapter.P, LAYER + ".R_new", DeftAdapter.R, LAYER + ".gate", DeftAdapter.GATE);
+    WeightSource used = gate ? file : new Without(file, ending(LAYER + GATE));
+    Map<String, String> matrices = Map.of(LAYER + ".P", DeftAdapter.P, LAYER + ".R_new", DeftAdapter.R, LAYER + GATE, DeftAdapter.GATE);
     return adapter(config, used, matrices, (_, _) -> 1);
   }
 

@@ -41,7 +41,9 @@ final class AuthorsWriter {
       });
       String name = para ? AuthorsFiles.PARA : AuthorsFiles.INJECTION;
       TorchFileWriter.write(folder.resolve(name + AuthorsFiles.STATE), writer.tensors);
-      Json.write(folder.resolve(name + AuthorsFiles.CONFIG), Map.of("layer_configs", writer.layers));
+      Map<String, Object> config = Map.of("layer_configs", writer.layers);
+      Json.write(folder.resolve(name + AuthorsFiles.CONFIG), config);
+      TorchFileWriter.writePlain(folder.resolve(name + AuthorsFiles.PICKLED_CONFIG), config);
     }
   }
 
@@ -64,7 +66,10 @@ final class AuthorsWriter {
         writer.put(path + AuthorsFiles.LAYER + ".P", adapter, DeftAdapter.P);
         if (adapter instanceof DeftAdapter deft) {
           writer.input(path + AuthorsFiles.LAYER + ".R_new", deft);
-          writer.put(path + AuthorsFiles.LAYER + ".gate", adapter, DeftAdapter.GATE);
+          writer.put(path + AuthorsFiles.LAYER + AuthorsFiles.GATE, adapter, DeftAdapter.GATE);
+        } else {
+          // Their PaRa has a gate that does nothing, and does not load without it.
+          writer.tensors.put(path + AuthorsFiles.LAYER + AuthorsFiles.GATE, Tensor.zeros(type, 1));
         }
       });
       TorchFileWriter.write(file, writer.tensors);
@@ -117,7 +122,7 @@ final class AuthorsWriter {
     boolean frozen = set.config().decomposition() instanceof FrozenQrDecomposition;
     put(path + ".P", adapter, DeftAdapter.P);
     input(path + ".R_new", adapter);
-    put(path + ".gate", adapter, DeftAdapter.GATE);
+    put(path + AuthorsFiles.GATE, adapter, DeftAdapter.GATE);
     if (frozen) {
       put(path + AuthorsFiles.CACHED, adapter, DeftAdapter.P);
     }
@@ -149,6 +154,8 @@ final class AuthorsWriter {
   private void para(String path, ParaAdapter adapter) {
     Decomposition decomposition = set.config().decomposition();
     Map<String, Object> layer = layer(path, adapter);
+    layer.put("lora_alpha", adapter.rank());
+    layer.put("decomposition_method", decomposition.method());
     switch (decomposition) {
       case NmfDecomposition(boolean official) when official -> {
         Tensor p = adapter.tensors().get(DeftAdapter.P);
@@ -168,8 +175,6 @@ final class AuthorsWriter {
       default -> throw new InputException("the DEFT authors' code knows qr, tsvd, lrmf, eigen and nmf for para; this is "
           + decomposition.method());
     }
-    layer.put("lora_alpha", adapter.rank());
-    layer.put("decomposition_method", decomposition.method());
     if (decomposition.truncation().variance() < 1) {
       layer.put("adaptive_rank", true);
       layer.put("variance_threshold", decomposition.truncation().variance());

@@ -13,12 +13,10 @@ import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.TorchRandom;
-import org.deft4j.tensor.op.Decompose;
 import org.deft4j.tensor.op.InPlace;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.SafetensorsFile;
 import org.deft4j.weights.SafetensorsWriter;
-import org.deft4j.weights.TorchFileWriter;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -206,44 +204,6 @@ class AdapterFormatsTest {
         .with(new AdapterExtras(Dropout.NONE, false, 0.25)), "", ReadOptions.STRICT);
     roundTrip(AdapterFormat.AUTHORS_SDXL, AdapterConfig.deft(2).with(LINEAR), "project_replace.pt", ReadOptions.STRICT);
     roundTrip(AdapterFormat.AUTHORS_SDXL, AdapterConfig.para(2).with(LINEAR), "project_replace.pt", ReadOptions.STRICT);
-  }
-
-  /** Singular vectors whose signs nobody knows are not guessed. */
-  @Test
-  void anSvdWithoutItsCacheIsRefused() throws IOException {
-    try (Scope _ = Scope.open(); UNet2DConditionModel unet = TinyUnet.create()) {
-      String layer = LINEAR.select(unet).keySet().iterator().next();
-      TorchFileWriter.write(temporary.resolve("knowledge_injection_state.bin"), Map.of(layer + ".P", Tensor.zeros(DType.F32, 4, 2)));
-      Files.writeString(temporary.resolve("knowledge_injection_config.json"),
-          "{\"layer_configs\": {\"" + layer + "\": {\"r\": 2, \"decomposition_method\": \"svd\"}}}");
-      InputException error = assertThrows(InputException.class, () -> AdapterFiles.read(temporary, models(unet), ReadOptions.STRICT));
-      assertTrue(error.getMessage().contains("Q_P_cached"), error.getMessage());
-    }
-  }
-
-  /** What the authors' layers compute with is the Q of their first step, not the P that was trained on beside it. */
-  @Test
-  void theAuthorsCachedBasisCounts() throws IOException {
-    for (String method : List.of("qr", "svd")) {
-      try (Scope _ = Scope.open(); UNet2DConditionModel unet = TinyUnet.create()) {
-        TorchRandom random = new TorchRandom(5);
-        String layer = LINEAR.select(unet).keySet().iterator().next();
-        Tensor weight = Targets.layers(unet).get(layer).weight().value();
-        Tensor p = random.normal(DType.F32, weight.size(0), 2);
-        Tensor q = Dispatch.run(new Decompose.Qr(), random.normal(DType.F32, weight.size(0), 2))[0];
-        Tensor r = random.normal(DType.F32, 2, weight.size(1));
-        Path folder = Files.createDirectories(temporary.resolve("cached" + method));
-        TorchFileWriter.write(folder.resolve("knowledge_injection_state.bin"),
-            Map.of(layer + ".P", p, layer + ".Q_P_cached", q, layer + ".R_new", r));
-        Files.writeString(folder.resolve("knowledge_injection_config.json"),
-            "{\"layer_configs\": {\"" + layer + "\": {\"r\": 2, \"decomposition_method\": \"" + method + "\"}}}");
-        try (PipelineAdapter read = AdapterFiles.read(folder, models(unet), ReadOptions.STRICT)) {
-          Tensor expected = q.matmul(r.sub(q.t().matmul(weight)));
-          Tensor delta = read.sets().get("unet").adapters().get(layer).weightDelta(weight);
-          assertArrayEquals(expected.toDoubles(), delta.toDoubles(), 1e-5, method);
-        }
-      }
-    }
   }
 
   @Test

@@ -25,6 +25,8 @@ final class PickleCode {
   static final int BININT = 'J';
   /** {@code n[1] b[n]}: a signed integer of n bytes. */
   static final int LONG1 = 0x8A;
+  /** {@code x[8]}: a float of 64 bits, its highest byte first; written only. */
+  static final int BINFLOAT = 'G';
   /** {@code n[1] utf8[n]}: a string. */
   static final int SHORT_BINUNICODE = 0x8C;
   /** {@code n[4] utf8[n]}: a string. */

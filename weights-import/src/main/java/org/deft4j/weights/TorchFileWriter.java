@@ -41,6 +41,33 @@ public final class TorchFileWriter {
       throw new IllegalArgumentException(path + ": the names make a pickle of " + pickle.length + " bytes, at most "
           + TorchPickle.MAX_BYTES + " are allowed");
     }
+    archive(path, pickle, zip -> {
+      int key = 0;
+      for (Tensor tensor : tensors.values()) {
+        try (Scope _ = Scope.open()) {
+          zip.add(FOLDER + TorchFile.DATA + key++, tensor.to(Device.CPU).contiguous().bytes());
+        }
+      }
+    });
+  }
+
+  /**
+   * Makes or replaces a file that holds no tensors but a dict of strings, booleans, integers, floats, None (null) and dicts of them, a
+   * configuration say.
+   *
+   * @throws IllegalArgumentException for a value of another kind
+   */
+  public static void writePlain(Path path, Map<String, ?> values) {
+    archive(path, TorchPickleWriter.plain(values), _ -> {});
+  }
+
+  /** Adds the storages to an archive. */
+  @FunctionalInterface
+  private interface Storages {
+    void add(StoredZipWriter zip) throws IOException;
+  }
+
+  private static void archive(Path path, byte[] pickle, Storages storages) {
     Path folder = path.toAbsolutePath().getParent();
     try {
       if (!Files.isDirectory(folder)) {
@@ -50,12 +77,7 @@ public final class TorchFileWriter {
         StoredZipWriter zip = new StoredZipWriter(channel);
         zip.add(FOLDER + TorchFile.PICKLE, MemorySegment.ofArray(pickle));
         zip.add(FOLDER + TorchFile.BYTE_ORDER, ascii(TorchFile.LITTLE));
-        int key = 0;
-        for (Tensor tensor : tensors.values()) {
-          try (Scope _ = Scope.open()) {
-            zip.add(FOLDER + TorchFile.DATA + key++, tensor.to(Device.CPU).contiguous().bytes());
-          }
-        }
+        storages.add(zip);
         zip.add(FOLDER + TorchFile.VERSION, ascii(TorchFile.SUPPORTED_VERSION + "\n"));
         zip.finish();
       });

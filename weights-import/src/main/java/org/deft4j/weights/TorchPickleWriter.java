@@ -6,11 +6,15 @@ import java.nio.CharBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.EnumMap;
+import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.BiConsumer;
 
 /**
- * Writes the pickle of a dict of contiguous tensors, each with a storage of its own, in protocol 2: byte for byte what
- * torch.save hands to CPython's pickler, numbered notes of every string, tuple and global included.
+ * Writes the pickle of a dict in protocol 2. Of contiguous tensors, each with a storage of its own, it is byte for byte what
+ * torch.save hands to CPython's pickler, numbered notes of every string, tuple and global included. Of plain values it means the
+ * same, but a string that comes again is written again.
  */
 final class TorchPickleWriter {
   /** Entries that CPython's pickler adds to a dict at once. */
@@ -31,24 +35,40 @@ final class TorchPickleWriter {
    */
   static byte[] pickle(Map<String, TensorSpec> tensors) {
     TorchPickleWriter writer = new TorchPickleWriter();
-    writer.op(PickleCode.PROTO).op(2).op(PickleCode.EMPTY_DICT).note();
-    int count = 0;
-    for (Map.Entry<String, TensorSpec> entry : tensors.entrySet()) {
-      if (count % BATCH == 0 && tensors.size() > 1) {
-        writer.op(PickleCode.MARK);
-      }
-      writer.string(entry.getKey());
-      writer.tensor(entry.getKey(), entry.getValue(), count++);
-      if (count % BATCH == 0) {
-        writer.op(PickleCode.SETITEMS);
-      }
-    }
-    writer.endOfDict(count);
-    return writer.op(PickleCode.STOP).bytes.toByteArray();
+    AtomicInteger storages = new AtomicInteger();
+    return writer.whole(tensors, (name, spec) -> writer.tensor(name, spec, storages.getAndIncrement()));
+  }
+
+  /**
+   * The pickle of strings, booleans, integers, floats, None (null), and dicts of them.
+   *
+   * @throws IllegalArgumentException for a value of another kind, or a string that cannot be written
+   */
+  static byte[] plain(Map<String, ?> values) {
+    TorchPickleWriter writer = new TorchPickleWriter();
+    return writer.whole(values, (_, value) -> writer.value(value));
+  }
+
+  private <V> byte[] whole(Map<String, V> entries, BiConsumer<String, V> value) {
+    op(PickleCode.PROTO).op(2);
+    dict(entries, value);
+    return op(PickleCode.STOP).bytes.toByteArray();
   }
 
   /** CPython adds a lone entry by itself, and after a last batch that is full another without entries. */
-  private void endOfDict(int count) {
+  private <V> void dict(Map<String, V> entries, BiConsumer<String, V> value) {
+    op(PickleCode.EMPTY_DICT).note();
+    int count = 0;
+    for (Map.Entry<String, V> entry : entries.entrySet()) {
+      if (count % BATCH == 0 && entries.size() > 1) {
+        op(PickleCode.MARK);
+      }
+      string(entry.getKey());
+      value.accept(entry.getKey(), entry.getValue());
+      if (++count % BATCH == 0) {
+        op(PickleCode.SETITEMS);
+      }
+    }
     if (count == 1) {
       op(PickleCode.SETITEM);
     } else if (count > 0) {
@@ -56,6 +76,23 @@ final class TorchPickleWriter {
         op(PickleCode.MARK);
       }
       op(PickleCode.SETITEMS);
+    }
+  }
+
+  private void value(Object value) {
+    switch (value) {
+      case null -> op(PickleCode.NONE);
+      case Boolean truth -> op(truth ? PickleCode.NEWTRUE : PickleCode.NEWFALSE);
+      case Integer number -> signed(number);
+      case Long number -> signed(number);
+      case Double number -> floating(number);
+      case String text -> string(text);
+      case Map<?, ?> map -> {
+        Map<String, Object> named = new LinkedHashMap<>();
+        map.forEach((name, inner) -> named.put((String) name, inner));
+        dict(named, (_, inner) -> value(inner));
+      }
+      default -> throw new IllegalArgumentException("value " + value + " of " + value.getClass() + " is not plain");
     }
   }
 
@@ -130,6 +167,21 @@ final class TorchPickleWriter {
     op(PickleCode.GLOBAL);
     bytes.writeBytes((global.module() + "\n" + global.member() + "\n").getBytes(StandardCharsets.US_ASCII));
     return note();
+  }
+
+  private void signed(long value) {
+    if (value >= 0) {
+      integer(value);
+    } else if (value >= Integer.MIN_VALUE) {
+      op(PickleCode.BININT).littleEndian(value, Integer.BYTES);
+    } else {
+      op(PickleCode.LONG1).op(Long.BYTES).littleEndian(value, Long.BYTES);
+    }
+  }
+
+  /** In pickles the bytes of a float come in the order of the network, those of integers do not. */
+  private void floating(double value) {
+    op(PickleCode.BINFLOAT).littleEndian(Long.reverseBytes(Double.doubleToRawLongBits(value)), Double.BYTES);
   }
 
   /** {@code value} is not negative. */

@@ -101,6 +101,35 @@ class TorchFileWriterTest {
     }
   }
 
+  /** Checked with torch.load: numbers of every length, both truths, nothing, dicts of none, one and more than a thousand entries. */
+  @Test
+  void plainValues() throws IOException {
+    Path file = temp.resolve("config.bin");
+    TorchFileWriter.writePlain(file, plain());
+    assertArrayEquals(Files.readAllBytes(TorchFileTest.golden("java-writer-plain.bin")), Files.readAllBytes(file));
+    assertThrows(FormatException.class, () -> TorchFile.open(file).close());
+    assertThrows(IllegalArgumentException.class, () -> TorchFileWriter.writePlain(file, Map.of("x", 1f)));
+  }
+
+  static Map<String, Object> plain() {
+    Map<String, Object> layer = new LinkedHashMap<>();
+    List.of(0, 255, 256, 65535, 65536, Integer.MAX_VALUE, -1, Integer.MIN_VALUE).forEach(number -> layer.put("n" + number, number));
+    List.of(1L << 40, -1L, -1L << 40).forEach(number -> layer.put("l" + number, number));
+    layer.put("half", 0.5);
+    layer.put("third", -1.0 / 3);
+    layer.put("yes", true);
+    layer.put("no", false);
+    layer.put("none", null);
+    layer.put("text", "qr \u00e9");
+    layer.put("empty", Map.of());
+    Map<String, Object> many = new LinkedHashMap<>();
+    IntStream.range(0, 1001).forEach(i -> many.put("k" + i, i));
+    Map<String, Object> all = new LinkedHashMap<>();
+    all.put("layer_configs", Map.of("llm.layers.0", layer));
+    all.put("many", many);
+    return all;
+  }
+
   @Test
   void everyBitPatternSurvives() {
     Path path = temp.resolve("bits.pt");

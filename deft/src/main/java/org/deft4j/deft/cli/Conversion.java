@@ -30,7 +30,8 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
   /** What a folder that may be replaced holds: adapters and models. */
   private static final Set<String> FILES = Set.of("adapter_config.json", "adapter_model.safetensors", "unet", "text_encoder",
       "text_encoder_2", "vae", "tokenizer", "tokenizer_2", "scheduler", "model_index.json", "feature_extractor", "safety_checker",
-      "knowledge_injection_state.bin", "knowledge_injection_config.json", "para_rank_state.bin", "para_rank_config.json");
+      "knowledge_injection_state.bin", "knowledge_injection_config.json", "knowledge_injection_config.bin", "para_rank_state.bin",
+      "para_rank_config.json", "para_rank_config.bin");
 
   /** Writes what a folder holds. */
   @FunctionalInterface
@@ -231,6 +232,7 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
         format.write(output.out, adapter, models, type, title, model.name());
       }
     }
+    format.caveat(adapter).ifPresent(console::message);
     Map<String, Object> described = new LinkedHashMap<>();
     described.put("format", format.label());
     adapter.sets().forEach((name, set) -> described.put(name,

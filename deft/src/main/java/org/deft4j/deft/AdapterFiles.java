@@ -17,7 +17,7 @@ import org.deft4j.weights.SafetensorsFile;
 public final class AdapterFiles {
   private static final String UNET = "unet";
   /** The models that a folder may have a part for, whatever pipeline it is read for. */
-  private static final List<String> PARTS = List.of(UNET, "text_encoder", "text_encoder_2", OmniGenFolder.TRANSFORMER);
+  static final List<String> PARTS = List.of(UNET, "text_encoder", "text_encoder_2", OmniGenFolder.TRANSFORMER);
 
   private AdapterFiles() {}
 

@@ -82,7 +82,7 @@ public enum AdapterFormat {
    * Writes {@code adapter} to {@code out}, a file or, where the format is one, a folder that exists.
    *
    * @param models all models of the pipeline
-   * @param type of the tensors: F32, F16 or BF16; PEFT's are always F32, as they were trained
+   * @param type of the tensors: F32, F16 or BF16
    * @param title the adapter's name, for people
    * @param baseModel the model's name
    * @throws InputException if the format cannot hold the adapter
@@ -90,7 +90,7 @@ public enum AdapterFormat {
   public void write(Path out, PipelineAdapter adapter, Map<String, Module> models, DType type, String title, String baseModel)
       throws IOException {
     switch (this) {
-      case PEFT -> peft(out, adapter, baseModel);
+      case PEFT -> peft(out, adapter, type, baseModel);
       case DIFFUSERS -> DiffusersLora.write(out, adapter, DiffusersLora.Style.PEFT, type);
       case DIFFUSERS_OLDER -> DiffusersLora.write(out, adapter, DiffusersLora.Style.OLDER, type);
       case KOHYA -> KohyaLora.write(out, adapter, models,
@@ -110,13 +110,13 @@ public enum AdapterFormat {
             + "for this adapter, " + config.decomposition().method() + ", choose its line in their forward pass").findFirst();
   }
 
-  private static void peft(Path out, PipelineAdapter adapter, String baseModel) throws IOException {
+  private static void peft(Path out, PipelineAdapter adapter, DType type, String baseModel) throws IOException {
     if (adapter.sets().size() == 1) {
-      PeftFolder.write(out, adapter.sets().values().iterator().next(), baseModel);
+      PeftFolder.write(out, adapter.sets().values().iterator().next(), type, baseModel);
       return;
     }
     for (Map.Entry<String, AdapterSet> set : adapter.sets().entrySet()) {
-      PeftFolder.write(Files.createDirectory(out.resolve(set.getKey())), set.getValue(), baseModel);
+      PeftFolder.write(Files.createDirectory(out.resolve(set.getKey())), set.getValue(), type, baseModel);
     }
   }
 

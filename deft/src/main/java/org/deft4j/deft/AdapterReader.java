@@ -10,9 +10,11 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.LongStream;
 import org.deft4j.nn.AdaptedLayer;
 import org.deft4j.nn.Module;
+import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
@@ -214,6 +216,7 @@ final class AdapterReader {
 
   /** In the models' order of layers. */
   private Map<String, AdapterSet> build(WeightSource file, Scale scale, Map<String, Object> peftFields) {
+    DType stored = storedType(file);
     Map<String, AdapterSet> sets = new LinkedHashMap<>();
     List<LayerAdapter> built = new ArrayList<>();
     try (Scope _ = Scope.open()) {
@@ -228,7 +231,7 @@ final class AdapterReader {
         });
         if (!adapters.isEmpty()) {
           AdapterConfig own = config.method().isLora() && peftFields.isEmpty() ? described(adapters).with(config.extras()) : config;
-          sets.put(name, new AdapterSet(model, own, adapters, peftFields).setTraining(false));
+          sets.put(name, new AdapterSet(model, own, adapters, peftFields, stored).setTraining(false));
         }
       });
     } catch (RuntimeException e) {
@@ -236,6 +239,12 @@ final class AdapterReader {
       throw e;
     }
     return sets;
+  }
+
+  /** F16 or BF16 where all its tensors are, else F32. */
+  private DType storedType(WeightSource file) {
+    Set<DType> types = keys.values().stream().flatMap(names -> names.values().stream()).map(file::dtype).collect(Collectors.toSet());
+    return types.equals(Set.of(DType.F16)) || types.equals(Set.of(DType.BF16)) ? types.iterator().next() : DType.F32;
   }
 
   /** A LoRA or DoRA of a file without configuration: the rank and alpha of most of its layers, and each layer by its path. */

@@ -10,6 +10,7 @@ import java.util.SplittableRandom;
 import org.deft4j.nn.AdaptedLayer;
 import org.deft4j.nn.Module;
 import org.deft4j.nn.ParameterGroup;
+import org.deft4j.tensor.DType;
 import org.deft4j.tensor.RandomSource;
 import org.deft4j.tensor.Tensor;
 
@@ -30,13 +31,19 @@ public final class AdapterSet implements Trainable, AutoCloseable {
   private final AdapterConfig config;
   private final Map<String, LayerAdapter> adapters;
   private final Map<String, Object> peftFields;
+  private final DType storedType;
   private boolean attached;
 
   AdapterSet(Module model, AdapterConfig config, Map<String, LayerAdapter> adapters, Map<String, Object> peftFields) {
+    this(model, config, adapters, peftFields, DType.F32);
+  }
+
+  AdapterSet(Module model, AdapterConfig config, Map<String, LayerAdapter> adapters, Map<String, Object> peftFields, DType storedType) {
     this.model = model;
     this.config = config;
     this.adapters = Collections.unmodifiableMap(new LinkedHashMap<>(adapters));
     this.peftFields = Collections.unmodifiableMap(new LinkedHashMap<>(peftFields));
+    this.storedType = storedType;
   }
 
   /**
@@ -77,6 +84,11 @@ public final class AdapterSet implements Trainable, AutoCloseable {
   /** Fields of {@code adapter_config.json} that this program gives no meaning to; kept for writing. */
   Map<String, Object> peftFields() {
     return peftFields;
+  }
+
+  /** F16 or BF16 where the set was read from a file of such tensors, else F32. */
+  public DType storedType() {
+    return storedType;
   }
 
   @Override

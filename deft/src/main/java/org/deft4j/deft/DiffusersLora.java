@@ -1,7 +1,9 @@
 package org.deft4j.deft;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.regex.Matcher;
@@ -19,7 +21,8 @@ import org.deft4j.weights.SafetensorsWriter;
  * LoRA as diffusers keeps it, {@code pytorch_lora_weights.safetensors}: {@code <model>.<layer>.lora_A.weight}, or in its older
  * namings {@code <model>.<layer>.lora.down.weight}, {@code <model>.<layer>.lora_linear_layer.down.weight} and for attention
  * {@code <model>.<attention>.processor.to_q_lora.down.weight}, where the model is {@code unet}, {@code text_encoder} or
- * {@code text_encoder_2}. The scale is that of the layer's {@code <model>.<layer>.alpha}, else that of PEFT's fields for the model
+ * {@code text_encoder_2}; the file of one model alone ({@code save_lora_adapter}) does not name it, and is the pipeline's main model's.
+ * The scale is that of the layer's {@code <model>.<layer>.alpha}, else that of PEFT's fields for the model
  * ({@code <model>.lora_alpha}, {@code <model>.alpha_pattern}, ...) in the header's {@code lora_adapter_metadata}, else 1.
  * The lengths of a DoRA are {@code <model>.<layer>.lora_magnitude_vector}, as PEFT names them; other tools call them {@code dora_scale}.
  */
@@ -58,9 +61,54 @@ public final class DiffusersLora {
   static PipelineAdapter read(SafetensorsFile file, Map<String, Module> models, boolean partial) {
     AdapterConfig config = Formats.hasLengths(file.names()) ? AdapterConfig.dora(1) : AdapterConfig.lora(1);
     AdapterReader reader = new AdapterReader(file.source(), models, config, partial);
-    Map<String, AdapterSet> sets = reader.read(new Without(file, name -> name.endsWith(ALPHA)), DiffusersLora::place, false,
-        scale(file), Map.of());
-    return new PipelineAdapter(sets, withoutConfig(file.metadata()), reader.notices());
+    boolean named = file.names().stream().anyMatch(name -> AdapterFiles.PARTS.contains(name.substring(0, Math.max(0, name.indexOf('.')))));
+    String prefix = named ? "" : models.keySet().iterator().next() + ".";
+    Map<String, String> metadata = named ? file.metadata() : withModel(file, prefix);
+    JsonObject fields = fields(metadata, file.source());
+    List<String> without = new ArrayList<>();
+    AdapterReader.Scale scale = (site, rank) -> {
+      String alpha = (named ? site.model() + "." : "") + site.layer() + ALPHA;
+      if (file.names().contains(alpha)) {
+        try (Scope _ = Scope.open()) {
+          return file.load(alpha).item() / rank;
+        }
+      }
+      without.add(site.layer());
+      return scale(fields, site.model(), site.layer(), rank);
+    };
+    boolean alphas = file.names().stream().anyMatch(name -> name.endsWith(ALPHA));
+    Map<String, AdapterSet> sets = reader.read(new Without(file, name -> name.endsWith(ALPHA)), name -> place(prefix + name), false, scale,
+        Map.of());
+    List<String> notices = new ArrayList<>(reader.notices());
+    if (alphas && fields == null) {
+      Formats.noticeMissingAlphas(file.source(), without, sets.values(), notices);
+    }
+    return new PipelineAdapter(sets, metadata, notices);
+  }
+
+  /** The header of a file of one model, whose fields do not name it, as that of a pipeline. */
+  private static Map<String, String> withModel(SafetensorsFile file, String prefix) {
+    Map<String, String> metadata = new LinkedHashMap<>(file.metadata());
+    JsonObject fields = fields(metadata, file.source());
+    if (fields != null) {
+      Map<String, Object> renamed = new LinkedHashMap<>();
+      fields.asMap().forEach((key, value) -> renamed.put(prefix + key, value));
+      metadata.put(CONFIG, Json.format(renamed));
+    }
+    return metadata;
+  }
+
+  /** PEFT's fields of each model; null where there are none. */
+  private static JsonObject fields(Map<String, String> metadata, String source) {
+    String text = metadata.get(CONFIG);
+    return text == null ? null : Json.parse(text, source + ", " + CONFIG);
+  }
+
+  /** The s that they tell of a layer; 1 where they tell nothing of its model. */
+  private static double scale(JsonObject fields, String model, String layer, long rank) {
+    String prefix = model + ".";
+    return fields != null && fields.keys().stream().anyMatch(key -> key.startsWith(prefix))
+        ? PeftConfig.loraScale(fields, prefix, layer, rank) : 1;
   }
 
   private static AdapterReader.Place place(String name) {
@@ -85,60 +133,42 @@ public final class DiffusersLora {
     return plain.matches() ? new AdapterReader.Place(model, plain.group(1), matrix) : null;
   }
 
-  /** That of a layer's own alpha, or of PEFT's fields for its model, or 1. */
-  private static AdapterReader.Scale scale(SafetensorsFile file) {
-    String text = file.metadata().get(CONFIG);
-    JsonObject config = text == null ? null : Json.parse(text, file.source() + ", " + CONFIG);
-    return (site, rank) -> {
-      String own = site.model() + "." + site.layer() + ALPHA;
-      if (file.names().contains(own)) {
-        try (Scope _ = Scope.open()) {
-          return file.load(own).item() / rank;
-        }
-      }
-      String prefix = site.model() + ".";
-      boolean described = config != null && config.keys().stream().anyMatch(key -> key.startsWith(prefix));
-      return described ? PeftConfig.loraScale(config, prefix, site.layer(), rank) : 1;
-    };
-  }
-
-  /** Its ranks and alphas hold for the file it was read from alone: another may have them in B, or in tensors of their own. */
-  private static Map<String, String> withoutConfig(Map<String, String> metadata) {
+  /** Without PEFT's fields, whose ranks and alphas hold of a file in this format alone. */
+  static Map<String, String> withoutFields(Map<String, String> metadata) {
     Map<String, String> kept = new LinkedHashMap<>(metadata);
     kept.remove(CONFIG);
     return kept;
   }
 
   /**
-   * Writes a LoRA or DoRA. A scale other than 1 is multiplied into B, since not every reader of such files knows an alpha. What the
-   * file that was read says about itself is kept, less what would not hold of this one: {@code lora_adapter_metadata}, whose alphas are
-   * in B now, and kohya's hashes, rank, alpha and style of names.
+   * Writes a LoRA or DoRA. What the file that was read says about itself is kept, PEFT's fields too, but for kohya's hashes, rank, alpha and
+   * style of names, which would not hold of this one. A scale that the header does not tell is multiplied into B, because
+   * not every reader looks there, or for alphas beside the matrices.
    *
    * @param type F32, F16 or BF16
    * @throws InputException if the adapter is no LoRA
    */
   public static void write(Path file, PipelineAdapter adapter, Style style, DType type) {
+    Map<String, String> metadata = new KohyaMetadata(adapter.metadata()).withoutNetwork().entries();
+    JsonObject fields = fields(metadata, file.toString());
     try (Scope _ = Scope.open()) {
       Map<String, Tensor> tensors = new LinkedHashMap<>();
       adapter.sets().forEach((model, set) -> set.adapters().forEach((layer, one) -> {
         LoraAdapter lora = LoraAdapter.of(one);
         Tensor b = lora.tensors().get(LoraAdapter.B);
         tensors.put(name(model, layer, style, true), lora.tensors().get(LoraAdapter.A).cast(type));
-        Tensor scaled = lora.scale() == 1 ? b : b.mul(lora.scale());
+        double untold = lora.scale() / scale(fields, model, layer, lora.rank());
+        Tensor scaled = untold == 1 ? b : b.mul(untold);
         tensors.put(name(model, layer, style, false), LoraAdapter.stored(lora.layer(), scaled).cast(type));
         if (lora instanceof DoraAdapter) {
           tensors.put(model + "." + layer + "." + DoraAdapter.MAGNITUDE,
               DoraAdapter.peft(lora.layer(), lora.tensors().get(DoraAdapter.MAGNITUDE)).cast(type));
         }
       }));
-      SafetensorsWriter.write(file, tensors, metadata(adapter));
+      Map<String, String> header = new LinkedHashMap<>(metadata);
+      header.put("format", "pt");
+      SafetensorsWriter.write(file, tensors, header);
     }
-  }
-
-  private static Map<String, String> metadata(PipelineAdapter adapter) {
-    Map<String, String> metadata = withoutConfig(new KohyaMetadata(adapter.metadata()).withoutNetwork().entries());
-    metadata.put("format", "pt");
-    return metadata;
   }
 
   private static String name(String model, String layer, Style style, boolean down) {

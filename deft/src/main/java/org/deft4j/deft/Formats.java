@@ -43,6 +43,17 @@ final class Formats {
     return any(names, name -> name.endsWith(".dora_scale") || name.contains("." + DoraAdapter.MAGNITUDE));
   }
 
+  /**
+   * Says that layers of a file have no alpha, if any lack it: a scale of 1 that nobody asked for may be many times the one that they were
+   * trained with.
+   */
+  static void noticeMissingAlphas(String source, List<String> without, Collection<AdapterSet> sets, List<String> notices) {
+    if (!without.isEmpty()) {
+      notices.add(source + ": " + without.size() + " of " + sets.stream().mapToInt(set -> set.adapters().size()).sum()
+          + " layers have no alpha, such as " + without.getFirst() + "; it was taken to be the rank there (scale 1)");
+    }
+  }
+
   private static boolean any(Collection<String> names, Predicate<String> test) {
     return names.stream().anyMatch(test);
   }

@@ -2,7 +2,6 @@ package org.deft4j.deft;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -65,9 +64,11 @@ public final class KohyaLora {
       }
       return null;
     };
+    List<String> without = new ArrayList<>();
     AdapterReader.Scale scale = (site, rank) -> {
       String alpha = flat.get(site) + ALPHA;
       if (!file.names().contains(alpha)) {
+        without.add(flat.get(site));
         return 1;
       }
       try (Scope _ = Scope.open()) {
@@ -76,17 +77,8 @@ public final class KohyaLora {
     };
     Map<String, AdapterSet> sets = reader.read(new Without(file, name -> name.endsWith(ALPHA)), naming, false, scale, Map.of());
     List<String> notices = new ArrayList<>(reader.notices());
-    noticeMissingAlphas(file, flat.values(), notices);
+    Formats.noticeMissingAlphas(file.source(), without, sets.values(), notices);
     return new PipelineAdapter(sets, file.metadata(), notices);
-  }
-
-  /** A scale of 1 that nobody asked for may be many times the one that the layer was trained with. */
-  private static void noticeMissingAlphas(SafetensorsFile file, Collection<String> layers, List<String> notices) {
-    List<String> without = layers.stream().filter(layer -> !file.names().contains(layer + ALPHA)).toList();
-    if (!without.isEmpty()) {
-      notices.add(file.source() + ": " + without.size() + " of " + layers.size() + " layers have no alpha, such as " + without.getFirst()
-          + "; it was taken to be the rank there (scale 1)");
-    }
   }
 
   private static void requireRows(SafetensorsFile file) {
@@ -155,7 +147,7 @@ public final class KohyaLora {
   private static KohyaMetadata metadata(PipelineAdapter adapter, Map<String, Module> models, KohyaNames.Style style, String title) {
     LoraAdapter first = LoraAdapter.of(adapter.sets().values().iterator().next().adapters().values().iterator().next());
     KohyaMetadata.Base base = models.containsKey("text_encoder_2") ? KohyaMetadata.Base.SDXL : KohyaMetadata.Base.SD_1;
-    return new KohyaMetadata(adapter.metadata()).withNetwork(base, style, title, Math.toIntExact(first.rank()),
+    return new KohyaMetadata(DiffusersLora.withoutFields(adapter.metadata())).withNetwork(base, style, title, Math.toIntExact(first.rank()),
         first.alpha());
   }
 }

@@ -5,7 +5,9 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 import org.deft4j.nn.Module;
+import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.Json;
@@ -77,21 +79,34 @@ public final class PeftFolder {
   }
 
   /**
-   * Writes the adapter to {@code folder}, which exists. What was read keeps its fields, those unknown to us too.
+   * Writes the adapter to {@code folder}, which exists, in the type it is trained in. What was read keeps its fields, those unknown to us too.
    *
    * @param baseModel name of the model it belongs to, or null
    */
   public static void write(Path folder, AdapterSet set, String baseModel) {
+    write(folder, set, UnaryOperator.identity(), baseModel);
+  }
+
+  /** The same with tensors of another type, F16 or BF16. */
+  public static void write(Path folder, AdapterSet set, DType type, String baseModel) {
+    write(folder, set, tensor -> tensor.cast(type), baseModel);
+  }
+
+  private static void write(Path folder, AdapterSet set, UnaryOperator<Tensor> typed, String baseModel) {
     try (Scope _ = Scope.open()) {
       Map<String, Tensor> tensors = new LinkedHashMap<>();
       set.adapters().forEach((layer, adapter) -> adapter.tensors().forEach((matrix, tensor) -> tensors.put(PREFIX + layer + "." + matrix,
-          switch (matrix) {
-            case LoraAdapter.B -> LoraAdapter.stored(adapter.layer(), tensor);
-            case DoraAdapter.MAGNITUDE -> DoraAdapter.peft(adapter.layer(), tensor);
-            default -> tensor;
-          })));
+          typed.apply(stored(adapter, matrix, tensor)))));
       SafetensorsWriter.write(folder.resolve(WEIGHTS), tensors, Map.of("format", "pt"));
       Json.write(folder.resolve(CONFIG), set.peftFields().isEmpty() ? PeftConfig.write(set, baseModel) : set.peftFields());
     }
+  }
+
+  private static Tensor stored(LayerAdapter adapter, String matrix, Tensor tensor) {
+    return switch (matrix) {
+      case LoraAdapter.B -> LoraAdapter.stored(adapter.layer(), tensor);
+      case DoraAdapter.MAGNITUDE -> DoraAdapter.peft(adapter.layer(), tensor);
+      default -> tensor;
+    };
   }
 }

@@ -5,7 +5,10 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
 import org.deft4j.nn.ParameterGroup;
+import org.deft4j.tensor.DType;
 import org.deft4j.tensor.RandomSource;
 import org.deft4j.tensor.Tensor;
 
@@ -43,6 +46,12 @@ public final class PipelineAdapter implements Trainable, AutoCloseable {
   /** What was left out or assumed while reading, a sentence each. */
   public List<String> notices() {
     return notices;
+  }
+
+  /** F16 or BF16 where it was read from a file of such tensors, else F32. */
+  public DType storedType() {
+    Set<DType> types = sets.values().stream().map(AdapterSet::storedType).collect(Collectors.toSet());
+    return types.size() == 1 ? types.iterator().next() : DType.F32;
   }
 
   @Override

@@ -57,27 +57,35 @@ class AdapterFormatsTest {
     return unet.forward(random.normal(DType.F32, 2, 4, 4, 4), Tensor.of(new float[] {3, 11}), random.normal(DType.F32, 2, 5, 6), null);
   }
 
-  private static void same(AdapterSet expected, AdapterSet actual) {
+  /** What was written as {@code type} and read again. */
+  private static void same(AdapterSet expected, AdapterSet actual, DType type) {
     assertEquals(expected.config().method(), actual.config().method());
     assertEquals(expected.config().decomposition(), actual.config().decomposition());
     assertEquals(expected.adapters().keySet(), actual.adapters().keySet());
     expected.adapters().forEach((path, adapter) -> {
       LayerAdapter other = actual.adapters().get(path);
       assertEquals(adapter.tensors().keySet(), other.tensors().keySet(), path);
-      adapter.tensors().forEach((name, tensor) -> assertArrayEquals(tensor.toFloats(), other.tensors().get(name).toFloats(), path + name));
+      adapter.tensors().forEach((name, tensor) -> assertArrayEquals(tensor.cast(type).toFloats(), other.tensors().get(name).toFloats(), path + name));
     });
   }
 
-  /** Written in {@code format}, read again, and written once more: the same tensors, and the same bytes. */
+  /** Written in {@code format}, read again, and written once more: the same tensors, and the same bytes, in each type. */
   private void roundTrip(AdapterFormat format, AdapterConfig config, String name, ReadOptions options) throws IOException {
+    for (DType type : List.of(DType.F32, DType.F16, DType.BF16)) {
+      roundTrip(format, config, name, options, type);
+    }
+  }
+
+  private void roundTrip(AdapterFormat format, AdapterConfig config, String name, ReadOptions options, DType type) throws IOException {
     try (Scope _ = Scope.open(); UNet2DConditionModel unet = TinyUnet.create(); AdapterSet set = drawn(unet, config);
         PipelineAdapter adapter = new PipelineAdapter(Map.of("unet", set), Map.of(), List.of())) {
       Path first = target(format, "first", name);
-      format.write(first, adapter, models(unet), DType.F32, "title", "base");
+      format.write(first, adapter, models(unet), type, "title", "base");
       try (PipelineAdapter read = AdapterFiles.read(first, models(unet), options)) {
-        same(set, read.sets().get("unet"));
+        same(set, read.sets().get("unet"), type);
+        assertEquals(type, read.storedType());
         Path second = target(format, "second", name);
-        format.write(second, read, models(unet), DType.F32, "title", "base");
+        format.write(second, read, models(unet), read.storedType(), "title", "base");
         for (String file : format.isFolder() ? list(first) : List.of("")) {
           assertArrayEquals(Files.readAllBytes(first.resolve(file)), Files.readAllBytes(second.resolve(file)), format + " " + file);
         }

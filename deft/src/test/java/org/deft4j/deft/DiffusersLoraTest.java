@@ -1,5 +1,7 @@
 package org.deft4j.deft;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -219,27 +221,109 @@ class DiffusersLoraTest {
     }
   }
 
-  /** Written again, the scales are in B, so what told them is gone; the rest of the header stays. */
+  /** Written again, the header tells the scales as it did: only what holds of kohya's files is left out. */
   @Test
   void theHeaderOfAFileWrittenAgain() {
-    Map<String, String> metadata = Map.of("format", "pt", "author", "someone", "modelspec.title", "cat", "modelspec.hash_sha256", "0x1",
-        "modelspec.implementation", "diffusers", "sshs_model_hash", "1", "sshs_legacy_hash", "2", "ss_network_alpha", "8", CONFIG, """
+    String fields = """
         {"unet.lora_alpha": 8, "unet.alpha_pattern": {"to_q": 2}}
-        """);
+        """;
+    Map<String, String> metadata = Map.of("format", "pt", "author", "someone", "modelspec.title", "cat", "modelspec.hash_sha256", "0x1",
+        "modelspec.implementation", "diffusers", "sshs_model_hash", "1", "sshs_legacy_hash", "2", "ss_network_alpha", "8", CONFIG, fields);
     try (Scope _ = Scope.open()) {
       put("unet", QUERY, RANK);
       put("unet", FEED_FORWARD, RANK);
       for (DiffusersLora.Style style : List.of(DiffusersLora.Style.PEFT, DiffusersLora.Style.OLDER)) {
         Path copy = temporary.resolve(style + ".safetensors");
         try (PipelineAdapter adapter = read(metadata, "unet")) {
-          assertFalse(adapter.metadata().containsKey(CONFIG), "kept for the writers of other formats too");
           DiffusersLora.write(copy, adapter, style, DType.F32);
         }
         try (SafetensorsFile file = SafetensorsFile.open(copy); PipelineAdapter again = read(copy, "unet")) {
-          assertEquals(Map.of("format", "pt", "author", "someone", "modelspec.title", "cat"), file.metadata());
+          assertEquals(Map.of("format", "pt", "author", "someone", "modelspec.title", "cat", CONFIG, fields), file.metadata());
           assertScale(0.5, again, "unet", QUERY);
           assertScale(2, again, "unet", FEED_FORWARD);
         }
+      }
+    }
+  }
+
+  /** To the byte, in each type of tensors. */
+  @Test
+  void aFileOfDiffusersIsWrittenAsItWas() throws IOException {
+    Path file = temporary.resolve("lora.safetensors");
+    Path copy = temporary.resolve("copy.safetensors");
+    String fields = "{\n  \"unet.lora_alpha\": 8,\n  \"unet.r\": 4,\n  \"unet.target_modules\": [\n    \"to_q\",\n    \"ff\"\n  ]\n}";
+    try (Scope _ = Scope.open()) {
+      put("unet", QUERY, RANK);
+      put("unet", FEED_FORWARD, RANK);
+      Map<String, Tensor> wide = Map.copyOf(tensors);
+      for (DType type : List.of(DType.F32, DType.F16, DType.BF16)) {
+        wide.forEach((name, tensor) -> tensors.put(name, tensor.cast(type)));
+        try (PipelineAdapter adapter = read(Map.of("format", "pt", CONFIG, fields), "unet")) {
+          DiffusersLora.write(copy, adapter, DiffusersLora.Style.PEFT, adapter.storedType());
+        }
+        assertArrayEquals(Files.readAllBytes(file), Files.readAllBytes(copy), type.toString());
+      }
+    }
+  }
+
+  /** Alphas beside the matrices are multiplied into B, by what of them the header does not tell. */
+  @Test
+  void whatTheHeaderDoesNotTellIsInB() {
+    try (Scope _ = Scope.open()) {
+      put("unet", QUERY, RANK);
+      put("unet", FEED_FORWARD, RANK);
+      putAlpha("unet.attn.to_q.alpha", 6);
+      Path copy = temporary.resolve("copy.safetensors");
+      for (Map<String, String> metadata : List.of(Map.<String, String>of(), Map.of(CONFIG, "{\"unet.lora_alpha\": 8}"))) {
+        try (PipelineAdapter adapter = read(metadata, "unet")) {
+          DiffusersLora.write(copy, adapter, DiffusersLora.Style.PEFT, DType.F32);
+        }
+        try (SafetensorsFile file = SafetensorsFile.open(copy); PipelineAdapter again = read(copy, "unet")) {
+          assertFalse(file.names().contains("unet.attn.to_q.alpha"));
+          assertScale(1.5, again, "unet", QUERY);
+          assertScale(metadata.isEmpty() ? 1 : 2, again, "unet", FEED_FORWARD);
+        }
+      }
+    }
+  }
+
+  /** A kohya file has its scales in alphas of its own, so the fields of another format would be a second truth. */
+  @Test
+  void theFieldsAreDiffusersAlone() {
+    try (Scope _ = Scope.open()) {
+      put("unet", QUERY, RANK);
+      Path kohya = temporary.resolve("kohya.safetensors");
+      try (PipelineAdapter adapter = read(Map.of(CONFIG, "{\"unet.lora_alpha\": 8}"), "unet")) {
+        KohyaLora.write(kohya, adapter, Map.of("unet", adapter.sets().get("unet").model()), KohyaNames.Style.DIFFUSERS, DType.F32, "t");
+      }
+      try (SafetensorsFile file = SafetensorsFile.open(kohya)) {
+        assertFalse(file.metadata().containsKey(CONFIG));
+        assertEquals(8, file.load("lora_unet_attn_to_q.alpha").item());
+      }
+    }
+  }
+
+  /** The file of one model, as {@code save_lora_adapter} and {@code save_attn_procs} write it, is the main model's. */
+  @Test
+  void namesWithoutTheModel() {
+    try (Scope _ = Scope.open()) {
+      put("unet", QUERY, RANK, "attn.processor.to_q_lora.down.weight", "attn.processor.to_q_lora.up.weight");
+      put("unet", FEED_FORWARD, RANK, "ff.lora_A.weight", "ff.lora_B.weight");
+      Path copy = temporary.resolve("copy.safetensors");
+      try (PipelineAdapter adapter = read(Map.of(CONFIG, "{\"lora_alpha\": 8, \"alpha_pattern\": {\"ff\": 2}}"), "unet", "text_encoder")) {
+        assertScale(2, adapter, "unet", QUERY);
+        assertScale(0.5, adapter, "unet", FEED_FORWARD);
+        DiffusersLora.write(copy, adapter, DiffusersLora.Style.PEFT, DType.F32);
+      }
+      try (PipelineAdapter again = read(copy, "unet")) {
+        assertScale(2, again, "unet", QUERY);
+        assertScale(0.5, again, "unet", FEED_FORWARD);
+      }
+      putAlpha("ff.alpha", 12);
+      try (PipelineAdapter adapter = read(Map.of(), "unet")) {
+        assertScale(1, adapter, "unet", QUERY);
+        assertScale(3, adapter, "unet", FEED_FORWARD);
+        assertTrue(adapter.notices().getFirst().contains("1 of 2 layers have no alpha, such as attn.to_q"), adapter.notices().toString());
       }
     }
   }

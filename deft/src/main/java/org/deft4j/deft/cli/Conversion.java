@@ -222,7 +222,7 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
 
   private void write(DiffusionModel model, AdapterFormat format, PipelineAdapter adapter) throws IOException {
     Map<String, Module> models = model.adaptable();
-    DType type = DType.valueOf(output.type.toUpperCase(Locale.ROOT));
+    DType type = output.type == null ? adapter.storedType() : DType.valueOf(output.type.toUpperCase(Locale.ROOT));
     String title = String.valueOf(output.out.toAbsolutePath().normalize().getFileName()).replaceFirst("\\.[A-Za-z]+$", "");
     if (format.isFolder()) {
       OutputFolder.require(output.out, FILES);

@@ -75,8 +75,8 @@ final class ConvertCommand extends Subcommand {
     String format;
 
     @Option(names = "--dtype", paramLabel = "TYPE",
-        description = "An adapter's numbers: f32 (default), f16 or bf16; PEFT's are always f32.")
-    String type = "f32";
+        description = "An adapter's numbers: f32, f16 or bf16. Default: as its file has them, and f32 for a LoRA that is made.")
+    String type;
 
     @Option(names = "--rank", paramLabel = "R", description = "Make a LoRA of at most this rank, the nearest there is.")
     Integer rank;
@@ -106,7 +106,7 @@ final class ConvertCommand extends Subcommand {
       if (format != null) {
         collect(problems, () -> requireEnding(AdapterFormat.named(format)));
       }
-      if (!WeightTypes.NAMES.contains(type)) {
+      if (type != null && !WeightTypes.NAMES.contains(type)) {
         problems.add("--dtype: '" + type + "' is unknown; there are " + String.join(", ", WeightTypes.NAMES));
       }
       if (rank != null) {

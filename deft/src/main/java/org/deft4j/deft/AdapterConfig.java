@@ -37,9 +37,9 @@ public record AdapterConfig(Method method, Decomposition decomposition, int rank
     if (!problems.isEmpty()) {
       throw new InputException(problems);
     }
-    if (method.isLora()) {
+    if (method == Method.DORA || (method == Method.LORA && start == Start.RANDOM)) {
       start = Start.IDENTITY;
-    } else if (method != Method.DEFT && start == Start.IDENTITY) {
+    } else if (method != Method.LORA && method != Method.DEFT && start == Start.IDENTITY) {
       start = Start.RANDOM;
     }
   }
@@ -97,6 +97,15 @@ public record AdapterConfig(Method method, Decomposition decomposition, int rank
   /** With gate, dropout or sparsity. */
   public AdapterConfig with(AdapterExtras other) {
     return new AdapterConfig(method, decomposition, rank, alpha, targets, start, initScale, other);
+  }
+
+  /**
+   * Tries the start on a small layer, before a large model is read for it.
+   *
+   * @throws InputException if the decomposition cannot start as asked
+   */
+  public void requireStart() {
+    AdapterStart.rehearse(this);
   }
 
   /** The rank on a layer of this width: P has no more independent columns than the layer has outputs. */

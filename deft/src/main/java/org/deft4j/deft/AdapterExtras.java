@@ -7,7 +7,7 @@ import java.util.List;
  * What the authors' and PEFT's code offer beside the method itself; all off by default.
  *
  * @param dropout of the layer's input while training
- * @param gate whether what is injected is multiplied by the sigmoid of a trained number, 0.5 at first
+ * @param gate whether what is injected is multiplied by the sigmoid of a trained number
  * @param sparsity the share of P's elements that are held at 0, drawn once
  */
 public record AdapterExtras(Dropout dropout, boolean gate, double sparsity) {
@@ -25,9 +25,6 @@ public record AdapterExtras(Dropout dropout, boolean gate, double sparsity) {
     }
     if (gate && method != Method.DEFT) {
       problems.add("method " + method.label() + " takes no gate; deft does");
-    }
-    if (dropout.probability() > 0 && method == Method.PARA && !dropout.wholeLayer()) {
-      problems.add("method para injects nothing whose input could be dropped; drop the whole layer's");
     }
     return problems;
   }

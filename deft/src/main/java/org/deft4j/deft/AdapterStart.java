@@ -1,20 +1,24 @@
 package org.deft4j.deft;
 
 import org.deft4j.nn.AdaptedLayer;
+import org.deft4j.nn.Linear;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.RandomSource;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.TorchRandom;
 
 /**
  * The values an adapter starts with: P as its {@link Decomposition} says; R the one that makes the layer start as it was (PEFT) or
- * {@code N(0, (0.02 initScale)^2)} (the authors); the gate's number 0.5; LoRA's {@code A ~ N(0, 1/r^2)} and {@code B = 0}
- * (diffusers' gaussian
- * start), and DoRA's with lengths as the weight's rows have them.
+ * {@code N(0, (0.02 initScale)^2)} (the authors); the gate's number 0.5, and 0 where the authors' SDXL code is followed; LoRA's
+ * {@code A ~ N(0, 1/r^2)} and {@code B = 0} (diffusers' gaussian start) or {@code A = 0} and {@code B ~ U(-1/sqrt(r), 1/sqrt(r))} (the
+ * authors), and DoRA's with lengths as the weight's rows have them.
  */
 final class AdapterStart {
   private static final double DEVIATION = 0.02;
   private static final double GATE = 0.5;
+  /** Of the small layer. */
+  private static final int SIDE = 16;
 
   private final String path;
   private final AdaptedLayer layer;
@@ -41,21 +45,31 @@ final class AdapterStart {
     }
   }
 
+  /** Starts an adapter of a small layer, of no more columns than leave room for what R cannot put back, and forgets it. */
+  static void rehearse(AdapterConfig config) {
+    AdapterConfig narrow = new AdapterConfig(config.method(), config.decomposition(), Math.min(config.rank(), SIDE / 4), config.alpha(),
+        config.targets(), config.start(), config.initScale(), config.extras());
+    RandomSource random = new TorchRandom(0);
+    try (Scope _ = Scope.open(); Linear layer = new Linear(SIDE, SIDE, false)) {
+      layer.weight().set(Scope.release(random.normal(DType.F32, SIDE, SIDE)));
+      create("layer", layer, narrow, random).close();
+    }
+  }
+
   private LayerAdapter create() {
     double scale = config.scaleFor(rank);
     return switch (config.method()) {
-      case LORA -> new LoraAdapter(path, layer, thin(1.0 / rank), Tensor.zeros(type, out, rank), scale);
-      case DORA -> DoraAdapter.start(path, layer, thin(1.0 / rank), Tensor.zeros(type, out, rank), scale);
-      case PARA -> new ParaAdapter(path, layer, projection(config.start() == Start.OFFICIAL));
-      case LORA_PARA -> new LoraParaAdapter(path, layer, projection(false), thin(1.0 / rank), Tensor.zeros(type, out, rank),
-          scale);
+      case LORA -> new LoraAdapter(path, layer, a(), b(), scale);
+      case DORA -> DoraAdapter.start(path, layer, a(), b(), scale);
+      case PARA -> new ParaAdapter(path, layer, projection(official()));
+      case LORA_PARA -> new LoraParaAdapter(path, layer, projection(false), a(), b(), scale);
       case DEFT -> {
         Projection projection = projection(false);
         boolean gated = config.extras().gate();
-        double injected = gated ? scale / (1 + Math.exp(-GATE)) : scale;
+        double injected = gated ? scale / (1 + Math.exp(-gate())) : scale;
         Tensor r = config.start() == Start.IDENTITY
             ? DeftAdapter.identityInput(projection, layer.weight().value(), injected, path) : thin(DEVIATION * config.initScale());
-        yield new DeftAdapter(path, layer, projection, r, gated ? Tensor.of(new double[] {GATE}, 1).cast(type) : null, scale);
+        yield new DeftAdapter(path, layer, projection, r, gated ? Tensor.of(new double[] {gate()}, 1).cast(type) : null, scale);
       }
     };
   }
@@ -71,11 +85,32 @@ final class AdapterStart {
     return new Projection(p, kept.cast(type), decomposition);
   }
 
+  private boolean official() {
+    return config.start() == Start.OFFICIAL;
+  }
+
+  /** {@code P P^T} is their SDXL code's alone. */
+  private double gate() {
+    return official() && config.decomposition() instanceof RelaxedDecomposition ? 0 : GATE;
+  }
+
+  private Tensor a() {
+    return official() ? Tensor.zeros(type, thinSizes()) : thin(1.0 / rank);
+  }
+
+  private Tensor b() {
+    return official() ? random.uniform(type, out, rank).affine(2, -1).mul(1 / Math.sqrt((double) rank)) : Tensor.zeros(type, out, rank);
+  }
+
   /** A normal draw for R or A: the shape of the weight, with r outputs. */
   private Tensor thin(double deviation) {
+    return random.normal(type, thinSizes()).mul(deviation);
+  }
+
+  private long[] thinSizes() {
     long[] sizes = layer.weight().shape().toArray();
     sizes[0] = rank;
-    return random.normal(type, sizes).mul(deviation);
+    return sizes;
   }
 
   /** Adapters are float32 over whatever is stored, float64 over float64. */

@@ -76,8 +76,8 @@ public final class DoraAdapter extends LoraAdapter {
   }
 
   @Override
-  Tensor corrected(Tensor input, Tensor base) {
-    return inSequence() ? base : layer().product(input, layer().weight().value());
+  boolean dropsProduct() {
+    return true;
   }
 
   /** n, a constant. */

@@ -8,8 +8,8 @@ import org.deft4j.tensor.TorchRandom;
  * While training, each element of a layer's input is replaced by 0 with probability p, the others are divided by {@code 1 - p}.
  *
  * @param probability p
- * @param wholeLayer whether the frozen weight gets that input too, as in the authors' code; otherwise what is injected alone
- *     does, as in PEFT
+ * @param wholeLayer whether the frozen weight gets that input too, as in the authors' DEFT; otherwise the adapter alone does: what is
+ *     injected, as in PEFT, or of PaRa, which injects nothing, what is removed, as in the authors' PaRa
  */
 public record Dropout(double probability, boolean wholeLayer) {
   /** No dropout. */

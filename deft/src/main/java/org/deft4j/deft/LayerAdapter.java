@@ -93,8 +93,13 @@ public abstract sealed class LayerAdapter implements Adapter, AutoCloseable perm
   }
 
   /** What takes the place of {@code base} in the update of an adapter whose input is, by dropout, not the layer's but {@code input}. */
-  Tensor corrected(Tensor input, Tensor base) {
-    return base;
+  private Tensor corrected(Tensor input, Tensor base) {
+    return dropsProduct() && !inSequence ? layer.product(input, layer.weight().value()) : base;
+  }
+
+  /** Whether dropout of the adapter's own input is also that of the product it corrects, where that is the weight's. */
+  boolean dropsProduct() {
+    return false;
   }
 
   @Override

@@ -24,6 +24,7 @@ final class PeftConfig {
   private static final String GATE = "gate";
   private static final String SPARSITY = "sparsity";
   private static final String LAYER_DROPOUT = "layer_dropout";
+  private static final String REMOVAL_DROPOUT = "removal_dropout";
   private static final String LORA_PARA = "lora_para";
   private static final String COLUMNS = "kept_columns";
   private static final String VARIANCE = "kept_variance";
@@ -70,12 +71,12 @@ final class PeftConfig {
     Truncation truncation = new Truncation((long) json.number(COLUMNS, Long.MAX_VALUE), json.number(VARIANCE, 1));
     Decomposition decomposition = Decomposition.named(json.string("decomposition_method", "relu")).truncated(truncation);
     double whole = json.number(LAYER_DROPOUT, 0);
-    Dropout dropout = whole > 0 ? new Dropout(whole, true) : new Dropout(json.number("deft_dropout", 0), false);
-    // PEFT's PaRa has the field too, but nothing that it could drop.
-    Dropout effective = method == Method.PARA && !dropout.wholeLayer() ? Dropout.NONE : dropout;
+    // PEFT's PaRa has PEFT's field too, but nothing that it could drop.
+    String own = method == Method.PARA ? REMOVAL_DROPOUT : "deft_dropout";
+    Dropout dropout = whole > 0 ? new Dropout(whole, true) : new Dropout(json.number(own, 0), false);
     return new AdapterConfig(method, decomposition, json.requireInteger("r"), positive(json, "alpha"), targets(json),
         json.bool("init_weights", true) ? Start.IDENTITY : Start.RANDOM, json.number("init_scale", 1),
-        new AdapterExtras(effective, json.bool(GATE, false), json.number(SPARSITY, 0)));
+        new AdapterExtras(dropout, json.bool(GATE, false), json.number(SPARSITY, 0)));
   }
 
   private static AdapterConfig lora(JsonObject json) {
@@ -135,7 +136,8 @@ final class PeftConfig {
     Map<String, Object> json = new LinkedHashMap<>();
     Map<String, Object> own = own(config);
     Dropout dropout = config.extras().dropout();
-    double injectionDropout = dropout.wholeLayer() ? 0 : dropout.probability();
+    boolean removal = config.method() == Method.PARA && !dropout.wholeLayer() && dropout.probability() > 0;
+    double injectionDropout = dropout.wholeLayer() || removal ? 0 : dropout.probability();
     json.put("peft_type", config.method().isLora() ? LORA : own.isEmpty() ? DEFT : OWN);
     json.put("auto_mapping", null);
     json.put("base_model_name_or_path", baseModel);
@@ -169,6 +171,9 @@ final class PeftConfig {
     json.putAll(own);
     if (dropout.wholeLayer()) {
       json.put(LAYER_DROPOUT, dropout.probability());
+    }
+    if (removal) {
+      json.put(REMOVAL_DROPOUT, dropout.probability());
     }
     return json;
   }

@@ -43,6 +43,11 @@ public final class PipelineAdapter implements Trainable, AutoCloseable {
     return metadata;
   }
 
+  /** The same sets, saying this about themselves; closing either closes them. */
+  public PipelineAdapter withMetadata(Map<String, String> other) {
+    return new PipelineAdapter(sets, other, notices);
+  }
+
   /** What was left out or assumed while reading, a sentence each. */
   public List<String> notices() {
     return notices;

@@ -13,7 +13,10 @@ public enum Start {
   IDENTITY,
   /** At random, of a size that changes a part of each weight. */
   RANDOM,
-  /** At random as the authors' code does, which for some decompositions of PaRa is many times the weight. */
+  /**
+   * At random as the authors' code does, which for some decompositions of PaRa is many times the weight. Its LoRA starts as the identity with
+   * {@code A = 0} and {@code B ~ U(-1/sqrt(r), 1/sqrt(r))}, the other way round than elsewhere.
+   */
   OFFICIAL;
 
   /** The name on the command line: {@code identity}, {@code random}, {@code official}. */

@@ -2,6 +2,7 @@ package org.deft4j.deft;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.SplittableRandom;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
@@ -18,9 +19,11 @@ import org.deft4j.deft.testing.Dense;
 import org.deft4j.deft.testing.LayerSample;
 import org.deft4j.nn.AdaptedLayer;
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.TorchRandom;
+import org.deft4j.tensor.op.InPlace;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -41,11 +44,23 @@ class DropoutTest {
     return Arbitraries.of(true, false);
   }
 
+  @Provide
+  Arbitrary<Method> methods() {
+    return Arbitraries.of(Method.values());
+  }
+
   /** Attached DEFT on the sample's layer with such a dropout, by the start that changes something. */
   private static AdapterSet set(LayerSample sample, Dropout dropout) {
-    AdapterConfig config = AdapterConfig.deft(sample.rank()).with(Start.RANDOM).with(Targets.suffixes(List.of("layer")))
+    return set(sample, Method.DEFT, dropout);
+  }
+
+  private static AdapterSet set(LayerSample sample, Method method, Dropout dropout) {
+    AdapterConfig config = AdapterConfig.of(method, sample.rank()).with(Start.RANDOM).with(Targets.suffixes(List.of("layer")))
         .with(new AdapterExtras(dropout, false, 0));
-    return AdapterSet.create(sample.model(sample.type()), config, new TorchRandom(sample.seed())).attach();
+    AdapterSet set = AdapterSet.create(sample.model(sample.type()), config, new TorchRandom(sample.seed())).attach();
+    Optional.ofNullable(adapter(set).tensors().get(LoraAdapter.B)).ifPresent(b -> Dispatch.run(new InPlace.CopyInto(), b,
+        new TorchRandom(sample.seed() + 1).normal(b.dtype(), b.shape().toArray()).mul(0.3)));
+    return set;
   }
 
   private static LayerAdapter adapter(AdapterSet set) {
@@ -96,6 +111,37 @@ class DropoutTest {
       }
       Dense.of(expected).assertNear(Dense.of(adapter(set).layer().forward(x)), sample.tolerance(), wholeLayer ? "whole layer"
           : "injection");
+    }
+  }
+
+  /** Each method's own place: {@code y(x) + delta(x~) - delta(x)}, where delta is what the method adds or removes and no bias is in it. */
+  @Property(tries = 60)
+  void everyMethodsOwnInputIsDropped(@ForAll("layers") LayerSample sample, @ForAll("methods") Method method) {
+    Dropout dropout = new Dropout(0.4, false);
+    try (Scope _ = Scope.open(); AdapterSet set = set(sample, method, dropout).setDropoutSeed(7);
+        AdapterSet without = set(sample, method, Dropout.NONE)) {
+      AdaptedLayer layer = adapter(without).layer();
+      Tensor x = sample.input();
+      Tensor dropped = dropout.apply(x, new SplittableRandom(7).nextLong());
+      Tensor weight = layer.weight().value();
+      LowRankUpdate update = adapter(without).update();
+      // Only what is removed beside an injection is that of the undropped product.
+      boolean mixed = method == Method.DEFT || method == Method.LORA_PARA;
+      Tensor delta = update.delta(layer, dropped, layer.product(mixed ? x : dropped, weight), 1);
+      without.detach();
+      Dense.of(layer.forward(x).add(delta)).assertNear(Dense.of(adapter(set).layer().forward(x)), sample.tolerance(), method.label());
+    }
+  }
+
+  /** Authors' PaRa: {@code base(x) - (x~ W^T) Q Q^T}, and with both, LoRA's input alone in PEFT's place, all of it in the authors'. */
+  @Property(tries = 40)
+  void theWholeLayersInputIsDroppedWhateverTheMethod(@ForAll("layers") LayerSample sample, @ForAll("methods") Method method) {
+    Dropout dropout = new Dropout(0.4, true);
+    try (Scope _ = Scope.open(); AdapterSet set = set(sample, method, dropout).setDropoutSeed(7);
+        AdapterSet without = set(sample, method, Dropout.NONE)) {
+      Tensor dropped = dropout.apply(sample.input(), new SplittableRandom(7).nextLong());
+      Dense.of(adapter(without).layer().forward(dropped)).assertNear(Dense.of(adapter(set).layer().forward(sample.input())),
+          sample.tolerance(), method.label());
     }
   }
 

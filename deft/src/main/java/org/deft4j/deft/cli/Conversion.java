@@ -10,10 +10,12 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
 import org.deft4j.deft.AdapterFold;
 import org.deft4j.deft.AdapterFormat;
 import org.deft4j.deft.AdapterSet;
 import org.deft4j.deft.InputException;
+import org.deft4j.deft.KohyaMetadata;
 import org.deft4j.deft.Merge;
 import org.deft4j.deft.OutputFolder;
 import org.deft4j.deft.ParentFolders;
@@ -220,7 +222,21 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
     }
   }
 
-  private void write(DiffusionModel model, AdapterFormat format, PipelineAdapter adapter) throws IOException {
+  /** Its metadata without what they tell of a disk, or a message that they do. */
+  private PipelineAdapter redacted(PipelineAdapter adapter) {
+    Map<String, String> kept = new KohyaMetadata(adapter.metadata()).redacted().entries();
+    Set<String> telling = new TreeSet<>(adapter.metadata().keySet());
+    telling.removeAll(kept.keySet());
+    if (telling.isEmpty() || output.redact) {
+      return adapter.withMetadata(kept);
+    }
+    console.message("the adapter's metadata name folders of the disk it was trained on (" + String.join(", ", telling)
+        + "); --redact leaves them out");
+    return adapter;
+  }
+
+  private void write(DiffusionModel model, AdapterFormat format, PipelineAdapter read) throws IOException {
+    PipelineAdapter adapter = format.isLora() ? redacted(read) : read;
     Map<String, Module> models = model.adaptable();
     DType type = output.type == null ? adapter.storedType() : DType.valueOf(output.type.toUpperCase(Locale.ROOT));
     String title = String.valueOf(output.out.toAbsolutePath().normalize().getFileName()).replaceFirst("\\.[A-Za-z]+$", "");

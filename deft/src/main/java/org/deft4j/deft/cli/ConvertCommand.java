@@ -2,6 +2,7 @@ package org.deft4j.deft.cli;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import org.deft4j.deft.AdapterFormat;
 import org.deft4j.deft.InputException;
@@ -70,6 +71,9 @@ final class ConvertCommand extends Subcommand {
 
   /** Where to write what: shared with {@code merge}. */
   static final class OutputOptions {
+    private static final List<String> LORA_FORMATS = Arrays.stream(AdapterFormat.values()).filter(AdapterFormat::isLora)
+        .map(AdapterFormat::label).toList();
+
     @Option(names = "--to", paramLabel = "FORMAT",
         description = "An adapter's layout: peft, diffusers, diffusers-older, kohya, kohya-sgm, kohya-diffusers, authors, authors-sdxl.")
     String format;
@@ -80,6 +84,9 @@ final class ConvertCommand extends Subcommand {
 
     @Option(names = "--rank", paramLabel = "R", description = "Make a LoRA of at most this rank, the nearest there is.")
     Integer rank;
+
+    @Option(names = "--redact", description = "Leave out what an adapter's metadata tells of the disk it was trained on.")
+    boolean redact;
 
     @Option(names = "--out", paramLabel = "PATH", description = "Where it goes: a file or a folder, as the layout is.")
     Path out;
@@ -105,6 +112,9 @@ final class ConvertCommand extends Subcommand {
       }
       if (format != null) {
         collect(problems, () -> requireEnding(AdapterFormat.named(format)));
+      }
+      if (redact && !LORA_FORMATS.contains(format)) {
+        problems.add("--redact is for files with metadata of their own: " + String.join(", ", LORA_FORMATS));
       }
       if (type != null && !WeightTypes.NAMES.contains(type)) {
         problems.add("--dtype: '" + type + "' is unknown; there are " + String.join(", ", WeightTypes.NAMES));

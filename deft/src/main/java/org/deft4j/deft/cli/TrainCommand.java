@@ -3,6 +3,7 @@ package org.deft4j.deft.cli;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import org.deft4j.deft.AdapterConfig;
 import org.deft4j.deft.AdapterExtras;
@@ -83,7 +84,7 @@ final class TrainCommand extends Subcommand {
           + "authors' code does.")
   String init = "identity";
 
-  @Option(names = "--dropout", paramLabel = "P", description = "Drop this share of the input of what is injected; default 0.")
+  @Option(names = "--dropout", paramLabel = "P", description = "Drop this share of the input of what is injected or, by para, removed; default 0.")
   double dropout;
 
   @Option(names = "--layer-dropout", paramLabel = "P",
@@ -178,7 +179,7 @@ final class TrainCommand extends Subcommand {
       Checks.takesNo(problems, "--method full", "--decomposition", decomposition);
       Checks.takesNo(problems, "--method full", "--train-text-encoder", textEncoders ? true : null);
     }
-    collect(problems, this::adapterConfig);
+    collect(problems, () -> Optional.ofNullable(adapterConfig()).ifPresent(AdapterConfig::requireStart));
     collect(problems, this::options);
     if (out == null) {
       problems.add("--out is missing: the folder that the adapter goes to");

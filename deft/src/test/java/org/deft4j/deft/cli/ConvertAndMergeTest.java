@@ -3,13 +3,18 @@ package org.deft4j.deft.cli;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.deft4j.deft.AdapterFormat;
 import org.deft4j.deft.RenamedTensors;
+import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
+import org.deft4j.weights.SafetensorsFile;
+import org.deft4j.weights.SafetensorsWriter;
 import org.deft4j.weights.testing.Fixtures;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -130,6 +135,42 @@ class ConvertAndMergeTest {
     assertArrayEquals(picture(model, "--weights", "bf16"), picture(half));
     assertTrue(Files.size(Path.of(half, "unet", "diffusion_pytorch_model.safetensors"))
         < 0.7 * Files.size(Path.of(model, "unet", "diffusion_pytorch_model.safetensors")));
+  }
+
+  /** What was read is kept, and said to tell of a disk; on request it is left out. */
+  @Test
+  void metadataThatTellOfADisk() {
+    Path told = folder.resolve("told.safetensors");
+    try (Scope _ = Scope.open(); SafetensorsFile file = converted("diffusers", train("lora", "lora"))) {
+      Map<String, Tensor> tensors = new LinkedHashMap<>();
+      file.names().forEach(name -> tensors.put(name, file.load(name)));
+      SafetensorsWriter.write(told, tensors, Map.of("ss_train_data_dir", "pictures", "ss_output_name", "dog", "note", "see /home/me/dog"));
+    }
+    for (String format : List.of("kohya", "diffusers")) {
+      Path out = folder.resolve(format + "-told.safetensors");
+      List<String> convert = List.of("convert", "--model", model, "--adapter", told.toString(), "--to", format, "--out", out.toString());
+      assertTrue(run(convert).err().contains("(note, ss_train_data_dir)"));
+      assertTrue(metadata(out).keySet().containsAll(List.of("ss_train_data_dir", "ss_output_name", "note")), metadata(out).toString());
+      assertFalse(run(convert, "--redact").err().contains("folders of the disk"));
+      assertTrue(metadata(out).containsKey("ss_output_name"));
+      assertFalse(metadata(out).containsKey("ss_train_data_dir") || metadata(out).containsKey("note"), metadata(out).toString());
+    }
+    Terminal wrong = Terminal.run("convert", "--model", model, "--adapter", told.toString(), "--to", "peft", "--redact", "--out",
+        folder.resolve("peft").toString());
+    assertEquals(2, wrong.status());
+    assertTrue(wrong.err().contains("--redact"), wrong.err());
+  }
+
+  private SafetensorsFile converted(String format, String adapter) {
+    Path out = folder.resolve(format + "-converted.safetensors");
+    run(List.of("convert", "--model", model, "--adapter", adapter, "--to", format, "--out", out.toString()));
+    return SafetensorsFile.open(out);
+  }
+
+  private static Map<String, String> metadata(Path file) {
+    try (SafetensorsFile open = SafetensorsFile.open(file)) {
+      return open.metadata();
+    }
   }
 
   /** Neither the file or folder nor those above it, unless they were there. */

@@ -4,6 +4,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
@@ -39,8 +42,30 @@ import org.junit.jupiter.api.io.TempDir;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-/** The README's examples, word for word but for sizes and places. */
+/** The examples of README.md and CONTRIBUTING.md: the README's run here, word for word but for numbers and texts. */
 class ReadmeExamplesTest {
+  private static final Path TESTS = Fixtures.repository().resolve("deft/src/test/java/org/deft4j/deft");
+
+  /** Every line of them is in a test, so that what is run is what is shown. */
+  @Test
+  void whatIsShownIsWhatIsRun() throws Exception {
+    assertLines("README.md", "ReadmeExamplesTest.java");
+    assertLines("CONTRIBUTING.md", "OwnDecompositionTest.java");
+  }
+
+  private static void assertLines(String document, String test) throws Exception {
+    Set<String> run = Files.readString(TESTS.resolve(test)).lines().map(ReadmeExamplesTest::plain).collect(Collectors.toSet());
+    List<String> shown = Pattern.compile("```java\\n(.*?)```", Pattern.DOTALL).matcher(Files.readString(Fixtures.repository().resolve(document)))
+        .results().flatMap(block -> block.group(1).lines()).map(ReadmeExamplesTest::plain).toList();
+    assertTrue(shown.size() > 10, document);
+    assertEquals(List.of(), shown.stream().filter(line -> !run.contains(line)).toList(), document + " shows what " + test + " does not run");
+  }
+
+  /** Without numbers, texts and where something lies. */
+  private static String plain(String line) {
+    return line.strip().replaceAll("\"[^\"]*\"|\\bpath\\b", "_").replaceAll("[0-9][0-9_]*", "0").replace("public record", "record");
+  }
+
   @Test
   void library(@TempDir Path out) throws Exception {
     String path = Fixtures.folders("sdxl").getFirst().toString();
@@ -96,12 +121,10 @@ class ReadmeExamplesTest {
       Tensor x = new TorchRandom(2).normal(DType.F32, 4, 6);
       Tensor y = new TorchRandom(3).normal(DType.F32, 4, 6);
       double before = Losses.mse(model.forward(x), y).item();
-      try (AdapterSet deft = AdapterSet.create(model, AdapterConfig.deft(8).with(Targets.suffixes(List.of("to_q"))), new TorchRandom(0));
-          Optimizer adam = new AdamW(deft.groups(0.1, 1e-2), 1e-3, Schedule.constant(), AdamBetas.USUAL)) {
-        try (Scope _ = Scope.open(); Tape tape = Tape.watch(deft.trainable())) {
-          deft.attach();
-          adam.step(tape.gradients(Losses.mse(model.forward(x), y)));
-        }
+      try (AdapterSet deft = AdapterSet.create(model, AdapterConfig.deft(8).with(Targets.suffixes(List.of("to_q"))), new TorchRandom(0)).attach();
+          Optimizer adam = new AdamW(deft.groups(0.1, 1e-2), 1e-3, Schedule.constant(), AdamBetas.USUAL);
+          Scope _ = Scope.open(); Tape tape = Tape.watch(deft.trainable())) {
+        adam.step(tape.gradients(Losses.mse(model.forward(x), y)));
         assertTrue(Losses.mse(model.forward(x), y).item() < before);
       }
     }

@@ -1,5 +1,7 @@
 package org.deft4j.deft;
 
+import java.io.IOException;
+import java.nio.file.Path;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.Example;
 import net.jqwik.api.ForAll;
@@ -8,8 +10,12 @@ import net.jqwik.api.Provide;
 import org.deft4j.deft.testing.AdapterArbitraries;
 import org.deft4j.deft.testing.Conditioning;
 import org.deft4j.deft.testing.Dense;
+import org.deft4j.diffusion.image.Picture;
+import org.deft4j.diffusion.image.Pictures;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Scope;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -94,5 +100,85 @@ class DisplacementTest {
   private static boolean inside(double degrees) {
     double fromAxis = Math.abs(degrees / 90 - Math.rint(degrees / 90));
     return fromAxis > 1e-9;
+  }
+
+  // ------------------------------------------------------------------------------------------------------ the picture
+
+  /**
+   * With {@code P = (1, -1)} and {@code u = R x}: {@code P P^T z = (z1 - z2) P}, so that {@code h - z = (u - z1 + z2) P} lies on one line,
+   * {@code h = (z2 + u, z1 - u)}.
+   */
+  @Example
+  void byTheFullRemovalAllOfTheFiguresDisplacementsAreOnOneLine() {
+    DisplacementPicture.Displacements d = DisplacementPicture.displacements("relaxed");
+    Dense u = DisplacementPicture.R.times(d.x());
+    row(d.z(), 1).plus(u).assertNear(row(h(d), 0), 1e-15, "h1 = z2 + u");
+    row(d.z(), 0).minus(u).assertNear(row(h(d), 1), 1e-15, "h2 = z1 - u");
+    assertEquals(1, d.moved().t().rank());
+    row(d.moved(), 0).times(-1).assertNear(row(d.moved(), 1), 1e-15, "multiples of (1, -1)");
+  }
+
+  /**
+   * With {@code relu(P) = (1, 0)} what is removed, {@code (z1, 0)}, and what is injected, {@code u P}, point along different axes: {@code
+   * h = (u, z2 - u)}, and the displacements span the plane.
+   */
+  @Example
+  void byTheRectifiedRemovalTheySpanThePlane() {
+    DisplacementPicture.Displacements d = DisplacementPicture.displacements("relu-relu");
+    Dense u = DisplacementPicture.R.times(d.x());
+    u.assertNear(row(h(d), 0), 1e-15, "h1 = u");
+    row(d.z(), 1).minus(u).assertNear(row(h(d), 1), 1e-15, "h2 = z2 - u");
+    assertEquals(2, d.moved().t().rank());
+    double[] s = d.moved().t().singularValues();
+    assertTrue(s[1] > 0.1 * s[0], "the second direction is " + s[1] / s[0] + " of the first");
+  }
+
+  private static Dense h(DisplacementPicture.Displacements displacements) {
+    return displacements.z().plus(displacements.moved());
+  }
+
+  private static Dense row(Dense matrix, int i) {
+    return new Dense(new double[][] {matrix.rows()[i]});
+  }
+
+  /** Blue arrows on the left, red ones on the right, in other places; and the picture of the documentation is this one. */
+  @Test
+  void thePictureHasBothPanels(@TempDir Path folder) throws IOException {
+    Path file = folder.resolve("displacements.png");
+    DisplacementPicture.main(new String[] {file.toString()});
+    Picture drawn = Pictures.read(file);
+    int half = drawn.width() / 2;
+    int[] blue = new int[2];
+    int[] red = new int[2];
+    int different = 0;
+    for (int y = 0; y < drawn.height(); y++) {
+      for (int x = 0; x < drawn.width(); x++) {
+        int warmth = warmth(drawn, x, y);
+        blue[x / half] += warmth < -30 ? 1 : 0;
+        red[x / half] += warmth > 30 ? 1 : 0;
+        different += x < half && (warmth < -30) != (warmth(drawn, x + half, y) > 30) ? 1 : 0;
+      }
+    }
+    assertTrue(blue[0] > 10_000 && blue[1] == 0, "blue on the left " + blue[0] + ", on the right " + blue[1]);
+    assertTrue(red[1] > 10_000 && red[0] == 0, "red on the left " + red[0] + ", on the right " + red[1]);
+    assertTrue(different > 10_000, "pixels that differ between the panels: " + different);
+    assertSameColours(drawn, Pictures.read(Path.of(System.getProperty("deft4j.root", "..")).resolve("docs/displacements.png")));
+  }
+
+  private static int warmth(Picture picture, int x, int y) {
+    return picture.value(x, y, 0) - picture.value(x, y, 2);
+  }
+
+  /** Letters are black, and may be of another font. */
+  private static void assertSameColours(Picture drawn, Picture documented) {
+    assertEquals(drawn.width(), documented.width());
+    assertEquals(drawn.height(), documented.height());
+    int different = 0;
+    for (int y = 0; y < drawn.height(); y++) {
+      for (int x = 0; x < drawn.width(); x++) {
+        different += Math.abs(warmth(drawn, x, y) - warmth(documented, x, y)) > 30 ? 1 : 0;
+      }
+    }
+    assertTrue(different < 500, "docs/displacements.png is not what DisplacementPicture draws: " + different + " pixels differ; redraw it");
   }
 }

@@ -134,8 +134,10 @@ final class DecomposeRules {
     Tensor column = s.unsqueeze(-1);
     Tensor row = s.unsqueeze(-2);
     Tensor one = identity(s);
+    boolean tall = x.size(-2) > s.size(-1);
+    boolean wide = x.size(-1) > s.size(-1);
     if (du != null || dv != null) {
-      requireGaps(b, s, (du != null && x.size(-2) > s.size(-1)) || (dv != null && x.size(-1) > s.size(-1)));
+      requireGaps(b, s, (du != null && tall) || (dv != null && wide));
     }
     Tensor gaps = row.square().sub(column.square()).add(one);
     Tensor inner = ds == null ? null : one.mul(ds.unsqueeze(-1));
@@ -143,12 +145,12 @@ final class DecomposeRules {
     if (du != null) {
       Tensor mixing = u.t().matmul(du);
       inner = sum(inner, skew(mixing).div(gaps).mul(row));
-      outside = sum(outside, du.sub(u.matmul(mixing)).div(row).matmul(v.t()));
+      outside = tall ? du.sub(u.matmul(mixing)).div(row).matmul(v.t()) : null;
     }
     if (dv != null) {
       Tensor mixing = v.t().matmul(dv);
       inner = sum(inner, skew(mixing).div(gaps).mul(column));
-      outside = sum(outside, u.matmul(dv.sub(v.matmul(mixing)).div(row).t()));
+      outside = wide ? sum(outside, u.matmul(dv.sub(v.matmul(mixing)).div(row).t())) : outside;
     }
     return sum(outside, u.matmul(inner).matmul(v.t()));
   }

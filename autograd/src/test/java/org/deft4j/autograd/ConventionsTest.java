@@ -80,6 +80,22 @@ class ConventionsTest {
         gradient(x -> run(new Decompose.Svd(), 1, x.reshape(2, 2)), 2, 0, 0, 2), 1e-12);
   }
 
+  /** Of a square matrix all directions are singular vectors, so a singular value of 0 divides nothing. */
+  @Test
+  void aSingularValueOfZeroInASquareMatrix() {
+    try (Scope _ = Scope.open()) {
+      Tensor thin = Tensor.of(new double[] {1, 2, -1, 3, 0.5, 1}, 3, 2);
+      Tensor singular = thin.matmul(Tensor.of(new double[] {2, 1, 0, 1, -1, 3}, 2, 3));
+      for (int output : new int[] {0, 2}) {
+        GradCheck.check(x -> {
+          Tensor first = run(new Decompose.Svd(), output, x[0]).slice(-1, 0, 1);
+          return first.matmul(first.t());
+        }, singular);
+      }
+      assertArrayEquals(new double[] {0}, gradient(x -> run(new Decompose.Svd(), 0, x.reshape(1, 1)), 0));
+    }
+  }
+
   /** Two columns that differ by 1e-6: in float32 arithmetic the gradient would be far off. */
   @Test
   void qrOfNearlyEqualColumnsIsDifferentiatedInFloat64() {

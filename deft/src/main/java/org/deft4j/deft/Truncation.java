@@ -13,9 +13,11 @@ public record Truncation(long columns, double variance) {
 
   /** @throws InputException if a number is out of its range */
   public Truncation {
-    if (columns < 1 || !(variance > 0 && variance <= 1)) {
-      throw new InputException("truncation to " + columns + " columns and a variance of " + variance
-          + ": at least 1 column is needed, and a variance above 0 and at most 1");
+    if (columns < 1) {
+      throw new InputException("kept columns " + columns + ": at least 1 is needed");
+    }
+    if (!(variance > 0 && variance <= 1)) {
+      throw new InputException("kept variance " + variance + ": above 0 and at most 1 is needed");
     }
   }
 

@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Supplier;
 import org.deft4j.deft.AdapterConfig;
 import org.deft4j.deft.AdapterExtras;
 import org.deft4j.deft.Decomposition;
@@ -174,17 +175,35 @@ final class TrainCommand extends Subcommand {
     if (rankStabilized && (alpha == null || !Set.of("lora", "dora").contains(method))) {
       problems.add("--rslora scales by alpha / sqrt(rank): it needs --alpha, and --method lora or dora");
     }
-    if (method.equals(Learner.FULL)) {
-      Checks.takesNo(problems, "--method full", "--targets", targets);
-      Checks.takesNo(problems, "--method full", "--decomposition", decomposition);
-      Checks.takesNo(problems, "--method full", "--train-text-encoder", textEncoders ? true : null);
-    }
+    checkUseless(problems);
+    collect(problems, () -> named("--init", () -> Start.named(init)));
+    collect(problems, this::extras);
     collect(problems, () -> Optional.ofNullable(adapterConfig()).ifPresent(AdapterConfig::requireStart));
     collect(problems, this::options);
     if (out == null) {
       problems.add("--out is missing: the folder that the adapter goes to");
     } else {
       collect(problems, () -> OutputFolder.require(out, TrainingRun.FILES));
+    }
+  }
+
+  /** What is asked of an adapter is not left out in silence where there is none, or none that it means anything to. */
+  private void checkUseless(List<String> problems) {
+    String given = "--method " + method;
+    if (method.equals(Learner.FULL)) {
+      Checks.takesNo(problems, given, "--targets", targets);
+      Checks.takesNo(problems, given, "--decomposition", decomposition);
+      Checks.takesNo(problems, given, "--train-text-encoder", textEncoders ? true : null);
+      Checks.takesNo(problems, given, "--gate", gate ? true : null);
+      Checks.takesNo(problems, given, "--sparsity", sparsity == 0 ? null : sparsity);
+      Checks.takesNo(problems, given, "--dropout", dropout == 0 ? null : dropout);
+      Checks.takesNo(problems, given, "--layer-dropout", layerDropout == 0 ? null : layerDropout);
+    }
+    if (Set.of(Learner.FULL, "lora", "dora").contains(method)) {
+      Checks.takesNo(problems, given, "--variance", variance);
+    }
+    if (Set.of(Learner.FULL, "para").contains(method)) {
+      Checks.takesNo(problems, given, "--alpha", alpha);
     }
   }
 
@@ -204,18 +223,31 @@ final class TrainCommand extends Subcommand {
       return null;
     }
     Method family = Method.named(method);
-    AdapterConfig base = AdapterConfig.of(family, rank).with(Start.named(init)).with(extras())
+    AdapterConfig base = AdapterConfig.of(family, rank).with(named("--init", () -> Start.named(init))).with(extras())
         .withAlpha(rankStabilized && alpha != null ? (Double) (alpha * Math.sqrt(rank)) : alpha);
     Decomposition chosen = decomposition == null ? base.decomposition() : Decomposition.named(decomposition);
-    return chosen == null ? base : base.with(variance == null ? chosen : chosen.truncated(Truncation.variance(variance)));
+    if (chosen == null) {
+      return base;
+    }
+    return base.with(variance == null ? chosen : named("--variance", () -> chosen.truncated(Truncation.variance(variance))));
   }
 
   private AdapterExtras extras() {
-    if (dropout > 0 && layerDropout > 0) {
+    Dropout injected = named("--dropout", () -> new Dropout(dropout, false));
+    Dropout whole = named("--layer-dropout", () -> new Dropout(layerDropout, true));
+    if (injected.probability() > 0 && whole.probability() > 0) {
       throw new InputException("--dropout and --layer-dropout drop the same input at two places; give one of them");
     }
-    Dropout dropped = layerDropout > 0 ? new Dropout(layerDropout, true) : new Dropout(dropout, false);
-    return new AdapterExtras(dropped, gate, sparsity);
+    return new AdapterExtras(whole.probability() > 0 ? whole : injected, gate, sparsity);
+  }
+
+  /** The value of an option, whose name is put before whatever is wrong with it. */
+  private static <T> T named(String option, Supplier<T> value) {
+    try {
+      return value.get();
+    } catch (InputException e) {
+      throw new InputException(e.problems().stream().map(problem -> option + ": " + problem).toList());
+    }
   }
 
   private TrainingOptions options() {

@@ -5,16 +5,20 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.deft4j.deft.AdapterFormat;
 import org.deft4j.deft.RenamedTensors;
+import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
 import org.deft4j.weights.SafetensorsFile;
 import org.deft4j.weights.SafetensorsWriter;
+import org.deft4j.weights.TorchFile;
+import org.deft4j.weights.WeightSource;
 import org.deft4j.weights.testing.Fixtures;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -173,6 +177,56 @@ class ConvertAndMergeTest {
     }
   }
 
+  /** Every tensor, rounded once. */
+  @Test
+  void anAdapterInAnotherType() {
+    String lora = train("lora", "lora", "--alpha", "3");
+    for (String format : List.of("kohya", "kohya-diffusers", "diffusers", "diffusers-older", "authors", "peft")) {
+      try (Scope _ = Scope.open(); WeightSource exact = numbers(lora, format)) {
+        for (DType type : List.of(DType.F32, DType.F16, DType.BF16)) {
+          try (WeightSource rounded = numbers(lora, format, "--dtype", type.name().toLowerCase(Locale.ROOT))) {
+            assertEquals(exact.names(), rounded.names());
+            exact.names().forEach(name -> {
+              assertEquals(type, rounded.dtype(name), format + " " + name);
+              Fixtures.equal(name, rounded.load(name), exact.load(name).cast(type));
+            });
+          }
+        }
+      }
+    }
+  }
+
+  /** The tensors of the adapter's file in a format. */
+  private WeightSource numbers(String adapter, String format, String... options) {
+    Path out = folder.resolve(String.join("", options) + format + AdapterFormat.named(format).ending());
+    run(Stream.concat(Stream.of("convert", "--model", model, "--adapter", adapter, "--to", format, "--out", out.toString()),
+        Stream.of(options)).toList());
+    return format.equals("authors") ? TorchFile.open(out.resolve("knowledge_injection_state.bin"))
+        : SafetensorsFile.open(format.equals("peft") ? out.resolve("adapter_model.safetensors") : out);
+  }
+
+  /** The DEFT authors' files do not say which decomposition it is: what is said is what is read, and relu where nothing is. */
+  @Test
+  void whatNoneIsInTheAuthorsFiles() throws IOException {
+    String much = ":300"; // Adapters that were trained this little do not differ by a grey level.
+    for (String name : List.of("relaxed", "relu", "relu-relu")) {
+      String deft = train("deft", name, "--decomposition", name, "--init", "random");
+      String authors = folder.resolve("authors-" + name).toString();
+      run(List.of("convert", "--model", model, "--adapter", deft, "--to", "authors", "--out", authors));
+      byte[] expected = picture(model, "--adapter", deft + much);
+      near(expected, picture(model, "--adapter", authors + much, "--authors-none", name), 1, name);
+      for (String other : List.of("relaxed", "relu", "relu-relu")) {
+        byte[] read = picture(model, "--adapter", authors + much, "--authors-none", other);
+        assertEquals(other.equals(name), java.util.Arrays.equals(expected, read), name + " read as " + other);
+      }
+      assertEquals(name.equals("relu"), java.util.Arrays.equals(expected, picture(model, "--adapter", authors + much)), name);
+      String peft = folder.resolve("peft-" + name).toString();
+      Terminal told = run(List.of("convert", "--model", model, "--adapter", authors, "--to", "peft", "--authors-none", name, "--out", peft));
+      assertEquals(name, Json.read(Path.of(peft, "adapter_config.json")).requireString("decomposition_method"));
+      assertTrue(told.err().contains("decomposition_method None was taken to be " + name + ";"), told.err());
+    }
+  }
+
   /** Neither the file or folder nor those above it, unless they were there. */
   @Test
   void whatIsRefusedLeavesNoFolder() throws IOException {
@@ -241,5 +295,15 @@ class ConvertAndMergeTest {
     assertTrue(ending.err().contains("--adapter is missing") && ending.err().contains(".safetensors"), ending.err());
     Terminal both = Terminal.run("convert", "--model", model, "--tuned", model, "--out", folder.resolve("y").toString());
     assertTrue(both.err().contains("--rank is missing") && both.err().contains("--to is missing"), both.err());
+    Terminal values = Terminal.run("convert", "--model", model, "--adapter", model, "--authors-none", "reluu", "--to", "kohya", "--dtype",
+        "f61", "--out", folder.resolve("z.safetensors").toString());
+    assertEquals(2, values.status());
+    assertEquals(2, values.err().lines().count(), values.err());
+    assertTrue(values.err().contains("--authors-none: 'reluu' is unknown; there are relu, relaxed, relu-relu"), values.err());
+    assertTrue(values.err().contains("--dtype: 'f61' is unknown; there are f32, bf16, f16"), values.err());
+    Terminal picture = Terminal.run("generate", "--model", model, "--prompt", "x", "--authors-none", "qr", "--out",
+        folder.resolve("z.png").toString());
+    assertEquals(2, picture.status());
+    assertTrue(picture.err().contains("--authors-none: 'qr' is unknown"), picture.err());
   }
 }

@@ -1,8 +1,10 @@
 package org.deft4j.deft.cli;
 
 import java.io.IOException;
+import java.math.BigInteger;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -73,7 +75,7 @@ class ConvertAndMergeTest {
     String deft = train("deft", "deft", "--decomposition", "qr", "--init", "random");
     byte[] plain = picture(model);
     byte[] expected = picture(model, "--adapter", deft);
-    assertFalse(java.util.Arrays.equals(plain, expected));
+    assertFalse(Arrays.equals(plain, expected));
     for (AdapterFormat format : AdapterFormat.values()) {
       if (format == AdapterFormat.AUTHORS_SDXL) {
         continue;
@@ -97,7 +99,7 @@ class ConvertAndMergeTest {
   void aDoraKeepsItsLengths() throws IOException {
     String dora = train("dora", "dora");
     byte[] expected = picture(model, "--adapter", dora);
-    assertFalse(java.util.Arrays.equals(picture(model), expected));
+    assertFalse(Arrays.equals(picture(model), expected));
     for (String format : List.of("peft", "diffusers", "diffusers-older", "kohya", "kohya-diffusers")) {
       String out = folder.resolve("as-" + format + AdapterFormat.named(format).ending()).toString();
       run(List.of("convert", "--model", model, "--adapter", dora, "--to", format, "--out", out));
@@ -217,13 +219,41 @@ class ConvertAndMergeTest {
       near(expected, picture(model, "--adapter", authors + much, "--authors-none", name), 1, name);
       for (String other : List.of("relaxed", "relu", "relu-relu")) {
         byte[] read = picture(model, "--adapter", authors + much, "--authors-none", other);
-        assertEquals(other.equals(name), java.util.Arrays.equals(expected, read), name + " read as " + other);
+        assertEquals(other.equals(name), Arrays.equals(expected, read), name + " read as " + other);
       }
-      assertEquals(name.equals("relu"), java.util.Arrays.equals(expected, picture(model, "--adapter", authors + much)), name);
+      assertEquals(name.equals("relu"), Arrays.equals(expected, picture(model, "--adapter", authors + much)), name);
       String peft = folder.resolve("peft-" + name).toString();
-      Terminal told = run(List.of("convert", "--model", model, "--adapter", authors, "--to", "peft", "--authors-none", name, "--out", peft));
+      Terminal told = run(List.of("convert", "--model", model, "--adapter", authors, "--authors-none", name, "--to", "peft", "--out",
+          peft));
       assertEquals(name, Json.read(Path.of(peft, "adapter_config.json")).requireString("decomposition_method"));
       assertTrue(told.err().contains("decomposition_method None was taken to be " + name + ";"), told.err());
+    }
+  }
+
+  /** What another tool said in the configuration is still there, as it said it, and the tensors are. */
+  @Test
+  void fieldsThatNobodyKnowsAreKept() throws IOException {
+    Map<String, Object> invented = new LinkedHashMap<>();
+    Map<String, String> words = Map.of("\u043A\u043B\u044E\u0447", "\u2603 \uD83D\uDE00 \"\\\n");
+    invented.put("nested", Map.of("list", Arrays.asList(1L, 2.5, null, true, words), "object", Map.of(), "none", List.of()));
+    invented.put("small", 1e-7);
+    invented.put("exact", 9007199254740993L);
+    invented.put("large", new BigInteger("-123456789012345678901234567890"));
+    invented.put("nothing", null);
+    String text = """
+        {"nested": {"list": [1, 2.5, null, true, {"\u043A\u043B\u044E\u0447": "\\u2603 \\ud83d\\ude00 \\"\\\\\\n"}],
+        "object": {}, "none": []}, "small": 1e-7, "exact": 9007199254740993, "large": -123456789012345678901234567890, "nothing": null,
+        """;
+    for (String method : List.of("deft", "para", "lora-para", "dora")) {
+      Path adapter = Path.of(train(method, method));
+      Path config = adapter.resolve("adapter_config.json");
+      Map<String, Object> expected = new LinkedHashMap<>(invented);
+      expected.putAll(Json.read(config).asMap());
+      Files.writeString(config, text + Files.readString(config).substring(1));
+      Path out = folder.resolve(method + "-again");
+      run(List.of("convert", "--model", model, "--adapter", adapter.toString(), "--to", "peft", "--out", out.toString()));
+      assertEquals(expected, Json.read(out.resolve("adapter_config.json")).asMap());
+      assertEquals(-1, Files.mismatch(adapter.resolve("adapter_model.safetensors"), out.resolve("adapter_model.safetensors")), method);
     }
   }
 

@@ -192,6 +192,17 @@ class AdapterFlagsTest {
     assertNotEquals(firstLoss(injected), firstLoss(whole), 1e-4);
   }
 
+  /** PaRa injects nothing: what is removed has its dropout then, for which PEFT has no field. */
+  @Test
+  void dropoutOfWhatParaRemoves() {
+    Path none = train("none", "--method", "para", "--dropout", "1e-9");
+    Path removed = train("removed", "--method", "para", "--dropout", "0.5");
+    assertEquals(0.5, config(removed).requireNumber("removal_dropout"));
+    assertEquals(0, config(removed).requireNumber("deft_dropout"));
+    assertEquals("DEFT", config(removed).requireString("peft_type"));
+    assertNotEquals(firstLoss(none), firstLoss(removed), 1e-4);
+  }
+
   /** Of each layer as many singular vectors are removed as carry the share; the LoRA of it has their number for its rank. */
   @Test
   void varianceDecidesTheRankOfEachLayer() {
@@ -259,7 +270,7 @@ class AdapterFlagsTest {
     mistake("--sparsity", "method lora has no P to make sparse", "--method", "lora", "--sparsity", "0.5");
     mistake("--gate", "method para takes no gate; deft does", "--method", "para", "--gate");
     mistake("--dropout", "--dropout: dropout 1.0: at least 0 and below 1 is needed", "--dropout", "1");
-    mistake("--dropout", "method para injects nothing whose input could be dropped", "--method", "para", "--dropout", "0.1");
+    mistake("--init", "decomposition relu-relu cannot start as the identity", "--decomposition", "relu-relu");
     mistake("--layer-dropout", "--layer-dropout: dropout 1.5: at least 0", "--layer-dropout", "1.5");
     mistake("--layer-dropout", "--layer-dropout: dropout -0.5: at least 0", "--layer-dropout", "-0.5");
     mistake("--layer-dropout", "--dropout and --layer-dropout drop the same input", "--dropout", "0.1", "--layer-dropout", "0.1");

@@ -270,7 +270,6 @@ class AdapterFlagsTest {
     mistake("--sparsity", "method lora has no P to make sparse", "--method", "lora", "--sparsity", "0.5");
     mistake("--gate", "method para takes no gate; deft does", "--method", "para", "--gate");
     mistake("--dropout", "--dropout: dropout 1.0: at least 0 and below 1 is needed", "--dropout", "1");
-    mistake("--init", "decomposition relu-relu cannot start as the identity", "--decomposition", "relu-relu");
     mistake("--layer-dropout", "--layer-dropout: dropout 1.5: at least 0", "--layer-dropout", "1.5");
     mistake("--layer-dropout", "--layer-dropout: dropout -0.5: at least 0", "--layer-dropout", "-0.5");
     mistake("--layer-dropout", "--dropout and --layer-dropout drop the same input", "--dropout", "0.1", "--layer-dropout", "0.1");
@@ -283,6 +282,16 @@ class AdapterFlagsTest {
     mistake("--rslora", "--rslora scales by alpha / sqrt(rank): it needs --alpha", "--method", "lora", "--rslora");
     mistake("--rslora", "--rslora scales by alpha / sqrt(rank)", "--method", "deft", "--alpha", "2", "--rslora");
     mistake("--init", "--init: start 'identty' is unknown; did you mean 'identity'?", "--init", "identty");
+  }
+
+  /** Before a picture is read. */
+  @Test
+  void aStartThatCannotBe() {
+    Terminal terminal = Terminal.run("train", "--model", model, "--data", folder.toString(), "--prompt", "a toy", "--decomposition",
+        "relu-relu", "--out", folder.resolve("none").toString());
+    assertEquals(2, terminal.status());
+    assertTrue(terminal.err().contains("decomposition relu-relu cannot start as the identity"), terminal.err());
+    assertFalse(terminal.err().contains("picture"), "an empty folder would be told of next");
   }
 
   private void mistake(String option, String sentence, String... flags) {

@@ -287,7 +287,7 @@ class AdapterFlagsTest {
   /** Before a picture is read. */
   @Test
   void aStartThatCannotBe() {
-    Terminal terminal = Terminal.run("train", "--model", model, "--data", folder.toString(), "--prompt", "a toy", "--decomposition",
+    Terminal terminal = Terminal.run("train", "--model", model.toString(), "--data", folder.toString(), "--prompt", "a toy", "--decomposition",
         "relu-relu", "--out", folder.resolve("none").toString());
     assertEquals(2, terminal.status());
     assertTrue(terminal.err().contains("decomposition relu-relu cannot start as the identity"), terminal.err());

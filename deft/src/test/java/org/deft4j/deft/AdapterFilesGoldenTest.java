@@ -81,7 +81,7 @@ class AdapterFilesGoldenTest {
   }
 
   private static Path lora(AdapterFixture fixture) {
-    return fixture.folder.resolve("lora/pytorch_lora_weights.peft.safetensors");
+    return Fixtures.unpacked(fixture.folder.resolve("lora/pytorch_lora_weights.peft.safetensors"));
   }
 
   private static void lora(AdapterFixture fixture, double strength) {
@@ -121,7 +121,8 @@ class AdapterFilesGoldenTest {
   private void twoAdapters(AdapterFixture fixture) {
     fixture.withUnet(unet -> {
       try (AdapterSet first = AdapterFiles.read(lora(fixture), unet);
-          AdapterSet second = AdapterFiles.read(fixture.folder.resolve("lora/pytorch_lora_weights.second.safetensors"), unet)) {
+          AdapterSet second = AdapterFiles.read(Fixtures.unpacked(fixture.folder.resolve("lora/pytorch_lora_weights.second.safetensors")),
+              unet)) {
         first.attach().setStrength(0.7);
         second.attach().setStrength(0.4);
         Tensor golden = fixture.golden("lora/golden.safetensors").get("two_adapters.0.7_0.4");

@@ -25,6 +25,9 @@ final class AdapterFixture {
   private static final String GOLDEN = ".golden.safetensors";
   private static final String GRADIENTS = ".grads.safetensors";
   private static final String UNET_WEIGHTS = "unet/diffusion_pytorch_model.safetensors";
+  /** Those whose golden data every fixture has. */
+  private static final List<String> VARIANTS = List.of("lora", "p_relu", "para", "qr", "qr_inject_p", "relaxed", "relu_relu", "tsvd",
+      "tsvd_trunc_inject_p");
 
   /** The folder. */
   final Path folder;
@@ -80,23 +83,37 @@ final class AdapterFixture {
         new UNet2DConditionModel.Added(in.get("text_embeds"), in.get("time_ids")));
   }
 
-  /** The variants recorded in {@code deft/}: of the repository's copy not all, the others being in OmniGen's golden data. */
+  /** The variants recorded in {@code deft/}; fails where one that we know is not. */
   List<String> variants() {
-    try (Stream<Path> files = Files.list(folder.resolve("deft"))) {
-      List<String> found = files.map(file -> file.getFileName().toString()).filter(name -> name.endsWith(GOLDEN))
-          .map(name -> name.replace(GOLDEN, "")).sorted().toList();
-      if (!found.containsAll(List.of("qr", "para")) || found.stream().noneMatch(this::hasGradients)) {
-        throw new AssertionError(folder + " has only " + found);
-      }
-      return found;
+    List<String> found = names("deft").stream().filter(name -> name.endsWith(GOLDEN)).map(name -> name.replace(GOLDEN, "")).toList();
+    if (!found.containsAll(VARIANTS)) {
+      throw new AssertionError(folder + " has " + found + ", not all of " + VARIANTS);
+    }
+    return found;
+  }
+
+  /** Kohya's files, whichever style their names have; fails where there is none. */
+  List<Path> kohyaFiles() {
+    List<Path> found = names("lora").stream().filter(name -> name.startsWith("kohya_"))
+        .map(name -> Fixtures.unpacked(folder.resolve("lora").resolve(name))).toList();
+    if (found.isEmpty()) {
+      throw new AssertionError(folder + " has no file of kohya's");
+    }
+    return found;
+  }
+
+  /** What is in a folder, packed files by the names they have unpacked. */
+  private List<String> names(String below) {
+    try (Stream<Path> files = Files.list(folder.resolve(below))) {
+      return files.map(file -> file.getFileName().toString().replaceFirst("\\.gz$", "")).sorted().toList();
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
   }
 
-  /** Whether a variant's gradients are there. */
+  /** Whether a variant's gradients are there: of the repository's copy not all, the others being in OmniGen's golden data. */
   boolean hasGradients(String variant) {
-    return Files.exists(folder.resolve("deft/" + variant + GRADIENTS));
+    return Fixtures.exists(folder.resolve("deft/" + variant + GRADIENTS));
   }
 
   /** A variant's gradients at the start, {@code <module>.P} and {@code <module>.R}. */
@@ -104,14 +121,21 @@ final class AdapterFixture {
     return golden("deft/" + variant + GRADIENTS);
   }
 
-  /** A variant's matrices after training, by the same names; where they are not by themselves, from PEFT's folder. */
+  /**
+   * A variant's matrices after training, by the same names; where they are not by themselves, from PEFT's folder. None where the
+   * repository's copy has neither.
+   */
   Map<String, Tensor> trained(String variant) {
     String own = "deft/" + variant + ".final.safetensors";
-    if (Files.exists(folder.resolve(own))) {
+    if (Fixtures.exists(folder.resolve(own))) {
       return golden(own);
     }
+    String peft = "deft/peft_" + variant.replace("p_relu", "relu") + "/" + PeftFolder.WEIGHTS;
     Map<String, Tensor> named = new LinkedHashMap<>();
-    golden("deft/peft_" + variant + "/" + PeftFolder.WEIGHTS)
+    if (!Fixtures.exists(folder.resolve(peft))) {
+      return named;
+    }
+    golden(peft)
         .forEach((name, tensor) -> named.put(name.replace("base_model.model.", "").replace(".deft_", "."), tensor));
     return named;
   }

@@ -39,14 +39,14 @@ class AdapterGoldenTest {
         DynamicTest.dynamicTest(fixture + " " + variant + " trained", () -> trained(fixture, variant)))));
   }
 
-  /** Of each method there is a recorded training, on the UNet or on OmniGen's transformer. */
+  /** Of each variant there are recorded gradients, on the UNet or on OmniGen's transformer. */
   @Test
-  void everyMethodIsRecorded() {
-    Set<String> recorded = new TreeSet<>();
-    AdapterFixture.all().forEach(fixture -> recorded.addAll(fixture.variants()));
+  void gradientsOfEveryVariantAreRecorded() {
+    Set<String> onOmniGen = new TreeSet<>();
     OmniGenFixture.all().stream().flatMap(fixture -> fixture.variants().stream())
-        .forEach(variant -> recorded.add(variant.replace("deft_", "").replace("relu", "p_relu")));
-    assertTrue(recorded.containsAll(List.of("relaxed", "p_relu", "qr", "para", "lora")), recorded.toString());
+        .forEach(variant -> onOmniGen.add(variant.replace("deft_", "").replace("relu", "p_relu")));
+    AdapterFixture.all().forEach(fixture -> assertEquals(List.of(), fixture.variants().stream()
+        .filter(variant -> !fixture.hasGradients(variant) && !onOmniGen.contains(variant)).toList(), fixture + " and " + onOmniGen));
   }
 
   private static Tensor predict(UNet2DConditionModel unet, Map<String, Tensor> data, int step) {
@@ -112,7 +112,10 @@ class AdapterGoldenTest {
         for (int step = 0; step < losses.length; step++) {
           assertEquals(losses[step], step(unet, data, set, optimizer, step), LOSS, "loss of step " + step);
         }
-        finals(set, fixture.trained(variant));
+        Map<String, Tensor> matrices = fixture.trained(variant);
+        if (!matrices.isEmpty()) {
+          finals(set, matrices);
+        }
         Fixtures.closeTo("output after training", predict(unet, data, 0), golden.get("output_after_10_steps"), OUTPUT);
         assertEquals(golden.get("loss_after_10_steps").item(), loss(unet, data, 0).item(), LOSS, "loss after training");
       }

@@ -1,7 +1,6 @@
 package org.deft4j.deft;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -26,18 +25,15 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 /** Kohya's files, in both styles of names, on the UNet, its convolutions, and the text encoders. */
 class KohyaGoldenTest {
   private static final double OUTPUT = 3e-5;
-  private static final List<String> FILES = List.of("kohya_diffusers_blocks", "kohya_sgm_blocks");
 
   @TempDir
   Path temporary;
 
-  /** A fresh clone has no room for these files; what it has is tested by {@link AdapterFormatsTest} and {@link KohyaNamesTest}. */
   @TestFactory
   Stream<DynamicTest> files() {
-    return AdapterFixture.all().stream().flatMap(fixture -> FILES.stream()
-        .map(name -> fixture.folder.resolve("lora/" + name + ".safetensors")).filter(Files::exists).flatMap(file -> Stream.of(
-            DynamicTest.dynamicTest(file.getFileName() + " outputs", () -> outputs(fixture, file)),
-            DynamicTest.dynamicTest(file.getFileName() + " written again", () -> writtenAgain(fixture, file)))));
+    return AdapterFixture.all().stream().flatMap(fixture -> fixture.kohyaFiles().stream().flatMap(file -> Stream.of(
+        DynamicTest.dynamicTest(file.getFileName() + " outputs", () -> outputs(fixture, file)),
+        DynamicTest.dynamicTest(file.getFileName() + " written again", () -> writtenAgain(fixture, file)))));
   }
 
   private static Map<String, Module> models(StableDiffusion model) {
@@ -84,7 +80,7 @@ class KohyaGoldenTest {
     Path copy = temporary.resolve(file.getFileName());
     try (Scope _ = Scope.open(); StableDiffusion model = StableDiffusion.load(fixture.model.toString());
         PipelineAdapter adapter = AdapterFiles.read(file, models(model), ReadOptions.STRICT)) {
-      KohyaNames.Style style = file.toString().contains("sgm") ? KohyaNames.Style.SGM : KohyaNames.Style.DIFFUSERS;
+      KohyaNames.Style style = file.getFileName().toString().contains("sgm") ? KohyaNames.Style.SGM : KohyaNames.Style.DIFFUSERS;
       KohyaLora.write(copy, adapter, models(model), style, DType.F32, "copy");
     }
     try (Scope _ = Scope.open(); SafetensorsFile first = SafetensorsFile.open(file); SafetensorsFile second = SafetensorsFile.open(copy)) {

@@ -2,9 +2,7 @@ package org.deft4j.deft;
 
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.EnumMap;
@@ -107,7 +105,7 @@ class KohyaNamesTest {
   Stream<DynamicTest> goldenFiles() {
     return AdapterFixture.all().stream().flatMap(fixture -> {
       Map<Component, KohyaNames> tables = tables(fixture.model);
-      List<Path> files = files(fixture.folder.resolve("lora"));
+      List<Path> files = fixture.kohyaFiles();
       return files.stream().map(file -> DynamicTest.dynamicTest(fixture + " " + file.getFileName(), () -> {
         try (Scope _ = Scope.open()) {
           Map<String, Tensor> expected = byLayer(tables, files.getFirst());
@@ -118,14 +116,6 @@ class KohyaNamesTest {
         }
       }));
     });
-  }
-
-  private static List<Path> files(Path folder) {
-    try (Stream<Path> all = Files.list(folder)) {
-      return all.filter(file -> file.getFileName().toString().startsWith("kohya_")).sorted().toList();
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
   }
 
   private static Map<Component, KohyaNames> tables(Path model) {
@@ -150,7 +140,7 @@ class KohyaNamesTest {
 
   /** The layers of a component in a manifest: whatever has a matrix or filters, but for embeddings. */
   private static List<String> manifest(Path file) {
-    JsonObject json = Json.read(file);
+    JsonObject json = Fixtures.json(file);
     return json.keys().stream().filter(name -> name.endsWith(".weight") && !name.contains("embeddings.")
         && json.requireObject(name).requireInts("shape").size() > 1).map(name -> name.substring(0, name.length() - ".weight".length()))
         .toList();
@@ -186,7 +176,7 @@ class KohyaNamesTest {
   @TestFactory
   Stream<DynamicTest> everyLayerOfAFullSizeTextEncoderHasItsName() {
     return Fixtures.folders("manifests").stream().map(folder -> DynamicTest.dynamicTest(folder.getFileName().toString(), () -> {
-      boolean two = Files.exists(folder.resolve("text_encoder_2.json"));
+      boolean two = Fixtures.exists(folder.resolve("text_encoder_2.json"));
       encoder(folder, "text_encoder", two ? Component.TEXT_ENCODER_1 : Component.TEXT_ENCODER, two ? "lora_te1_" : "lora_te_");
       if (two) {
         encoder(folder, "text_encoder_2", Component.TEXT_ENCODER_2, "lora_te2_");

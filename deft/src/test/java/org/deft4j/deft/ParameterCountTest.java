@@ -56,7 +56,7 @@ class ParameterCountTest {
     List<Path> files = Fixtures.folders("manifests").stream().map(Path::getParent).distinct()
         .map(folder -> folder.resolve("omnigen-v1.json")).toList();
     return files.stream().map(file -> DynamicTest.dynamicTest(file.getFileName().toString(), () -> {
-      JsonObject manifest = Json.read(file);
+      JsonObject manifest = Fixtures.json(file);
       try (OmniGenTransformer transformer = released(shape(manifest, "pos_embed").size(1))) {
         assertEquals(211, shapes(transformer).size());
         assertEquals(shapes(manifest), shapes(transformer));

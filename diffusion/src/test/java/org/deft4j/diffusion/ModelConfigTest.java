@@ -45,7 +45,7 @@ class ModelConfigTest {
     for (String part : List.of("unet", "vae", "text_encoder", "text_encoder_2")) {
       Path config = family.resolve("configs").resolve(part).resolve("config.json");
       if (Files.exists(config)) {
-        JsonObject manifest = Json.read(family.resolve(part + ".json"));
+        JsonObject manifest = Fixtures.json(family.resolve(part + ".json"));
         Map<String, Shape> expected = new LinkedHashMap<>();
         manifest.keys().forEach(name -> expected.put(name, Shape.of(manifest.requireObject(name).requireInts("shape")
             .stream().mapToLong(Integer::longValue).toArray())));

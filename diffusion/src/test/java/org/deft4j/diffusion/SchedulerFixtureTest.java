@@ -148,7 +148,7 @@ class SchedulerFixtureTest {
   Stream<DynamicTest> steps() {
     List<DynamicTest> tests = new ArrayList<>();
     for (Path folder : Fixtures.folders("schedulers")) {
-      JsonObject cases = Json.read(folder.resolve("steps.json"));
+      JsonObject cases = Fixtures.json(folder.resolve("steps.json"));
       for (String name : cases.keys()) {
         JsonObject entry = cases.requireObject(name);
         tests.add(DynamicTest.dynamicTest(name, () -> checkSteps(folder, name, entry)));
@@ -164,7 +164,7 @@ class SchedulerFixtureTest {
 
   private static Map<String, Tensor> tensorsOf(Path folder, String name) {
     Map<String, Tensor> tensors = new LinkedHashMap<>();
-    try (SafetensorsFile file = SafetensorsFile.open(folder.resolve("steps.safetensors"))) {
+    try (SafetensorsFile file = SafetensorsFile.open(Fixtures.unpacked(folder.resolve("steps.safetensors")))) {
       file.names().stream().filter(tensor -> tensor.startsWith(name + ".")).forEach(tensor -> tensors.put(tensor, file.load(tensor)));
     }
     return tensors;

@@ -10,7 +10,6 @@ import org.deft4j.nn.Parameter;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
-import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
 import org.deft4j.weights.testing.Fixtures;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -136,8 +135,8 @@ class UNetGoldenTest {
 
   private static void compareNorms(TinyModel model, String name, UNet2DConditionModel unet, Gradients gradients) {
     var file = model.folder().resolve("golden").resolve(name + "_all_gradient_norms.json");
-    if (file.toFile().exists()) {
-      JsonObject norms = Json.read(file);
+    if (Fixtures.exists(file)) {
+      JsonObject norms = Fixtures.json(file);
       assertEquals(unet.parameters().keySet(), norms.keys());
       unet.parameters().forEach((path, parameter) -> {
         double norm = norms.requireNumber(path);

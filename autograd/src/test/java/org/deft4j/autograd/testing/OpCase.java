@@ -11,7 +11,6 @@ import org.deft4j.autograd.Gradients;
 import org.deft4j.autograd.Tape;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
-import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
 import org.deft4j.weights.SafetensorsFile;
 import org.deft4j.weights.testing.Fixtures;
@@ -45,8 +44,8 @@ public final class OpCase {
   public static List<OpCase> all() {
     List<OpCase> cases = new ArrayList<>();
     for (Path folder : Fixtures.folders("ops")) {
-      JsonObject descriptions = Json.read(folder.resolve("ops.json"));
-      SafetensorsFile golden = FILES.computeIfAbsent(folder.resolve("ops.safetensors"), SafetensorsFile::open);
+      JsonObject descriptions = Fixtures.json(folder.resolve("ops.json"));
+      SafetensorsFile golden = FILES.computeIfAbsent(Fixtures.unpacked(folder.resolve("ops.safetensors")), SafetensorsFile::open);
       for (String name : descriptions.keys()) {
         cases.add(new OpCase(name, descriptions.requireObject(name), golden));
       }

@@ -23,7 +23,7 @@ class LlamaTokenizerFixtureTest {
     return Fixtures.folders("llama_tokenizer").stream().flatMap(folder -> {
       LlamaTokenizer tokenizer = LlamaTokenizer.load(folder);
       Set<Integer> special = special(folder);
-      List<JsonObject> cases = Json.read(folder.resolve("expected.json")).requireObjects("cases");
+      List<JsonObject> cases = Fixtures.json(folder.resolve("expected.json")).requireObjects("cases");
       assertFalse(cases.isEmpty());
       return cases.stream().map(entry -> DynamicTest.dynamicTest(folder.getFileName() + " '" + entry.requireString("text") + "'",
           () -> check(tokenizer, special, entry)));

@@ -62,7 +62,7 @@ record OmniGenModelFixture(Path folder) {
 
   /** A tensor of a golden file. */
   Tensor golden(String file, String name) {
-    try (SafetensorsFile source = SafetensorsFile.open(folder.resolve(file + ".safetensors"))) {
+    try (SafetensorsFile source = SafetensorsFile.open(Fixtures.unpacked(folder.resolve(file + ".safetensors")))) {
       return source.load(name);
     }
   }

@@ -90,7 +90,7 @@ class OmniGenProcessorFixtureTest {
     for (OmniGenFixture fixture : OmniGenFixture.all()) {
       Set<String> compared = fixture.processed().stream().flatMap(entry -> Stream.of("input_ids", "position_ids", "attention_mask")
           .map(what -> entry.name() + "." + what)).collect(Collectors.toSet());
-      try (SafetensorsFile file = SafetensorsFile.open(fixture.folder().resolve("processor.safetensors"))) {
+      try (SafetensorsFile file = SafetensorsFile.open(Fixtures.unpacked(fixture.folder().resolve("processor.safetensors")))) {
         assertTrue(compared.containsAll(file.names()), file.names().toString());
         assertTrue(file.names().stream().anyMatch(name -> name.endsWith(".attention_mask")));
       }

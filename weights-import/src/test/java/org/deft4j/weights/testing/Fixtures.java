@@ -10,6 +10,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Stream;
 import java.util.zip.GZIPInputStream;
 import org.deft4j.tensor.Tensor;
@@ -36,6 +37,8 @@ public final class Fixtures {
       "manifests", List.of("configs", "unet.json", "vae.json"));
   private static final int DEPTH = 3;
   private static final String PACKED = ".gz";
+  /** What was packed, by what it was unpacked from; until the tests end. */
+  private static final Map<Path, Path> UNPACKED = new ConcurrentHashMap<>();
 
   private Fixtures() {}
 
@@ -100,7 +103,7 @@ public final class Fixtures {
   private static boolean is(Path folder, String kind) {
     List<String> signs = SIGNS.get(kind);
     if (signs != null) {
-      return signs.stream().map(folder::resolve).allMatch(file -> Files.exists(file) || Files.exists(packed(file)));
+      return signs.stream().map(folder::resolve).allMatch(Fixtures::exists);
     }
     Path description = folder.resolve("fixture.json");
     return Files.exists(description) && kind.equals(Json.read(description).get("kind"));
@@ -111,7 +114,41 @@ public final class Fixtures {
     return Json.parse(text(file), file.toString());
   }
 
-  /** The text of {@code file}, which may be packed: the repository's copy has its largest texts in {@code file.gz}. */
+  /** Whether there is {@code file}, be it packed: the repository's copy has its largest texts and some tensors in {@code file.gz}. */
+  public static boolean exists(Path file) {
+    return Files.exists(file) || Files.exists(packed(file));
+  }
+
+  /** {@code file} itself, or a file of its name with what is packed in {@code file.gz}. */
+  public static Path unpacked(Path file) {
+    return Files.exists(file) ? file : UNPACKED.computeIfAbsent(packed(file), Fixtures::unpack);
+  }
+
+  private static Path unpack(Path packed) {
+    try (InputStream in = new GZIPInputStream(Files.newInputStream(packed))) {
+      String name = packed.getFileName().toString();
+      Path folder = Files.createTempDirectory("unpacked");
+      Path file = folder.resolve(name.substring(0, name.length() - PACKED.length()));
+      folder.toFile().deleteOnExit();
+      file.toFile().deleteOnExit();
+      Files.copy(in, file);
+      return file;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** Every safetensors file of the golden data, unpacked. */
+  public static List<Path> safetensors() {
+    try (Stream<Path> all = Files.walk(root())) {
+      return all.map(Path::toString).filter(name -> name.matches(".*\\.safetensors(\\.gz)?")).sorted()
+          .map(name -> unpacked(Path.of(name.endsWith(PACKED) ? name.substring(0, name.length() - PACKED.length()) : name))).toList();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** The text of {@code file}, which may be packed. */
   public static String text(Path file) {
     Path packed = file.toString().endsWith(PACKED) ? file : packed(file);
     try (InputStream in = Files.exists(packed) ? new GZIPInputStream(Files.newInputStream(packed)) : Files.newInputStream(file)) {
@@ -125,10 +162,10 @@ public final class Fixtures {
     return file.resolveSibling(file.getFileName() + PACKED);
   }
 
-  /** Every tensor of a safetensors file, in its order; they belong to the innermost scope. */
+  /** Every tensor of a safetensors file, which may be packed, in its order; they belong to the innermost scope. */
   public static Map<String, Tensor> golden(Path file) {
     Map<String, Tensor> tensors = new LinkedHashMap<>();
-    try (SafetensorsFile source = SafetensorsFile.open(file)) {
+    try (SafetensorsFile source = SafetensorsFile.open(unpacked(file))) {
       for (String name : source.names()) {
         tensors.put(name, source.load(name));
       }

@@ -74,7 +74,7 @@ public record MadeUpModel(Path manifest, DType dtype, long seed, long shardBytes
         boolean isPart = index.isList(key);
         if (isPart && key.startsWith("tokenizer")) {
           writeTokenizer(folder.resolve(key), key);
-        } else if (isPart && Files.exists(manifest.resolve(key + ".json"))) {
+        } else if (isPart && Fixtures.exists(manifest.resolve(key + ".json"))) {
           writeWeights(folder.resolve(key), key);
         }
         boolean isMissing = isPart && !Files.isDirectory(folder.resolve(key));

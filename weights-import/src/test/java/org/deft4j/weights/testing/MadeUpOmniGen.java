@@ -49,7 +49,7 @@ public record MadeUpOmniGen(Path manifests, DType dtype, long seed) {
   /** The one of the golden data's manifests; fails where there is none. */
   public static MadeUpOmniGen published(DType dtype, long seed) {
     Path manifests = Fixtures.folders("manifests").stream().map(Path::getParent).distinct()
-        .filter(folder -> Files.exists(folder.resolve(TRANSFORMER))).findFirst().orElseThrow();
+        .filter(folder -> Fixtures.exists(folder.resolve(TRANSFORMER))).findFirst().orElseThrow();
     return new MadeUpOmniGen(manifests, dtype, seed);
   }
 

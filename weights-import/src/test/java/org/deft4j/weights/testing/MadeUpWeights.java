@@ -19,7 +19,7 @@ import org.deft4j.weights.TensorSpec;
 record MadeUpWeights(Map<String, TensorSpec> specs) {
   /** Those of the file {@code manifest}, {@code {name: {"shape": [...]}}}, in its order, all of one type. */
   static MadeUpWeights of(Path manifest, DType dtype) {
-    JsonObject names = Json.read(manifest);
+    JsonObject names = Fixtures.json(manifest);
     Map<String, TensorSpec> specs = new LinkedHashMap<>();
     for (String name : names.keys()) {
       long[] sizes = names.requireObject(name).requireInts("shape").stream().mapToLong(Integer::longValue).toArray();

@@ -222,9 +222,15 @@ public abstract class DecompositionProperties {
       LayerSample.OneLayer model = sample.model(sample.type());
       Dense before = Dense.of(model.layer().forward(sample.input()));
       try (AdapterSet set = AdapterSet.create(model, config, new TorchRandom(sample.seed())).attach()) {
-        before.assertNear(Dense.of(model.layer().forward(sample.input())), sample.tolerance(), "forward pass");
         LayerAdapter adapter = set.adapters().get(LayerSample.PATH);
-        if (sample.scale() == 1 && !sample.gated() && adapter.update().left() == adapter.update().injection()) {
+        LowRankUpdate update = adapter.update();
+        Tensor injection = update.injection();
+        boolean same = update.left() == injection;
+        // Where R is a solution by E, its rounding is amplified by the condition of E.
+        double[] s = Dense.of(injection).singularValues();
+        double amplification = same ? 1 : Math.max(1, s[0] / s[s.length - 1] / 50);
+        before.assertNear(Dense.of(model.layer().forward(sample.input())), sample.tolerance() * amplification, "forward pass");
+        if (sample.scale() == 1 && !sample.gated() && same) {
           assertEquals(0, Dense.of(adapter.weightDelta(model.layer().weight().value())).largest(), "delta W");
         }
       } catch (InputException e) {

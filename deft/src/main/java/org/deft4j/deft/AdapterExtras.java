@@ -23,8 +23,8 @@ public record AdapterExtras(Dropout dropout, boolean gate, double sparsity) {
     if (sparsity > 0 && !method.projects()) {
       problems.add("method " + method.label() + " has no P to make sparse");
     }
-    if (gate && method != Method.DEFT) {
-      problems.add("method " + method.label() + " takes no gate; deft does");
+    if (gate && (method == Method.PARA || method == Method.DORA)) {
+      problems.add("method " + method.label() + " takes no gate; deft, lora and lora-para do");
     }
     return problems;
   }

@@ -59,6 +59,10 @@ public final class AdapterFiles {
       return peft(parent, models, options);
     }
     try (SafetensorsFile file = SafetensorsFile.open(path)) {
+      if (file.names().stream().anyMatch(tensor -> tensor.startsWith(PeftFolder.PREFIX))) {
+        throw new InputException("adapter " + path + " has PEFT's names, but " + PeftFolder.CONFIG + ", which says what they mean, is not "
+            + "beside it; put it there, with the tensors as " + PeftFolder.WEIGHTS);
+      }
       return KohyaLora.recognises(file.names()) ? KohyaLora.read(file, models, options.partial())
           : DiffusersLora.read(file, models, options.partial());
     }
@@ -100,21 +104,23 @@ public final class AdapterFiles {
         + " (diffusers) nor " + String.join(" or ", AuthorsFiles.NAMES) + " (the DEFT authors) in it");
   }
 
-  /** A folder without the name of a model is the main model's. */
+  /** A folder without the name of a model is that of the model whose layers it has, the main one's where it has no one's. */
   private static PipelineAdapter peft(Path folder, Map<String, Module> models, ReadOptions options) {
     Path name = folder.toAbsolutePath().normalize().getFileName();
-    String model = name != null && models.containsKey(name.toString()) ? name.toString() : models.keySet().iterator().next();
+    String model = name != null && models.containsKey(name.toString()) ? name.toString() : PeftFolder.fitting(folder, models);
     return PeftFolder.read(folder, model, models.get(model), options.partial());
   }
 
   private static PipelineAdapter parts(Path folder, List<String> parts, Map<String, Module> models, ReadOptions options) {
     Map<String, AdapterSet> sets = new LinkedHashMap<>();
+    Map<String, String> metadata = new LinkedHashMap<>();
     List<String> notices = new ArrayList<>();
     try {
       for (String part : parts) {
         if (models.containsKey(part)) {
           PipelineAdapter read = PeftFolder.read(folder.resolve(part), part, models.get(part), options.partial());
           sets.putAll(read.sets());
+          read.metadata().forEach(metadata::putIfAbsent);
           notices.addAll(read.notices());
         } else if (options.partial()) {
           notices.add(folder + ": the part for " + part + " was left out");
@@ -131,6 +137,6 @@ public final class AdapterFiles {
       throw new InputException("adapter " + folder + " adapts " + String.join(", ", parts) + ", none of which is among the models it is read for ("
           + String.join(", ", models.keySet()) + ")");
     }
-    return new PipelineAdapter(sets, Map.of(), notices);
+    return new PipelineAdapter(sets, metadata, notices);
   }
 }

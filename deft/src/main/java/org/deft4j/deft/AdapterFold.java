@@ -43,6 +43,20 @@ public final class AdapterFold {
     return set(sets.getFirst().model(), adapters);
   }
 
+  /** The same for pipelines, model by model; of a single adapter what it says about itself goes along, but for what held of its matrices. */
+  public static PipelineAdapter pipeline(List<PipelineAdapter> adapters, long rank) {
+    Map<String, List<AdapterSet>> byModel = new LinkedHashMap<>();
+    adapters.forEach(adapter -> adapter.sets().forEach((name, set) -> byModel.computeIfAbsent(name, _ -> new ArrayList<>()).add(set)));
+    Map<String, AdapterSet> sets = new LinkedHashMap<>();
+    try {
+      byModel.forEach((name, all) -> sets.put(name, lora(all, rank)));
+    } catch (RuntimeException e) {
+      sets.values().forEach(AdapterSet::close);
+      throw e;
+    }
+    return new PipelineAdapter(sets, adapters.size() == 1 ? AdapterMetadata.plain(adapters.getFirst().metadata()) : Map.of(), List.of());
+  }
+
   private static LayerAdapter lora(String path, List<LayerAdapter> adapters, long rank) {
     AdaptedLayer layer = adapters.getFirst().layer();
     Tensor weight = layer.weight().value();

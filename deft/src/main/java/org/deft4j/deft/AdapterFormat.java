@@ -7,6 +7,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.DType;
 
@@ -43,9 +44,14 @@ public enum AdapterFormat {
     return label;
   }
 
+  /** Whether its files have a header that says something of them. */
+  public boolean hasMetadata() {
+    return this != AUTHORS && this != AUTHORS_SDXL;
+  }
+
   /** Whether it holds {@code u v} for each layer and nothing else. */
   public boolean isLora() {
-    return this != PEFT && this != AUTHORS && this != AUTHORS_SDXL;
+    return this != PEFT && hasMetadata();
   }
 
   /** Whether it is a folder rather than a file. */
@@ -81,7 +87,7 @@ public enum AdapterFormat {
   /**
    * Writes {@code adapter} to {@code out}, a file or, where the format is one, a folder that exists.
    *
-   * @param models all models of the pipeline
+   * @param models all models of the pipeline, the main one first
    * @param type of the tensors: F32, F16 or BF16
    * @param title the adapter's name, for people
    * @param baseModel the model's name
@@ -90,15 +96,15 @@ public enum AdapterFormat {
   public void write(Path out, PipelineAdapter adapter, Map<String, Module> models, DType type, String title, String baseModel)
       throws IOException {
     switch (this) {
-      case PEFT -> peft(out, adapter, type, baseModel);
+      case PEFT -> peft(out, adapter, main(models), type, baseModel);
       case DIFFUSERS -> DiffusersLora.write(out, adapter, DiffusersLora.Style.PEFT, type);
       case DIFFUSERS_OLDER -> DiffusersLora.write(out, adapter, DiffusersLora.Style.OLDER, type);
       case KOHYA -> KohyaLora.write(out, adapter, models,
           models.containsKey("text_encoder_2") ? KohyaNames.Style.SGM : KohyaNames.Style.DIFFUSERS, type, title);
       case KOHYA_SGM -> KohyaLora.write(out, adapter, models, KohyaNames.Style.SGM, type, title);
       case KOHYA_DIFFUSERS -> KohyaLora.write(out, adapter, models, KohyaNames.Style.DIFFUSERS, type, title);
-      case AUTHORS -> AuthorsWriter.folder(out, single(adapter), type);
-      case AUTHORS_SDXL -> AuthorsWriter.sdxl(out, single(adapter), type);
+      case AUTHORS -> AuthorsWriter.folder(out, single(adapter, main(models)), type, adapter.metadata());
+      case AUTHORS_SDXL -> AuthorsWriter.sdxl(out, single(adapter, main(models)), type);
     }
   }
 
@@ -110,21 +116,25 @@ public enum AdapterFormat {
             + "for this adapter, " + config.decomposition().method() + ", choose its line in their forward pass").findFirst();
   }
 
-  private static void peft(Path out, PipelineAdapter adapter, DType type, String baseModel) throws IOException {
-    if (adapter.sets().size() == 1) {
-      PeftFolder.write(out, adapter.sets().values().iterator().next(), type, baseModel);
-      return;
-    }
+  private static String main(Map<String, Module> models) {
+    return models.keySet().iterator().next();
+  }
+
+  /** The main model's adapter alone is the folder itself; others have the name of their model. */
+  private static void peft(Path out, PipelineAdapter adapter, String main, DType type, String baseModel) throws IOException {
+    Map<String, String> metadata = AdapterMetadata.plain(adapter.metadata());
     for (Map.Entry<String, AdapterSet> set : adapter.sets().entrySet()) {
-      PeftFolder.write(Files.createDirectory(out.resolve(set.getKey())), set.getValue(), type, baseModel);
+      boolean alone = adapter.sets().size() == 1 && set.getKey().equals(main);
+      Path folder = alone ? out : Files.createDirectory(out.resolve(set.getKey()));
+      PeftFolder.write(folder, set.getValue(), type, baseModel, metadata);
     }
   }
 
-  private static AdapterSet single(PipelineAdapter adapter) {
-    if (adapter.sets().size() > 1) {
-      throw new InputException("the DEFT authors' files hold the adapter of one model; this one adapts "
+  private static AdapterSet single(PipelineAdapter adapter, String main) {
+    if (!adapter.sets().keySet().equals(Set.of(main))) {
+      throw new InputException("the DEFT authors' files hold the adapter of the " + main + "; this one adapts "
           + String.join(", ", adapter.sets().keySet()));
     }
-    return adapter.sets().values().iterator().next();
+    return adapter.sets().get(main);
   }
 }

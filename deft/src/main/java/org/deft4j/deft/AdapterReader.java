@@ -12,6 +12,7 @@ import java.util.TreeMap;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.LongStream;
+import java.util.stream.Stream;
 import org.deft4j.nn.AdaptedLayer;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.DType;
@@ -71,13 +72,14 @@ final class AdapterReader {
 
   /** The matrices that every layer must have. */
   private List<String> matrices() {
-    return switch (config.method()) {
-      case DEFT -> config.extras().gate() ? List.of(DeftAdapter.P, DeftAdapter.R, DeftAdapter.GATE) : List.of(DeftAdapter.P, DeftAdapter.R);
+    List<String> matrices = switch (config.method()) {
+      case DEFT -> List.of(DeftAdapter.P, DeftAdapter.R);
       case PARA -> List.of(DeftAdapter.P);
       case LORA -> List.of(LoraAdapter.A, LoraAdapter.B);
       case DORA -> List.of(LoraAdapter.A, LoraAdapter.B, DoraAdapter.MAGNITUDE);
       case LORA_PARA -> List.of(DeftAdapter.P, LoraAdapter.A, LoraAdapter.B);
     };
+    return config.extras().gate() ? Stream.concat(matrices.stream(), Stream.of(DeftAdapter.GATE)).toList() : matrices;
   }
 
   private boolean belongs(Place place) {
@@ -231,7 +233,11 @@ final class AdapterReader {
         });
         if (!adapters.isEmpty()) {
           AdapterConfig own = config.method().isLora() && peftFields.isEmpty() ? described(adapters).with(config.extras()) : config;
-          sets.put(name, new AdapterSet(model, own, adapters, peftFields, stored).setTraining(false));
+          List<String> paths = List.copyOf(adapters.keySet());
+          // What was left out is no target of what was read.
+          sets.put(name, (notices.isEmpty() ? new AdapterSet(model, own, adapters, peftFields, stored)
+              : new AdapterSet(model, own.with(Targets.suffixes(paths)), adapters, PeftConfig.targeting(peftFields, paths), stored))
+              .setTraining(false));
         }
       });
     } catch (RuntimeException e) {
@@ -260,20 +266,24 @@ final class AdapterReader {
   private LayerAdapter build(WeightSource file, Site site, AdaptedLayer layer, Map<String, String> names, Scale scale) {
     long rank = rank(file, names);
     Map<String, Tensor> tensors = new TreeMap<>();
-    names.forEach((matrix, name) -> tensors.put(matrix, file.load(name).cast(AdapterStart.type(layer))
-        .reshape(shape(matrix, layer.weight().shape(), rank).toArray())));
+    names.forEach((matrix, name) -> tensors.put(matrix, Finite.require(file.load(name), source + ": " + name)
+        .cast(AdapterStart.type(layer)).reshape(shape(matrix, layer.weight().shape(), rank).toArray())));
     Projection projection = config.method().projects()
         ? new Projection(tensors.get(DeftAdapter.P), tensors.get(DeftAdapter.MASK), config.decomposition()) : null;
     Tensor a = tensors.get(LoraAdapter.A);
     Tensor b = tensors.get(LoraAdapter.B);
+    Tensor gate = tensors.get(DeftAdapter.GATE);
     String path = site.layer();
     double s = scale.of(site, rank);
+    if (!Double.isFinite(s)) {
+      throw new InputException(source + ": layer " + path + " has the scale " + s + ", a finite number is needed; its alpha is wrong");
+    }
     return switch (config.method()) {
-      case DEFT -> new DeftAdapter(path, layer, projection, tensors.get(DeftAdapter.R), tensors.get(DeftAdapter.GATE), s);
+      case DEFT -> new DeftAdapter(path, layer, projection, tensors.get(DeftAdapter.R), gate, s);
       case PARA -> new ParaAdapter(path, layer, projection);
-      case LORA -> new LoraAdapter(path, layer, a, b, s);
+      case LORA -> new LoraAdapter(path, layer, a, b, gate, s);
       case DORA -> new DoraAdapter(path, layer, a, b, s, tensors.get(DoraAdapter.MAGNITUDE));
-      case LORA_PARA -> new LoraParaAdapter(path, layer, projection, a, b, s);
+      case LORA_PARA -> new LoraParaAdapter(path, layer, projection, a, b, gate, s);
     };
   }
 }

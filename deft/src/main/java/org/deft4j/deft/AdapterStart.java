@@ -59,17 +59,16 @@ final class AdapterStart {
   private LayerAdapter create() {
     double scale = config.scaleFor(rank);
     return switch (config.method()) {
-      case LORA -> new LoraAdapter(path, layer, a(), b(), scale);
+      case LORA -> new LoraAdapter(path, layer, a(), b(), newGate(), scale);
       case DORA -> DoraAdapter.start(path, layer, a(), b(), scale);
       case PARA -> new ParaAdapter(path, layer, projection(official()));
-      case LORA_PARA -> new LoraParaAdapter(path, layer, projection(false), a(), b(), scale);
+      case LORA_PARA -> new LoraParaAdapter(path, layer, projection(false), a(), b(), newGate(), scale);
       case DEFT -> {
         Projection projection = projection(false);
-        boolean gated = config.extras().gate();
-        double injected = gated ? scale / (1 + Math.exp(-gate())) : scale;
+        double injected = config.extras().gate() ? scale / (1 + Math.exp(-gate())) : scale;
         Tensor r = config.start() == Start.IDENTITY
             ? DeftAdapter.identityInput(projection, layer.weight().value(), injected, path) : thin(DEVIATION * config.initScale());
-        yield new DeftAdapter(path, layer, projection, r, gated ? Tensor.of(new double[] {gate()}, 1).cast(type) : null, scale);
+        yield new DeftAdapter(path, layer, projection, r, newGate(), scale);
       }
     };
   }
@@ -89,9 +88,13 @@ final class AdapterStart {
     return config.start() == Start.OFFICIAL;
   }
 
+  private Tensor newGate() {
+    return config.extras().gate() ? Tensor.of(new double[] {gate()}, 1).cast(type) : null;
+  }
+
   /** {@code P P^T} is their SDXL code's alone. */
   private double gate() {
-    return official() && config.decomposition() instanceof RelaxedDecomposition ? 0 : GATE;
+    return official() && config.method() == Method.DEFT && config.decomposition() instanceof RelaxedDecomposition ? 0 : GATE;
   }
 
   private Tensor a() {

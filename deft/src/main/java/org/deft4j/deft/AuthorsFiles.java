@@ -3,6 +3,7 @@ package org.deft4j.deft;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -44,6 +45,7 @@ final class AuthorsFiles {
   static final String LAYER = ".lora_layer";
   static final String CACHED = ".Q_P_cached";
   static final String GATE = ".gate";
+  static final String LAYERS = "layer_configs";
 
   /** The files' names. */
   static final List<String> NAMES = List.of(INJECTION + STATE, PARA + STATE, SDXL);
@@ -51,6 +53,7 @@ final class AuthorsFiles {
   private final TorchFile file;
   private final Map<String, Module> models;
   private final ReadOptions options;
+  private final Map<String, String> metadata = new LinkedHashMap<>();
   private final List<String> notices = new ArrayList<>();
 
   private AuthorsFiles(TorchFile file, Map<String, Module> models, ReadOptions options) {
@@ -74,24 +77,26 @@ final class AuthorsFiles {
     try (TorchFile file = TorchFile.open(path)) {
       AuthorsFiles reader = new AuthorsFiles(file, models, options);
       return switch (path.getFileName().toString()) {
-        case INJECTION + STATE -> reader.injection(layers(path, INJECTION));
-        case PARA + STATE -> reader.para(layers(path, PARA));
+        case INJECTION + STATE -> reader.injection(reader.layers(path, INJECTION));
+        case PARA + STATE -> reader.para(reader.layers(path, PARA));
         default -> reader.sdxl();
       };
     }
   }
 
-  /** The configuration of each layer. */
-  private static Map<String, JsonObject> layers(Path state, String name) {
+  /** The configuration of each layer; all of it is kept for writing. */
+  private Map<String, JsonObject> layers(Path state, String name) {
     Path path = state.resolveSibling(name + CONFIG);
     if (!Files.isRegularFile(path)) {
       throw new InputException(state + ": " + path.getFileName() + " is missing beside it; it says what the tensors mean");
     }
-    JsonObject all = Json.read(path).requireObject("layer_configs");
+    JsonObject whole = Json.read(path);
+    metadata.put(AdapterMetadata.AUTHORS_CONFIG, Json.format(whole.asMap()));
+    JsonObject all = whole.requireObject(LAYERS);
     Map<String, JsonObject> layers = new LinkedHashMap<>();
     all.keys().forEach(layer -> layers.put(layer, all.requireObject(layer)));
     if (layers.isEmpty()) {
-      throw new InputException(path + ": layer_configs is empty");
+      throw new InputException(path + ": " + LAYERS + " is empty");
     }
     return layers;
   }
@@ -113,7 +118,7 @@ final class AuthorsFiles {
     String method = same(layers, "injection_method", layer -> layer.string("injection_method", "residual_projection"));
     double dropout = same(layers, "lora_dropout", layer -> layer.number("lora_dropout", 0));
     boolean gate = same(layers, "use_gating", layer -> layer.bool("use_gating", false));
-    int rank = layers.values().iterator().next().requireInteger("r");
+    int rank = usualRank(layers);
     if (method.equals("additive_update")) {
       return additive(layers, rank, dropout, gate);
     }
@@ -131,29 +136,21 @@ final class AuthorsFiles {
     return adapter(config, used, matrices, (_, _) -> 1);
   }
 
-  /** A LoRA; what its gate lets through is a part of s. */
-  private PipelineAdapter additive(Map<String, JsonObject> layers, int rank, double dropout, boolean gate) {
-    AdapterConfig config = targeting(layers.keySet(), AdapterConfig.lora(rank))
-        .with(new AdapterExtras(new Dropout(dropout, false), false, 0));
-    Map<String, String> matrices = Map.of(".lora_B", LoraAdapter.A, ".lora_A", LoraAdapter.B);
-    if (gate) {
-      notices.add(file.source() + ": its gates are taken as a part of the scale, since a LoRA has none here");
-    }
-    return adapter(config, new Without(file, ending(".P", ".R_new", GATE, CACHED)), matrices, (site, r) -> {
-      JsonObject layer = layers.get(site.layer());
-      double scale = layer == null ? 1 : layer.number("lora_alpha", (double) r) / r;
-      return gate ? scale * open(site.layer() + GATE) : scale;
-    });
+  private static int usualRank(Map<String, JsonObject> layers) {
+    Map<Integer, Integer> counts = new LinkedHashMap<>();
+    layers.values().forEach(layer -> counts.merge(layer.requireInteger("r"), 1, Integer::sum));
+    return Collections.max(counts.entrySet(), Map.Entry.comparingByValue()).getKey();
   }
 
-  /** {@code sigmoid(G)}. */
-  private double open(String name) {
-    if (!file.names().contains(name)) {
-      throw new InputException(file.source() + ": " + name + " is missing, though use_gating is true");
-    }
-    try (Scope _ = Scope.open()) {
-      return file.load(name).cast(DType.F64).sigmoid().item();
-    }
+  private PipelineAdapter additive(Map<String, JsonObject> layers, int rank, double dropout, boolean gate) {
+    AdapterConfig config = targeting(layers.keySet(), AdapterConfig.lora(rank))
+        .with(new AdapterExtras(new Dropout(dropout, false), gate, 0));
+    Map<String, String> matrices = Map.of(".lora_B", LoraAdapter.A, ".lora_A", LoraAdapter.B, GATE, DeftAdapter.GATE);
+    Predicate<String> dead = ending(".P", ".R_new", CACHED);
+    return adapter(config, new Without(file, gate ? dead : dead.or(ending(GATE))), matrices, (site, r) -> {
+      JsonObject layer = layers.get(site.layer());
+      return layer == null ? 1 : layer.number("lora_alpha", (double) r) / r;
+    });
   }
 
   private Decomposition decomposition(Map<String, JsonObject> layers, boolean cached) {
@@ -196,7 +193,7 @@ final class AuthorsFiles {
           + "' is unknown; there are qr, tsvd, lrmf, eigen, nmf");
     };
     boolean factored = decomposition instanceof NmfDecomposition;
-    int rank = layers.values().iterator().next().requireInteger("r");
+    int rank = usualRank(layers);
     AdapterConfig config = targeting(layers.keySet(), AdapterConfig.para(rank)).with(decomposition)
         .with(new AdapterExtras(Dropout.NONE, false, sparse && !factored ? zeros : 0));
     WeightSource used = factored ? new Factored(new Without(file, ending(".B", ".B_dense", ".sparse_mask"))) : file;
@@ -289,6 +286,6 @@ final class AuthorsFiles {
         .orElse(null);
     Map<String, AdapterSet> sets = reader.read(used, naming, true, scale, Map.of());
     notices.addAll(reader.notices());
-    return new PipelineAdapter(sets, Map.of(), notices);
+    return new PipelineAdapter(sets, metadata, notices);
   }
 }

@@ -8,6 +8,7 @@ import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.Json;
+import org.deft4j.weights.JsonObject;
 import org.deft4j.weights.TorchFileWriter;
 
 /**
@@ -24,8 +25,12 @@ final class AuthorsWriter {
     this.type = type;
   }
 
-  /** A folder of the OmniGen code. */
-  static void folder(Path folder, AdapterSet set, DType type) {
+  /**
+   * A folder of the OmniGen code.
+   *
+   * @param metadata what the file that was read said about itself
+   */
+  static void folder(Path folder, AdapterSet set, DType type, Map<String, String> metadata) {
     requireLinear(set);
     try (Scope _ = Scope.open()) {
       AuthorsWriter writer = new AuthorsWriter(set, type);
@@ -41,7 +46,7 @@ final class AuthorsWriter {
       });
       String name = para ? AuthorsFiles.PARA : AuthorsFiles.INJECTION;
       TorchFileWriter.write(folder.resolve(name + AuthorsFiles.STATE), writer.tensors);
-      Map<String, Object> config = Map.of("layer_configs", writer.layers);
+      Map<String, Object> config = kept(metadata.get(AdapterMetadata.AUTHORS_CONFIG), writer.layers);
       Json.write(folder.resolve(name + AuthorsFiles.CONFIG), config);
       TorchFileWriter.writePlain(folder.resolve(name + AuthorsFiles.PICKLED_CONFIG), config);
     }
@@ -76,6 +81,19 @@ final class AuthorsWriter {
     }
   }
 
+  /** The configuration that was read, of the layers that are written; a new one where there was none. */
+  private static Map<String, Object> kept(String read, Map<String, Object> layers) {
+    Map<String, Object> all = new LinkedHashMap<>(Map.of(AuthorsFiles.LAYERS, layers));
+    if (read != null) {
+      JsonObject json = Json.parse(read, AdapterMetadata.AUTHORS_CONFIG);
+      all.putAll(json.asMap());
+      Map<String, Object> known = new LinkedHashMap<>(json.requireObject(AuthorsFiles.LAYERS).asMap());
+      known.keySet().retainAll(layers.keySet());
+      all.put(AuthorsFiles.LAYERS, known);
+    }
+    return all;
+  }
+
   private static void requireLinear(AdapterSet set) {
     set.adapters().forEach((path, adapter) -> {
       if (!(adapter.layer() instanceof Linear)) {
@@ -91,13 +109,13 @@ final class AuthorsWriter {
   private void put(String name, LayerAdapter adapter, String matrix) {
     Tensor value = adapter.tensors().get(matrix);
     if (value != null) {
-      tensors.put(name, value.cast(type));
+      tensors.put(name, Finite.cast(value, type, name));
     }
   }
 
   private void input(String name, DeftAdapter adapter) {
     Tensor r = adapter.tensors().get(DeftAdapter.R);
-    tensors.put(name, (adapter.scale() == 1 ? r : r.mul(adapter.scale())).cast(type));
+    tensors.put(name, Finite.cast(adapter.scale() == 1 ? r : r.mul(adapter.scale()), type, name));
   }
 
   private Map<String, Object> layer(String path, LayerAdapter adapter) {
@@ -143,11 +161,12 @@ final class AuthorsWriter {
   private void lora(String path, LoraAdapter adapter) {
     put(path + ".lora_A", adapter, LoraAdapter.B);
     put(path + ".lora_B", adapter, LoraAdapter.A);
+    put(path + AuthorsFiles.GATE, adapter, DeftAdapter.GATE);
     Map<String, Object> layer = layer(path, adapter);
     layer.put("injection_method", "additive_update");
     layer.put("lora_alpha", adapter.alpha());
     layer.put("lora_dropout", dropout());
-    layer.put("use_gating", false);
+    layer.put("use_gating", set.config().extras().gate());
     layer.put("decomposition_method", "None");
   }
 
@@ -160,8 +179,8 @@ final class AuthorsWriter {
       case NmfDecomposition(boolean official) when official -> {
         Tensor p = adapter.tensors().get(DeftAdapter.P);
         long r = adapter.rank();
-        tensors.put(path + ".W", p.slice(1, 0, r).contiguous().cast(type));
-        tensors.put(path + ".H", p.slice(1, r, 2 * r).t().contiguous().cast(type));
+        tensors.put(path + ".W", Finite.cast(p.slice(1, 0, r).contiguous(), type, path + ".W"));
+        tensors.put(path + ".H", Finite.cast(p.slice(1, r, 2 * r).t().contiguous(), type, path + ".H"));
       }
       case QrDecomposition _, TsvdDecomposition _, LrmfDecomposition _, EigenDecomposition _ -> {
         boolean sparse = adapter.tensors().containsKey(DeftAdapter.MASK);

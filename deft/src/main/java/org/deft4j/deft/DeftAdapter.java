@@ -13,7 +13,7 @@ public final class DeftAdapter extends LayerAdapter {
   public static final String P = "deft_P";
   /** The key of R in a PEFT file. */
   public static final String R = "deft_R";
-  /** The key of the gate's number G [1]; PEFT has none. */
+  /** The key of the number G [1] of a gate, of any method's; PEFT has none. */
   public static final String GATE = "deft_gate";
   /** The key of P's mask; PEFT has none. */
   public static final String MASK = "deft_mask";
@@ -50,8 +50,7 @@ public final class DeftAdapter extends LayerAdapter {
 
   @Override
   public LowRankUpdate update() {
-    Tensor input = gate == null ? r : r.mul(gate.sigmoid());
-    return LowRankUpdate.replace(projection.factors(path()), input, scale);
+    return LowRankUpdate.replace(projection.factors(path()), gated(r, gate), scale);
   }
 
   /**

@@ -20,7 +20,7 @@ import org.deft4j.weights.SafetensorsWriter;
 /**
  * LoRA as diffusers keeps it, {@code pytorch_lora_weights.safetensors}: {@code <model>.<layer>.lora_A.weight}, or in its older
  * namings {@code <model>.<layer>.lora.down.weight}, {@code <model>.<layer>.lora_linear_layer.down.weight} and for attention
- * {@code <model>.<attention>.processor.to_q_lora.down.weight}, where the model is {@code unet}, {@code text_encoder} or
+ * {@code <model>.<attention>.processor.to_q_lora.down.weight} or {@code <model>.<attention>.to_q_lora.down.weight}, where the model is {@code unet}, {@code text_encoder} or
  * {@code text_encoder_2}; the file of one model alone ({@code save_lora_adapter}) does not name it, and is the pipeline's main model's.
  * The scale is that of the layer's {@code <model>.<layer>.alpha}, else that of PEFT's fields for the model
  * ({@code <model>.lora_alpha}, {@code <model>.alpha_pattern}, ...) in the header's {@code lora_adapter_metadata}, else 1.
@@ -31,10 +31,10 @@ public final class DiffusersLora {
   public static final String FILE = "pytorch_lora_weights.safetensors";
 
   private static final String ALPHA = ".alpha";
-  private static final String CONFIG = "lora_adapter_metadata";
   private static final Pattern PLAIN = Pattern.compile("(.+)\\.(?:lora_A|lora_B|(?:lora|lora_linear_layer)\\.(?:down|up))\\.weight");
   private static final Pattern PROCESSOR = Pattern.compile("(.+)\\.processor\\.(to_q|to_k|to_v|to_out)_lora\\.(?:down|up)\\.weight");
 
+  private static final Pattern TEXT = Pattern.compile("(.+\\.self_attn)\\.to_(q|k|v|out)_lora\\.(?:down|up)\\.weight");
   private static final Pattern LENGTHS = Pattern.compile("(.+)\\.(?:lora_magnitude_vector(?:\\.weight)?|dora_scale)");
 
   /** How the matrices are called. */
@@ -49,7 +49,7 @@ public final class DiffusersLora {
 
   /** Whether one of these is a name in such a file. */
   static boolean recognises(Set<String> names) {
-    return names.stream().anyMatch(name -> PLAIN.matcher(name).matches() || PROCESSOR.matcher(name).matches());
+    return names.stream().anyMatch(name -> PLAIN.matcher(name).matches() || PROCESSOR.matcher(name).matches() || TEXT.matcher(name).matches());
   }
 
   /**
@@ -63,12 +63,14 @@ public final class DiffusersLora {
     AdapterReader reader = new AdapterReader(file.source(), models, config, partial);
     boolean named = file.names().stream().anyMatch(name -> AdapterFiles.PARTS.contains(name.substring(0, Math.max(0, name.indexOf('.')))));
     String prefix = named ? "" : models.keySet().iterator().next() + ".";
-    Map<String, String> metadata = named ? file.metadata() : withModel(file, prefix);
+    Map<String, String> metadata = new KohyaMetadata(named ? file.metadata() : withModel(file, prefix)).withoutNetwork().entries();
     JsonObject fields = fields(metadata, file.source());
     List<String> without = new ArrayList<>();
+    List<AdapterReader.Site> beside = new ArrayList<>();
     AdapterReader.Scale scale = (site, rank) -> {
       String alpha = (named ? site.model() + "." : "") + site.layer() + ALPHA;
       if (file.names().contains(alpha)) {
+        beside.add(site);
         try (Scope _ = Scope.open()) {
           return file.load(alpha).item() / rank;
         }
@@ -79,6 +81,7 @@ public final class DiffusersLora {
     boolean alphas = file.names().stream().anyMatch(name -> name.endsWith(ALPHA));
     Map<String, AdapterSet> sets = reader.read(new Without(file, name -> name.endsWith(ALPHA)), name -> place(prefix + name), false, scale,
         Map.of());
+    beside.forEach(site -> LoraAdapter.of(sets.get(site.model()).adapters().get(site.layer())).keepAlpha());
     List<String> notices = new ArrayList<>(reader.notices());
     if (alphas && fields == null) {
       Formats.noticeMissingAlphas(file.source(), without, sets.values(), notices);
@@ -93,15 +96,15 @@ public final class DiffusersLora {
     if (fields != null) {
       Map<String, Object> renamed = new LinkedHashMap<>();
       fields.asMap().forEach((key, value) -> renamed.put(prefix + key, value));
-      metadata.put(CONFIG, Json.format(renamed));
+      metadata.put(AdapterMetadata.PEFT_FIELDS, Json.format(renamed));
     }
     return metadata;
   }
 
   /** PEFT's fields of each model; null where there are none. */
   private static JsonObject fields(Map<String, String> metadata, String source) {
-    String text = metadata.get(CONFIG);
-    return text == null ? null : Json.parse(text, source + ", " + CONFIG);
+    String text = metadata.get(AdapterMetadata.PEFT_FIELDS);
+    return text == null ? null : Json.parse(text, source + ", " + AdapterMetadata.PEFT_FIELDS);
   }
 
   /** The s that they tell of a layer; 1 where they tell nothing of its model. */
@@ -129,40 +132,42 @@ public final class DiffusersLora {
       return new AdapterReader.Place(model, processor.group(1) + "." + (projection.equals("to_out") ? "to_out.0" : projection),
           matrix);
     }
+    Matcher text = TEXT.matcher(rest);
+    if (text.matches()) {
+      return new AdapterReader.Place(model, text.group(1) + "." + text.group(2) + "_proj", matrix);
+    }
     Matcher plain = PLAIN.matcher(rest);
     return plain.matches() ? new AdapterReader.Place(model, plain.group(1), matrix) : null;
   }
 
-  /** Without PEFT's fields, whose ranks and alphas hold of a file in this format alone. */
-  static Map<String, String> withoutFields(Map<String, String> metadata) {
-    Map<String, String> kept = new LinkedHashMap<>(metadata);
-    kept.remove(CONFIG);
-    return kept;
-  }
-
   /**
    * Writes a LoRA or DoRA. What the file that was read says about itself is kept, PEFT's fields too, but for kohya's hashes, rank, alpha and
-   * style of names, which would not hold of this one. A scale that the header does not tell is multiplied into B, because
-   * not every reader looks there, or for alphas beside the matrices.
+   * style of names, which would not hold of this one. The scale is told where it was: in the
+   * header, or by an alpha beside the matrices. One that came from elsewhere is multiplied into B, because not every reader looks there.
    *
    * @param type F32, F16 or BF16
    * @throws InputException if the adapter is no LoRA
    */
   public static void write(Path file, PipelineAdapter adapter, Style style, DType type) {
-    Map<String, String> metadata = new KohyaMetadata(adapter.metadata()).withoutNetwork().entries();
+    Map<String, String> metadata = AdapterMetadata.without(new KohyaMetadata(adapter.metadata()).withoutNetwork().entries(),
+        AdapterMetadata.AUTHORS_CONFIG);
     JsonObject fields = fields(metadata, file.toString());
     try (Scope _ = Scope.open()) {
       Map<String, Tensor> tensors = new LinkedHashMap<>();
       adapter.sets().forEach((model, set) -> set.adapters().forEach((layer, one) -> {
         LoraAdapter lora = LoraAdapter.of(one);
         Tensor b = lora.tensors().get(LoraAdapter.B);
-        tensors.put(name(model, layer, style, true), lora.tensors().get(LoraAdapter.A).cast(type));
-        double untold = lora.scale() / scale(fields, model, layer, lora.rank());
+        tensors.put(name(model, layer, style, true), Finite.cast(lora.tensors().get(LoraAdapter.A), type, layer));
+        double told = lora.keepsAlpha() ? lora.scale() : scale(fields, model, layer, lora.rank());
+        double untold = lora.openScale() / told;
         Tensor scaled = untold == 1 ? b : b.mul(untold);
-        tensors.put(name(model, layer, style, false), LoraAdapter.stored(lora.layer(), scaled).cast(type));
+        tensors.put(name(model, layer, style, false), Finite.cast(LoraAdapter.stored(lora.layer(), scaled), type, layer));
+        if (lora.keepsAlpha()) {
+          tensors.put(model + "." + layer + ALPHA, Tensor.of(new double[] {lora.alpha()}, 1).reshape().cast(type));
+        }
         if (lora instanceof DoraAdapter) {
           tensors.put(model + "." + layer + "." + DoraAdapter.MAGNITUDE,
-              DoraAdapter.peft(lora.layer(), lora.tensors().get(DoraAdapter.MAGNITUDE)).cast(type));
+              Finite.cast(DoraAdapter.peft(lora.layer(), lora.tensors().get(DoraAdapter.MAGNITUDE)), type, layer));
         }
       }));
       Map<String, String> header = new LinkedHashMap<>(metadata);

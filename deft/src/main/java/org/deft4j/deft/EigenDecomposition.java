@@ -31,7 +31,7 @@ public record EigenDecomposition(Truncation truncation) implements Decomposition
 
   @Override
   public Factors factors(Tensor p, String layer) {
-    Spectrum spectrum = Spectrum.of(p, truncation);
+    Spectrum spectrum = Spectrum.of(p, truncation, JITTER);
     Tensor eigenvalues = spectrum.values().square().add(JITTER);
     return new Factors(spectrum.basis().mul(eigenvalues).cast(p.dtype()), spectrum.basis().cast(p.dtype()), spectrum.u().cast(p.dtype()));
   }

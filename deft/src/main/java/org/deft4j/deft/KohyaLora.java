@@ -132,11 +132,11 @@ public final class KohyaLora {
         set.adapters().forEach((layer, one) -> {
           LoraAdapter lora = LoraAdapter.of(one);
           String flat = names.flat(layer, style);
-          tensors.put(flat + ALPHA, Tensor.of(new double[] {lora.alpha()}, 1).reshape().cast(type));
-          tensors.put(flat + DOWN, lora.tensors().get(LoraAdapter.A).cast(type));
-          tensors.put(flat + UP, LoraAdapter.stored(lora.layer(), lora.tensors().get(LoraAdapter.B)).cast(type));
+          tensors.put(flat + ALPHA, Tensor.of(new double[] {lora.openScale() * lora.rank()}, 1).reshape().cast(type));
+          tensors.put(flat + DOWN, Finite.cast(lora.tensors().get(LoraAdapter.A), type, layer));
+          tensors.put(flat + UP, Finite.cast(LoraAdapter.stored(lora.layer(), lora.tensors().get(LoraAdapter.B)), type, layer));
           if (lora instanceof DoraAdapter) {
-            tensors.put(flat + LENGTHS, DoraAdapter.kohya(lora.layer(), lora.tensors().get(DoraAdapter.MAGNITUDE)).cast(type));
+            tensors.put(flat + LENGTHS, Finite.cast(DoraAdapter.kohya(lora.layer(), lora.tensors().get(DoraAdapter.MAGNITUDE)), type, layer));
           }
         });
       });
@@ -145,9 +145,9 @@ public final class KohyaLora {
   }
 
   private static KohyaMetadata metadata(PipelineAdapter adapter, Map<String, Module> models, KohyaNames.Style style, String title) {
-    LoraAdapter first = LoraAdapter.of(adapter.sets().values().iterator().next().adapters().values().iterator().next());
+    AdapterConfig usual = AdapterReader.described(adapter.sets().values().iterator().next().adapters());
     KohyaMetadata.Base base = models.containsKey("text_encoder_2") ? KohyaMetadata.Base.SDXL : KohyaMetadata.Base.SD_1;
-    return new KohyaMetadata(DiffusersLora.withoutFields(adapter.metadata())).withNetwork(base, style, title, Math.toIntExact(first.rank()),
-        first.alpha());
+    Map<String, String> read = AdapterMetadata.without(adapter.metadata(), AdapterMetadata.PEFT_FIELDS, AdapterMetadata.AUTHORS_CONFIG);
+    return new KohyaMetadata(read).withNetwork(base, style, title, usual.rank(), usual.alpha() == null ? usual.rank() : usual.alpha());
   }
 }

@@ -104,30 +104,30 @@ public record KohyaMetadata(Map<String, String> entries) {
   }
 
   /**
-   * With the least that the readers of such files (sd-scripts, A1111, ComfyUI) look at, in place of what these keys were:
-   * the network's module, rank and alpha, the base model's family, and what the Model Metadata Standard demands. The other
-   * entries stay.
+   * With the least that the readers of such files (sd-scripts, A1111, ComfyUI) look at, where it is not there:
+   * the network's module, rank and alpha, the base model's family, and what the Model Metadata Standard demands. The style of the tensors'
+   * names, which is what the standard means by an implementation, is that of the file to be written.
    *
-   * @param style of the tensors' names, which is what the standard means by an implementation
    * @param title the adapter's name, for people
+   * @param rank of all layers, or most
    * @param alpha of all layers, or most; the scale is {@code alpha / rank}
    */
   public KohyaMetadata withNetwork(Base base, KohyaNames.Style style, String title, int rank, double alpha) {
-    Map<String, String> changed = new LinkedHashMap<>(entries);
-    changed.put(MODULE, "networks.lora");
-    changed.put(DIM, Integer.toString(rank));
-    changed.put(ALPHA, Double.toString(alpha));
-    changed.put(BASE_MODEL, base.version);
-    changed.put(VERSION_2, "False");
-    changed.put(SPEC + "sai_model_spec", "1.0.1");
-    changed.put(SPEC + "architecture", base.architecture + "/lora");
-    changed.put(SPEC_IMPLEMENTATION, switch (style) {
+    Map<String, String> all = new LinkedHashMap<>(entries);
+    all.putIfAbsent(MODULE, "networks.lora");
+    all.putIfAbsent(DIM, Integer.toString(rank));
+    all.putIfAbsent(ALPHA, Double.toString(alpha));
+    all.putIfAbsent(BASE_MODEL, base.version);
+    all.putIfAbsent(VERSION_2, "False");
+    all.putIfAbsent(SPEC + "sai_model_spec", "1.0.1");
+    all.putIfAbsent(SPEC + "architecture", base.architecture + "/lora");
+    all.put(SPEC_IMPLEMENTATION, switch (style) {
       case DIFFUSERS -> "diffusers";
       case SGM -> "https://github.com/Stability-AI/generative-models";
     });
-    changed.put(SPEC + "title", title);
-    changed.put(SPEC + "resolution", base.resolution);
-    return new KohyaMetadata(changed);
+    all.putIfAbsent(SPEC + "title", title);
+    all.putIfAbsent(SPEC + "resolution", base.resolution);
+    return new KohyaMetadata(all);
   }
 
   /** Without what holds of one file's tensors alone: the network's module, rank and alpha, the style of the names, and the hashes. */

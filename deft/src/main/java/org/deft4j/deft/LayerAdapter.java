@@ -51,6 +51,11 @@ public abstract sealed class LayerAdapter implements Adapter, AutoCloseable perm
     return mine;
   }
 
+  /** What is injected, R or A, as the gate lets it through: times {@code sigmoid(gate)}; all of it where {@code gate} is null. */
+  static Tensor gated(Tensor input, Tensor gate) {
+    return gate == null ? input : input.mul(gate.sigmoid());
+  }
+
   /** The path of the adapted layer. */
   public final String path() {
     return path;

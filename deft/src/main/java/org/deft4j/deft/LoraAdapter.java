@@ -16,13 +16,26 @@ public sealed class LoraAdapter extends LayerAdapter permits DoraAdapter {
 
   private final Tensor a;
   private final Tensor b;
+  private final Tensor gate;
   private final double scale;
+  private boolean keepsAlpha;
 
-  /** Takes ownership of {@code a} and {@code b}; {@code scale} is s. */
+  /** One without a gate; takes ownership of {@code a} and {@code b}; {@code scale} is s. */
   public LoraAdapter(String path, AdaptedLayer layer, Tensor a, Tensor b, double scale) {
+    this(path, layer, a, b, null, scale);
+  }
+
+  /**
+   * Takes ownership of the matrices.
+   *
+   * @param gate G [1], or null
+   * @param scale s
+   */
+  public LoraAdapter(String path, AdaptedLayer layer, Tensor a, Tensor b, Tensor gate, double scale) {
     super(path, layer);
     this.a = own(A, a);
     this.b = own(B, b);
+    this.gate = gate == null ? null : own(DeftAdapter.GATE, gate);
     this.scale = scale;
   }
 
@@ -54,6 +67,21 @@ public sealed class LoraAdapter extends LayerAdapter permits DoraAdapter {
     return scale;
   }
 
+  /** Has a file of diffusers tell s by an alpha beside the matrices, as the one did that was read. */
+  final void keepAlpha() {
+    keepsAlpha = true;
+  }
+
+  /** Whether {@link #keepAlpha} was called. */
+  final boolean keepsAlpha() {
+    return keepsAlpha;
+  }
+
+  /** {@code s g}, for files that have no gate. */
+  final double openScale() {
+    return gate == null ? scale : scale / (1 + Math.exp(-gate.item()));
+  }
+
   /** {@code s r}. */
   final double alpha() {
     return scale * rank();
@@ -61,6 +89,6 @@ public sealed class LoraAdapter extends LayerAdapter permits DoraAdapter {
 
   @Override
   public LowRankUpdate update() {
-    return LowRankUpdate.add(b, a, scale);
+    return LowRankUpdate.add(b, gated(a, gate), scale);
   }
 }

@@ -21,7 +21,13 @@ final class PeftConfig {
   private static final String DEFT = "DEFT";
   private static final String LORA = "LORA";
   private static final String OWN = "DEFT4J";
+  private static final String RANKS = "rank_pattern";
+  private static final String TARGETS = "target_modules";
+  private static final String EXCLUDED = "exclude_modules";
+  private static final String INDICES = "layers_to_transform";
+  private static final String PATTERNS = "layers_pattern";
   private static final String GATE = "gate";
+  private static final String GATED_LORA = "lora";
   private static final String SPARSITY = "sparsity";
   private static final String LAYER_DROPOUT = "layer_dropout";
   private static final String REMOVAL_DROPOUT = "removal_dropout";
@@ -44,11 +50,9 @@ final class PeftConfig {
     }
     refuse(problems, json, "bias", "none");
     refuse(problems, json, "modules_to_save", null);
-    refuse(problems, json, "fan_in_fan_out", false);
-    refuse(problems, json, "layers_to_transform", null);
     AdapterConfig config = null;
     try {
-      config = type.equals(LORA) ? lora(json) : deft(json);
+      config = type.equals(LORA) || json.bool(GATED_LORA, false) ? lora(json) : deft(json);
     } catch (InputException e) {
       e.problems().forEach(problem -> problems.add(json.source() + ": " + problem));
     }
@@ -70,10 +74,8 @@ final class PeftConfig {
     Method method = json.bool("para", false) ? Method.PARA : json.bool(LORA_PARA, false) ? Method.LORA_PARA : Method.DEFT;
     Truncation truncation = new Truncation((long) json.number(COLUMNS, Long.MAX_VALUE), json.number(VARIANCE, 1));
     Decomposition decomposition = Decomposition.named(json.string("decomposition_method", "relu")).truncated(truncation);
-    double whole = json.number(LAYER_DROPOUT, 0);
     // PEFT's PaRa has PEFT's field too, but nothing that it could drop.
-    String own = method == Method.PARA ? REMOVAL_DROPOUT : "deft_dropout";
-    Dropout dropout = whole > 0 ? new Dropout(whole, true) : new Dropout(json.number(own, 0), false);
+    Dropout dropout = dropout(json, method == Method.PARA ? REMOVAL_DROPOUT : "deft_dropout");
     return new AdapterConfig(method, decomposition, json.requireInteger("r"), positive(json, "alpha"), targets(json),
         json.bool("init_weights", true) ? Start.IDENTITY : Start.RANDOM, json.number("init_scale", 1),
         new AdapterExtras(dropout, json.bool(GATE, false), json.number(SPARSITY, 0)));
@@ -84,7 +86,13 @@ final class PeftConfig {
     double alpha = json.number("lora_alpha", 8);
     return new AdapterConfig(json.bool("use_dora", false) ? Method.DORA : Method.LORA, null, rank,
         json.bool("use_rslora", false) ? alpha * Math.sqrt(rank) : alpha, targets(json), Start.IDENTITY, 1,
-        new AdapterExtras(new Dropout(json.number("lora_dropout", 0), false), false, 0));
+        new AdapterExtras(dropout(json, "lora_dropout"), json.bool(GATE, false), 0));
+  }
+
+  /** Of the whole layer, or of what {@code key} says. */
+  private static Dropout dropout(JsonObject json, String key) {
+    double whole = json.number(LAYER_DROPOUT, 0);
+    return whole > 0 ? new Dropout(whole, true) : new Dropout(json.number(key, 0), false);
   }
 
   /** null and 0 both mean: no scaling. */
@@ -94,8 +102,19 @@ final class PeftConfig {
   }
 
   private static Targets targets(JsonObject json) {
-    return new Targets(Targets.rule("target_modules", json.get("target_modules")),
-        Targets.rule("exclude_modules", json.get("exclude_modules")));
+    Targets.Rule include = Targets.rule(TARGETS, json.get(TARGETS));
+    List<Integer> indices = integers(json, INDICES);
+    return new Targets(indices.isEmpty() ? include : new Targets.Indexed(include, indices, strings(json, PATTERNS)),
+        Targets.rule(EXCLUDED, json.get(EXCLUDED)));
+  }
+
+  /** A list, or what would be alone in it; none where there is nothing. */
+  private static List<Integer> integers(JsonObject json, String key) {
+    return json.isList(key) ? json.requireInts(key) : json.get(key) == null ? List.of() : List.of(json.requireInteger(key));
+  }
+
+  private static List<String> strings(JsonObject json, String key) {
+    return json.isList(key) ? json.requireStrings(key) : json.get(key) == null ? List.of() : List.of(json.requireString(key));
   }
 
   /**
@@ -124,7 +143,7 @@ final class PeftConfig {
 
   private static boolean matchesEnd(JsonObject json, String key, String path) {
     try {
-      return path.matches("(.*\\.)?(" + key + ")");
+      return Targets.expression("(.*\\.)?(" + key + ")").matcher(path).matches();
     } catch (PatternSyntaxException e) {
       throw new InputException(json.source() + ": alpha_pattern: '" + key + "' is not a regular expression: " + e.getDescription(), e);
     }
@@ -134,19 +153,19 @@ final class PeftConfig {
   static Map<String, Object> write(AdapterSet set, String baseModel) {
     AdapterConfig config = set.config();
     Map<String, Object> json = new LinkedHashMap<>();
-    Map<String, Object> own = own(config);
+    Map<String, Object> own = own(set);
     Dropout dropout = config.extras().dropout();
     boolean removal = config.method() == Method.PARA && !dropout.wholeLayer() && dropout.probability() > 0;
     double injectionDropout = dropout.wholeLayer() || removal ? 0 : dropout.probability();
-    json.put("peft_type", config.method().isLora() ? LORA : own.isEmpty() ? DEFT : OWN);
+    json.put("peft_type", !own.isEmpty() ? OWN : config.method().isLora() ? LORA : DEFT);
     json.put("auto_mapping", null);
     json.put("base_model_name_or_path", baseModel);
     json.put("revision", null);
     json.put("task_type", null);
     json.put("inference_mode", true);
     json.put("r", config.rank());
-    json.put("target_modules", Targets.notation(config.targets().include()));
-    json.put("exclude_modules", Targets.notation(config.targets().exclude()));
+    json.put(TARGETS, Targets.notation(config.targets().include()));
+    json.put(EXCLUDED, Targets.notation(config.targets().exclude()));
     if (config.method().isLora()) {
       json.put("lora_alpha", whole(config.alpha() == null ? (double) config.rank() : config.alpha()));
       json.put("lora_dropout", injectionDropout);
@@ -164,8 +183,9 @@ final class PeftConfig {
       json.put("deft_dropout", injectionDropout);
       json.put("init_weights", config.start() == Start.IDENTITY);
     }
-    json.put("layers_to_transform", null);
-    json.put("layers_pattern", null);
+    Targets.Indexed indexed = config.targets().include() instanceof Targets.Indexed rule ? rule : null;
+    json.put(INDICES, indexed == null ? null : indexed.indices());
+    json.put(PATTERNS, indexed == null ? null : indexed.patterns());
     json.put("bias", "none");
     json.put("modules_to_save", null);
     json.putAll(own);
@@ -178,14 +198,39 @@ final class PeftConfig {
     return json;
   }
 
+  /** {@code fields} with these layers, by their whole paths, for targets; nothing where there are none. */
+  static Map<String, Object> targeting(Map<String, Object> fields, List<String> paths) {
+    Map<String, Object> changed = new LinkedHashMap<>(fields);
+    if (!fields.isEmpty()) {
+      changed.put(TARGETS, paths);
+      changed.keySet().removeAll(List.of(EXCLUDED, INDICES, PATTERNS));
+    }
+    return changed;
+  }
+
   /** What PEFT would get wrong if it did not know it. */
-  private static Map<String, Object> own(AdapterConfig config) {
+  private static Map<String, Object> own(AdapterSet set) {
+    AdapterConfig config = set.config();
     Map<String, Object> own = new LinkedHashMap<>();
+    if (!config.method().isLora()) {
+      Map<String, Object> ranks = new LinkedHashMap<>();
+      set.adapters().forEach((path, adapter) -> {
+        if (adapter.rank() != config.rankFor(adapter.layer().weight().shape().size(0))) {
+          ranks.put(path, adapter.rank());
+        }
+      });
+      if (!ranks.isEmpty()) {
+        own.put(RANKS, ranks);
+      }
+    }
     if (config.method() == Method.LORA_PARA) {
       own.put(LORA_PARA, true);
     }
     if (config.extras().gate()) {
       own.put(GATE, true);
+      if (config.method().isLora()) {
+        own.put(GATED_LORA, true);
+      }
     }
     if (config.extras().sparsity() > 0) {
       own.put(SPARSITY, config.extras().sparsity());
@@ -215,7 +260,7 @@ final class PeftConfig {
         alphas.put(path, whole(lora.alpha()));
       }
     });
-    json.put("rank_pattern", ranks);
+    json.put(RANKS, ranks);
     json.put("alpha_pattern", alphas);
   }
 

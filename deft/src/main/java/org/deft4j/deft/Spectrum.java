@@ -18,13 +18,18 @@ import org.deft4j.tensor.op.Decompose;
  */
 record Spectrum(Tensor u, Tensor s, long kept) {
   static Spectrum of(Tensor p, Truncation truncation) {
+    return of(p, truncation, 0);
+  }
+
+  /** Kept by the eigenvalues of {@code P P^T + jitter 1}, where every direction has its jitter. */
+  static Spectrum of(Tensor p, Truncation truncation, double jitter) {
     Tensor[] usv = Dispatch.run(new Decompose.Svd(), p.cast(DType.F64));
     Tensor u = usv[0];
     Tensor s = usv[1];
     if (p.device() == Device.META) {
       return new Spectrum(u.mul(s.sign().add(1)), s, s.size(0));
     }
-    return new Spectrum(u.mul(signs(u)), s, truncation.kept(s.toDoubles()));
+    return new Spectrum(u.mul(signs(u)), s, truncation.kept(s.square().add(jitter).toDoubles(), jitter * (p.size(0) - p.size(1))));
   }
 
   /** A P whose singular values are near 1: {@code N(0, 1/out)}. */

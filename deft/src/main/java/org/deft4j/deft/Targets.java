@@ -5,8 +5,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
+import java.util.stream.Stream;
 import org.deft4j.nn.AdaptedLayer;
 import org.deft4j.nn.Conv2d;
 import org.deft4j.nn.Linear;
@@ -56,6 +58,19 @@ public record Targets(Rule include, Rule exclude) {
     }
   }
 
+  /**
+   * What matches {@code rule} in the blocks of these numbers, PEFT's {@code layers_to_transform}: the number is the last in the path that stands
+   * behind a name, or behind the first of {@code patterns} ({@code layers_pattern}) that has one behind it.
+   */
+  public record Indexed(Rule rule, List<Integer> indices, List<String> patterns) implements Rule {
+    @Override
+    public boolean matches(String path, AdaptedLayer layer) {
+      return rule.matches(path, layer) && (patterns.isEmpty() ? Stream.of("[^.]*") : patterns.stream())
+          .map(name -> expression(".*\\." + name + "\\.(\\d+)\\..*").matcher(path)).filter(Matcher::matches).findFirst()
+          .map(matcher -> indices.contains(Integer.valueOf(matcher.group(1)))).orElse(false);
+    }
+  }
+
   /** Layers by the end of their path. */
   public static Targets suffixes(List<String> names) {
     return new Targets(new Suffixes(List.copyOf(names)), new Suffixes(List.of()));
@@ -79,7 +94,7 @@ public record Targets(Rule include, Rule exclude) {
       case String text when text.equals("all-linear") -> new AllLinear();
       case String text -> {
         try {
-          yield new Expression(Pattern.compile(text));
+          yield new Expression(expression(text));
         } catch (PatternSyntaxException e) {
           throw new InputException(key + ": '" + text + "' is not a regular expression: " + e.getDescription(), e);
         }
@@ -88,12 +103,22 @@ public record Targets(Rule include, Rule exclude) {
     };
   }
 
+  /**
+   * A regular expression of Python's, where groups are named and the end is marked otherwise.
+   *
+   * @throws PatternSyntaxException if it is none
+   */
+  static Pattern expression(String python) {
+    return Pattern.compile(python.replace("(?P<", "(?<").replaceAll("\\(\\?P=(\\w+)\\)", "\\\\k<$1>").replace("\\Z", "\\z"));
+  }
+
   /** {@code rule} in PEFT's notation. */
-  static Object notation(Rule rule) {
+  public static Object notation(Rule rule) {
     return switch (rule) {
       case Suffixes(var names) -> names.isEmpty() ? null : names;
       case Expression(var pattern) -> pattern.pattern();
       case AllLinear() -> "all-linear";
+      case Indexed(var inner, var _, var _) -> notation(inner);
     };
   }
 

@@ -31,16 +31,21 @@ public record Truncation(long columns, double variance) {
     return new Truncation(columns, 1);
   }
 
-  /** How many of these singular values, in descending order, are kept: at least 1. */
-  int kept(double[] values) {
-    double total = 0;
-    for (double value : values) {
-      total += value * value;
+  /**
+   * How many columns are kept: at least 1.
+   *
+   * @param shares what each carries, in descending order
+   * @param beyond what is carried by no column
+   */
+  int kept(double[] shares, double beyond) {
+    double total = beyond;
+    for (double share : shares) {
+      total += share;
     }
     int kept = 0;
     double sum = 0;
-    while (kept < values.length && kept < columns && (kept == 0 || variance == 1 || sum < variance * total)) {
-      sum += values[kept] * values[kept];
+    while (kept < shares.length && kept < columns && (kept == 0 || variance == 1 || sum < variance * total)) {
+      sum += shares[kept];
       kept++;
     }
     return kept;

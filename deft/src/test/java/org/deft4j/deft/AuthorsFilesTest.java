@@ -14,6 +14,7 @@ import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.TorchRandom;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
+import org.deft4j.weights.SafetensorsFile;
 import org.deft4j.weights.TorchFile;
 import org.deft4j.weights.TorchFileWriter;
 import org.junit.jupiter.api.AfterEach;
@@ -21,6 +22,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -154,7 +156,7 @@ class AuthorsFilesTest {
     assertDelta(replaced(removed, p.q(), 1), injection(qr + false), "a gate that is not used");
   }
 
-  /** Every layer has P and R_new, whatever it does; a LoRA's A is B elsewhere, and its gate a part of s. */
+  /** Every layer has P and R_new, whatever it does; a LoRA's A is B elsewhere. */
   @Test
   void aLoraBesideADeadDeft() {
     put(".P", other);
@@ -167,12 +169,10 @@ class AuthorsFilesTest {
       assertEquals(new Dropout(0.25, false), plain.sets().get("unet").config().extras().dropout());
     }
     assertDelta(p.times(r).times(1.5), injection(config + false), "alpha / r");
-    PipelineAdapter gated = injection(config + true);
-    assertTrue(gated.notices().getFirst().contains("gates"), gated.notices().toString());
-    assertDelta(p.times(r).times(1.5 * sigmoid(0.5)), gated, "gate");
+    assertDelta(p.times(r).times(1.5 * sigmoid(0.5)), injection(config + true), "gate");
     tensors.remove(LAYER + ".gate");
     InputException error = assertThrows(InputException.class, () -> injection(config + true));
-    assertTrue(error.getMessage().contains(LAYER + ".gate"), error.getMessage());
+    assertTrue(error.getMessage().contains("lacks deft_gate"), error.getMessage());
   }
 
   /** Both matrices of a LoRA that nothing computes with, and the dropout of the whole layer. */
@@ -239,6 +239,54 @@ class AuthorsFilesTest {
     try (TorchFile written = TorchFile.open(file)) {
       assertEquals(List.of(LAYER + ".lora_layer.P", LAYER + ".lora_layer.gate"), List.copyOf(written.names()));
       assertFalse(written.names().contains(LAYER + ".lora_layer.R_new"));
+    }
+  }
+
+  /** What the configuration says that has no meaning here, of the layers and beside them, is written as it was, pickled too. */
+  @Test
+  void theConfigurationIsKept() throws IOException {
+    put(".P", p);
+    put(".R_new", r);
+    try (PipelineAdapter read = injection("\"decomposition_method\": \"None\", \"injection_method\": \"project_replace\", \"lora_alpha\": 9.5, "
+        + "\"compute_svd_each_forward\": false, \"colour\": [\"red\", {\"deep\": null}]}}, \"config\": {\"x\": {\"target_modules\": [\"to_q\"]")) {
+      Path out = Files.createTempDirectory(folder, "again");
+      AdapterFormat.AUTHORS.write(out, read, Map.of("unet", model), DType.F32, "title", "base");
+      Map<String, Object> config = Json.read(folder.resolve("knowledge_injection_config.json")).asMap();
+      assertTrue(config.containsKey("config"), config.toString());
+      assertEquals(config, Json.read(out.resolve("knowledge_injection_config.json")).asMap());
+      Path pickled = folder.resolve("pickled.bin");
+      TorchFileWriter.writePlain(pickled, config);
+      assertArrayEquals(Files.readAllBytes(pickled), Files.readAllBytes(out.resolve("knowledge_injection_config.bin")));
+      Path kohya = folder.resolve("peft");
+      AdapterFormat.PEFT.write(Files.createDirectory(kohya), read, Map.of("unet", model), DType.F32, "title", "base");
+      try (SafetensorsFile file = SafetensorsFile.open(kohya.resolve("adapter_model.safetensors"))) {
+        assertEquals(Map.of("format", "pt"), file.metadata());
+      }
+    }
+  }
+
+  /** The rank of most layers is the adapter's; of those with another PEFT is told under a type that it refuses. */
+  @Test
+  void layersOfOtherRanks() throws IOException {
+    for (int i = 0; i < 2; i++) {
+      boolean query = i == 0;
+      String layer = query ? LAYER : "ff";
+      tensors.put(layer + ".P", Dense.normal(i, query ? OUT : IN, 1 + i).tensor(DType.F32));
+      tensors.put(layer + ".R_new", Dense.normal(i, 1 + i, query ? IN : OUT).tensor(DType.F32));
+    }
+    TorchFileWriter.write(folder.resolve("knowledge_injection_state.bin"), tensors);
+    Files.writeString(folder.resolve("knowledge_injection_config.json"),
+        "{\"layer_configs\": {\"" + LAYER + "\": {\"r\": 1}, \"ff\": {\"r\": 2}, \"gone\": {\"r\": 2}}}");
+    try (PipelineAdapter read = AdapterFiles.read(folder, Map.of("unet", model), ReadOptions.STRICT.withPartial(true))) {
+      assertEquals(2, read.sets().get("unet").config().rank());
+      Path peft = Files.createTempDirectory(folder, "peft");
+      AdapterFormat.PEFT.write(peft, read, Map.of("unet", model), DType.F32, "title", "base");
+      JsonObject json = Json.read(peft.resolve("adapter_config.json"));
+      assertEquals("DEFT4J", json.requireString("peft_type"));
+      assertEquals(Map.of(LAYER, 1L), json.requireObject("rank_pattern").asMap());
+      try (AdapterSet again = PeftFolder.read(peft, model)) {
+        assertEquals(1, again.adapters().get(LAYER).rank());
+      }
     }
   }
 

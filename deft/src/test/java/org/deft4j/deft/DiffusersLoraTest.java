@@ -7,6 +7,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.deft4j.deft.testing.Dense;
+import org.deft4j.nn.Linear;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Scope;
@@ -266,23 +267,66 @@ class DiffusersLoraTest {
     }
   }
 
-  /** Alphas beside the matrices are multiplied into B, by what of them the header does not tell. */
+  /** Alphas beside the matrices stay where they were, to the byte, whatever the header tells. */
   @Test
-  void whatTheHeaderDoesNotTellIsInB() {
+  void alphasBesideTheMatricesStay() throws IOException {
     try (Scope _ = Scope.open()) {
       put("unet", QUERY, RANK);
       put("unet", FEED_FORWARD, RANK);
       putAlpha("unet.attn.to_q.alpha", 6);
       Path copy = temporary.resolve("copy.safetensors");
-      for (Map<String, String> metadata : List.of(Map.<String, String>of(), Map.of(CONFIG, "{\"unet.lora_alpha\": 8}"))) {
+      for (Map<String, String> metadata : List.of(Map.of("format", "pt"), Map.of("format", "pt", CONFIG, "{\"unet.lora_alpha\": 8}"))) {
         try (PipelineAdapter adapter = read(metadata, "unet")) {
           DiffusersLora.write(copy, adapter, DiffusersLora.Style.PEFT, DType.F32);
         }
-        try (SafetensorsFile file = SafetensorsFile.open(copy); PipelineAdapter again = read(copy, "unet")) {
-          assertFalse(file.names().contains("unet.attn.to_q.alpha"));
-          assertScale(1.5, again, "unet", QUERY);
-          assertScale(metadata.isEmpty() ? 1 : 2, again, "unet", FEED_FORWARD);
-        }
+        assertArrayEquals(Files.readAllBytes(temporary.resolve("lora.safetensors")), Files.readAllBytes(copy));
+      }
+    }
+  }
+
+  /** What came from elsewhere has its scale in B. */
+  @Test
+  void whatNothingTellsIsInB() {
+    try (Scope _ = Scope.open()) {
+      put("unet", QUERY, RANK, "lora_unet_attn_to_q.lora_down.weight", "lora_unet_attn_to_q.lora_up.weight");
+      putAlpha("lora_unet_attn_to_q.alpha", 6);
+      Path copy = temporary.resolve("copy.safetensors");
+      try (PipelineAdapter adapter = read(Map.of(), "unet")) {
+        DiffusersLora.write(copy, adapter, DiffusersLora.Style.PEFT, DType.F32);
+      }
+      try (SafetensorsFile file = SafetensorsFile.open(copy); PipelineAdapter again = read(copy, "unet")) {
+        assertFalse(file.names().contains("unet.attn.to_q.alpha"));
+        assertScale(1.5, again, "unet", QUERY);
+      }
+    }
+  }
+
+  /** The names of the first text encoders' LoRAs. */
+  @Test
+  void theOldestNamesOfTextEncoders() {
+    try (Scope _ = Scope.open(); TextModel text = new TextModel()) {
+      String attention = "text_encoder.text_model.encoder.layers.0.self_attn.";
+      Map<String, Tensor> named = new LinkedHashMap<>();
+      for (String projection : List.of("q", "k", "v", "out")) {
+        named.put(attention + "to_" + projection + "_lora.down.weight", Dense.normal(1, 2, IN).tensor(DType.F32));
+        named.put(attention + "to_" + projection + "_lora.up.weight", Dense.normal(2, IN, 2).tensor(DType.F32));
+      }
+      Path file = temporary.resolve("text.safetensors");
+      SafetensorsWriter.write(file, named, Map.of());
+      try (PipelineAdapter adapter = AdapterFiles.read(file, Map.of("text_encoder", text), ReadOptions.STRICT)) {
+        assertEquals(List.of("q_proj", "k_proj", "v_proj", "out_proj").stream().map(name -> attention.replace("text_encoder.", "") + name).toList(),
+            List.copyOf(adapter.sets().get("text_encoder").adapters().keySet()));
+      }
+    }
+  }
+
+  /** The attention of a text encoder. */
+  private static final class TextModel extends Module {
+    TextModel() {
+      for (String projection : List.of("q_proj", "k_proj", "v_proj", "out_proj")) {
+        Linear layer = child("text_model.encoder.layers.0.self_attn." + projection, new Linear(IN, IN, false));
+        layer.weight().set(Scope.release(Tensor.zeros(DType.F32, IN, IN)));
+        Scope.adopt(layer.weight().value());
       }
     }
   }

@@ -255,6 +255,15 @@ class KnownDecompositionsTest {
     }
   }
 
+  /** How far the released form is from a projection at a real size: by how little of what it takes away it would take away again. */
+  @Example
+  void theReluFormIsNoProjector() {
+    Dense p = Dense.normal(1, 640, 8).times(0.02);
+    Dense m = p.times(p.relu().t());
+    assertEquals(0.87, m.times(m).minus(m).frobenius() / m.frobenius(), 0.02);
+    assertEquals(0.98, m.minus(m.t()).frobenius() / m.frobenius(), 0.05);
+  }
+
   /** What is removed beyond the span of E nothing can put back. */
   @Example
   void whatRemovesBeyondItsInjectionIsRefusedTheIdentity() {

@@ -154,11 +154,11 @@ class KohyaMetadataTest {
         "modelspec.architecture", "stable-diffusion-xl-v1-base/lora",
         "modelspec.implementation", "https://github.com/Stability-AI/generative-models", "modelspec.title", "dog"),
         without(of().withNetwork(Base.SDXL, Style.SGM, "dog", 8, 4), "modelspec.resolution", "1024x1024"));
-    KohyaMetadata changed = of("ss_network_dim", "Dynamic", "ss_epoch", "3").withNetwork(Base.SD_1, Style.DIFFUSERS, "cat", 16, 16);
-    assertEquals(OptionalInt.of(16), changed.networkDim());
-    assertEquals(Map.of("ss_network_module", "networks.lora", "ss_network_dim", "16", "ss_network_alpha", "16.0", "ss_v2", "False",
+    KohyaMetadata changed = of("ss_network_dim", "Dynamic", "ss_epoch", "3", "modelspec.title", "Ada's cat", "modelspec.implementation", "x")
+        .withNetwork(Base.SD_1, Style.DIFFUSERS, "cat", 16, 16);
+    assertEquals(Map.of("ss_network_module", "networks.lora", "ss_network_dim", "Dynamic", "ss_network_alpha", "16.0", "ss_v2", "False",
         "ss_base_model_version", "sd_v1", "modelspec.sai_model_spec", "1.0.1", "modelspec.architecture", "stable-diffusion-v1/lora",
-        "modelspec.implementation", "diffusers", "modelspec.title", "cat", "ss_epoch", "3"),
+        "modelspec.implementation", "diffusers", "modelspec.title", "Ada's cat", "ss_epoch", "3"),
         without(changed, "modelspec.resolution", "512x512"));
     assertEquals(changed, changed.redacted());
   }

@@ -181,6 +181,54 @@ class LoraScalesTest {
     return file;
   }
 
+  /** The rank and alpha of most layers stand in the header, whichever comes first; a file of kohya's says what it said when it is written again. */
+  @Test
+  void whatKohyasHeaderSays() throws IOException {
+    try (Scope _ = Scope.open()) {
+      write(4, 2, Map.of("rank_pattern", Map.of("to_q", 4)));
+      Path file = kohya();
+      TwoLayers model = model();
+      Map<String, Tensor> tensors = new LinkedHashMap<>();
+      Map<String, String> header = new LinkedHashMap<>(Map.of("ss_network_dim", "4", "ss_network_alpha", "6.0", "ss_output_name", "dog",
+          "modelspec.title", "My dog, by Jane", "modelspec.resolution", "768x768", "unknown", "kept", "modelspec.implementation", "diffusers"));
+      try (SafetensorsFile read = SafetensorsFile.open(file)) {
+        read.names().forEach(name -> tensors.put(name, read.load(name)));
+      }
+      SafetensorsWriter.write(file, tensors, header);
+      Path again = temporary.resolve("again.safetensors");
+      Path narrow = temporary.resolve("narrow.safetensors");
+      try (PipelineAdapter adapter = AdapterFiles.read(file, Map.of("unet", model), ReadOptions.STRICT);
+          PipelineAdapter folded = AdapterFold.pipeline(List.of(adapter), 1)) {
+        AdapterFormat.KOHYA_DIFFUSERS.write(again, adapter, Map.of("unet", model), DType.F32, "again", "base");
+        AdapterFormat.KOHYA_DIFFUSERS.write(narrow, folded, Map.of("unet", model), DType.F32, "narrow", "base");
+      }
+      try (SafetensorsFile read = SafetensorsFile.open(again); SafetensorsFile rank1 = SafetensorsFile.open(narrow)) {
+        header.forEach((key, value) -> assertEquals(value, read.metadata().get(key), key));
+        assertEquals("1", rank1.metadata().get("ss_network_dim"));
+        assertEquals("1.0", rank1.metadata().get("ss_network_alpha"));
+        assertEquals("dog", rank1.metadata().get("ss_output_name"));
+        assertEquals("My dog, by Jane", rank1.metadata().get("modelspec.title"));
+        assertEquals("kept", rank1.metadata().get("unknown"));
+      }
+    }
+  }
+
+  /** Two layers of rank 2 and one of rank 4 before them. */
+  @Test
+  void theRankOfMostLayers() {
+    try (Scope _ = Scope.open()) {
+      TwoLayers model = model();
+      Map<String, LayerAdapter> adapters = new LinkedHashMap<>();
+      for (int rank : new int[] {4, 2, 2}) {
+        adapters.put("layer" + adapters.size(), new LoraAdapter("layer", model.query, Dense.normal(1, rank, IN).tensor(DType.F32),
+            Dense.normal(2, OUT, rank).tensor(DType.F32), 0.5));
+      }
+      AdapterConfig usual = AdapterReader.described(adapters);
+      assertEquals(2, usual.rank());
+      assertEquals(1.0, usual.alpha());
+    }
+  }
+
   /** Reads a file of kohya's without some of its tensors: the scales of the layers, and the notices. */
   private void withoutAlphas(Predicate<String> hidden, double query, double feedForward, String... notices) {
     try (Scope _ = Scope.open()) {

@@ -2,6 +2,7 @@ package org.deft4j.diffusion;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
@@ -88,6 +89,9 @@ public sealed interface DiffusionModel extends AutoCloseable permits StableDiffu
    *     range of the type asked for
    */
   void loadWeights(Consumer<String> reading);
+
+  /** Loads these parameters of a part again, as F32, whatever the others are held in: for what is to be rounded once. */
+  void reload(String part, Collection<String> parameters);
 
   /**
    * Writes the model, whose weights are loaded, to {@code folder}, which exists, in the layout of its kind: the weights as they

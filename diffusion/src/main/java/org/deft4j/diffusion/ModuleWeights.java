@@ -1,6 +1,7 @@
 package org.deft4j.diffusion;
 
 import java.nio.file.Path;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.deft4j.nn.Module;
@@ -28,6 +29,13 @@ public final class ModuleWeights {
     module.parameters().forEach((path, parameter) -> expected.put(path, new Target(parameter.shape(), parameter::set)));
     try (Scope _ = Scope.open(); WeightSource stored = source.weights(part)) {
       Weights.load(part, expected, stored, type);
+    }
+  }
+
+  /** Loads these parameters of {@code module} again, as F32. */
+  public static void reload(ModelSource source, String part, Module module, Collection<String> parameters) {
+    try (WeightSource stored = source.weights(part)) {
+      parameters.forEach(path -> module.parameters().get(path).set(Scope.release(stored.load(path, DType.F32))));
     }
   }
 

@@ -2,6 +2,7 @@ package org.deft4j.diffusion;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -124,6 +125,13 @@ public final class StableDiffusion implements DiffusionModel {
   @Override
   public List<String> attentionProjections() {
     return List.of("to_q", "to_k", "to_v", "to_out.0");
+  }
+
+  @Override
+  public void reload(String part, Collection<String> parameters) {
+    try (ModelSource source = ModelSource.open(model)) {
+      ModuleWeights.reload(source, part, parts().get(part), parameters);
+    }
   }
 
   /** In diffusers' layout. */

@@ -42,6 +42,10 @@ final class PickleCode {
   static final int TUPLE3 = 0x87;
   /** A tuple of the values after the mark. */
   static final int TUPLE = 't';
+  /** An empty list; written only. */
+  static final int EMPTY_LIST = ']';
+  /** {@code list mark value ...}: adds values; written only. */
+  static final int APPENDS = 'e';
   /** An empty dict. */
   static final int EMPTY_DICT = '}';
   /** {@code dict key value}: adds an entry. */

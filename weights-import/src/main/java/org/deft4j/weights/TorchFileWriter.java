@@ -52,7 +52,7 @@ public final class TorchFileWriter {
   }
 
   /**
-   * Makes or replaces a file that holds no tensors but a dict of strings, booleans, integers, floats, None (null) and dicts of them, a
+   * Makes or replaces a file that holds no tensors but a dict of strings, booleans, integers, floats, None (null), and lists and dicts of them, a
    * configuration say.
    *
    * @throws IllegalArgumentException for a value of another kind

@@ -7,6 +7,7 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.BiConsumer;
@@ -40,7 +41,7 @@ final class TorchPickleWriter {
   }
 
   /**
-   * The pickle of strings, booleans, integers, floats, None (null), and dicts of them.
+   * The pickle of strings, booleans, integers, floats, None (null), and lists and dicts of them.
    *
    * @throws IllegalArgumentException for a value of another kind, or a string that cannot be written
    */
@@ -87,12 +88,22 @@ final class TorchPickleWriter {
       case Long number -> signed(number);
       case Double number -> floating(number);
       case String text -> string(text);
+      case List<?> list -> list(list);
       case Map<?, ?> map -> {
         Map<String, Object> named = new LinkedHashMap<>();
         map.forEach((name, inner) -> named.put((String) name, inner));
         dict(named, (_, inner) -> value(inner));
       }
       default -> throw new IllegalArgumentException("value " + value + " of " + value.getClass() + " is not plain");
+    }
+  }
+
+  private void list(List<?> values) {
+    op(PickleCode.EMPTY_LIST).note();
+    if (!values.isEmpty()) {
+      op(PickleCode.MARK);
+      values.forEach(this::value);
+      op(PickleCode.APPENDS);
     }
   }
 

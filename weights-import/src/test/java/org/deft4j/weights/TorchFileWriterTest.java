@@ -122,6 +122,8 @@ class TorchFileWriterTest {
     layer.put("none", null);
     layer.put("text", "qr \u00e9");
     layer.put("empty", Map.of());
+    layer.put("names", List.of("qkv_proj", "o_proj"));
+    layer.put("nothing", List.of());
     Map<String, Object> many = new LinkedHashMap<>();
     IntStream.range(0, 1001).forEach(i -> many.put("k" + i, i));
     Map<String, Object> all = new LinkedHashMap<>();

@@ -11,11 +11,14 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.BiConsumer;
 import org.deft4j.deft.AdapterFold;
 import org.deft4j.deft.AdapterFormat;
 import org.deft4j.deft.AdapterSet;
+import org.deft4j.deft.Finite;
 import org.deft4j.deft.InputException;
 import org.deft4j.deft.KohyaMetadata;
+import org.deft4j.deft.LayerAdapter;
 import org.deft4j.deft.Merge;
 import org.deft4j.deft.OutputFolder;
 import org.deft4j.deft.ParentFolders;
@@ -24,6 +27,8 @@ import org.deft4j.deft.Targets;
 import org.deft4j.diffusion.DiffusionModel;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.OmniGenFolder;
 
@@ -68,16 +73,32 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
       load(model, activity);
       with(arguments, model, activity, receiver, adapters -> {
         activity.begin(Phase.FOLDING, "");
+        each(adapters, (part, set) -> model.reload(part, set.adapters().keySet().stream().map(path -> path + ".weight").toList()));
         // Only the merged weights are kept.
         for (List<AdapterSet> sets : byModel(adapters).values()) {
           Merge.into(sets.toArray(AdapterSet[]::new)).close();
         }
+        each(adapters, (_, set) -> set.adapters().values().forEach(this::narrow));
         receiver.made(() -> {
           folder(model::save);
           report("model", Map.of("adapters", arguments.labels(), "parts", List.copyOf(model.parts().keySet())));
         });
       });
     });
+  }
+
+  /** Where weights are to be of another type than they are stored in, so that what is merged is rounded once. */
+  private void each(List<PipelineAdapter> adapters, BiConsumer<String, AdapterSet> action) {
+    if (modelArgument.weights() != null) {
+      adapters.forEach(adapter -> adapter.sets().forEach(action));
+    }
+  }
+
+  private void narrow(LayerAdapter adapter) {
+    Tensor weight = adapter.layer().weight().value();
+    if (weight.dtype() != modelArgument.weights()) {
+      adapter.layer().weight().set(Scope.release(Finite.cast(weight, modelArgument.weights(), "the merged weight of " + adapter.path())));
+    }
   }
 
   /** One adapter in another layout: as it is, where the layout can hold it, else as a LoRA. */
@@ -215,9 +236,7 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
       throws IOException {
     activity.begin(Phase.FOLDING, "");
     long rank = output.rank == null ? Long.MAX_VALUE : output.rank;
-    Map<String, AdapterSet> sets = new LinkedHashMap<>();
-    byModel(adapters).forEach((name, all) -> sets.put(name, AdapterFold.lora(all, rank)));
-    try (PipelineAdapter lora = new PipelineAdapter(sets, Map.of(), List.of())) {
+    try (PipelineAdapter lora = AdapterFold.pipeline(adapters, rank)) {
       receiver.made(() -> write(model, format, lora));
     }
   }
@@ -236,7 +255,7 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
   }
 
   private void write(DiffusionModel model, AdapterFormat format, PipelineAdapter read) throws IOException {
-    PipelineAdapter adapter = format.isLora() ? redacted(read) : read;
+    PipelineAdapter adapter = format.hasMetadata() ? redacted(read) : read;
     Map<String, Module> models = model.adaptable();
     DType type = output.type == null ? adapter.storedType() : DType.valueOf(output.type.toUpperCase(Locale.ROOT));
     String title = String.valueOf(output.out.toAbsolutePath().normalize().getFileName()).replaceFirst("\\.[A-Za-z]+$", "");

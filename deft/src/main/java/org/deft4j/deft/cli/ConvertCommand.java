@@ -71,7 +71,7 @@ final class ConvertCommand extends Subcommand {
 
   /** Where to write what: shared with {@code merge}. */
   static final class OutputOptions {
-    private static final List<String> LORA_FORMATS = Arrays.stream(AdapterFormat.values()).filter(AdapterFormat::isLora)
+    private static final List<String> TELLING = Arrays.stream(AdapterFormat.values()).filter(AdapterFormat::hasMetadata)
         .map(AdapterFormat::label).toList();
 
     @Option(names = "--to", paramLabel = "FORMAT",
@@ -113,8 +113,8 @@ final class ConvertCommand extends Subcommand {
       if (format != null) {
         collect(problems, () -> requireEnding(AdapterFormat.named(format)));
       }
-      if (redact && !LORA_FORMATS.contains(format)) {
-        problems.add("--redact is for files with metadata of their own: " + String.join(", ", LORA_FORMATS));
+      if (redact && !TELLING.contains(format)) {
+        problems.add("--redact is for files with metadata of their own: " + String.join(", ", TELLING));
       }
       if (type != null && !WeightTypes.NAMES.contains(type)) {
         problems.add("--dtype: '" + type + "' is unknown; there are " + String.join(", ", WeightTypes.NAMES));

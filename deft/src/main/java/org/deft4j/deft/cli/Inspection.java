@@ -92,11 +92,7 @@ final class Inspection {
     }
     document.put("rank", config.rank());
     document.put("alpha", config.alpha());
-    document.put("targets", switch (config.targets().include()) {
-      case Targets.Suffixes(var names) -> names;
-      case Targets.Expression(var pattern) -> pattern.pattern();
-      case Targets.AllLinear() -> "all-linear";
-    });
+    document.put("targets", Targets.notation(config.targets().include()));
     JsonObject json = Json.read(folder.resolve(PeftFolder.CONFIG));
     document.put("base model", json.string("base_model_name_or_path", null));
     try (SafetensorsFile file = SafetensorsFile.open(folder.resolve(PeftFolder.WEIGHTS))) {

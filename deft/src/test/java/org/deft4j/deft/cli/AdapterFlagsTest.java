@@ -268,7 +268,7 @@ class AdapterFlagsTest {
   void mistakes() throws IOException {
     mistake("--sparsity", "sparsity 1.0: at least 0 and below 1 is needed", "--sparsity", "1");
     mistake("--sparsity", "method lora has no P to make sparse", "--method", "lora", "--sparsity", "0.5");
-    mistake("--gate", "method para takes no gate; deft does", "--method", "para", "--gate");
+    mistake("--gate", "method para takes no gate; deft, lora and lora-para do", "--method", "para", "--gate");
     mistake("--dropout", "--dropout: dropout 1.0: at least 0 and below 1 is needed", "--dropout", "1");
     mistake("--layer-dropout", "--layer-dropout: dropout 1.5: at least 0", "--layer-dropout", "1.5");
     mistake("--layer-dropout", "--layer-dropout: dropout -0.5: at least 0", "--layer-dropout", "-0.5");

@@ -143,6 +143,26 @@ class ConvertAndMergeTest {
         < 0.7 * Files.size(Path.of(model, "unet", "diffusion_pytorch_model.safetensors")));
   }
 
+  /** {@code --weights}: what the stored weight and the adapter make is rounded once, not the weight before and the sum again. */
+  @Test
+  void aMergedWeightIsRoundedOnce() {
+    String qr = train("deft", "qr", "--decomposition", "qr", "--init", "random");
+    String whole = folder.resolve("whole").toString();
+    String half = folder.resolve("half").toString();
+    run(List.of("merge", "--model", model, "--adapter", qr, "--out", whole));
+    run(List.of("merge", "--model", model, "--adapter", qr, "--weights", "bf16", "--out", half));
+    Path unet = Path.of("unet", "diffusion_pytorch_model.safetensors");
+    try (Scope _ = Scope.open(); SafetensorsFile exact = SafetensorsFile.open(Path.of(whole).resolve(unet));
+        SafetensorsFile rounded = SafetensorsFile.open(Path.of(half).resolve(unet))) {
+      for (String name : exact.names()) {
+        if (exact.shape(name).rank() > 1) {
+          assertEquals(DType.BF16, rounded.dtype(name), name);
+          Fixtures.equal(name, rounded.load(name), exact.load(name).cast(DType.BF16));
+        }
+      }
+    }
+  }
+
   /** What was read is kept, and said to tell of a disk; on request it is left out. */
   @Test
   void metadataThatTellOfADisk() {
@@ -152,8 +172,8 @@ class ConvertAndMergeTest {
       file.names().forEach(name -> tensors.put(name, file.load(name)));
       SafetensorsWriter.write(told, tensors, Map.of("ss_train_data_dir", "pictures", "ss_output_name", "dog", "note", "see /home/me/dog"));
     }
-    for (String format : List.of("kohya", "diffusers")) {
-      Path out = folder.resolve(format + "-told.safetensors");
+    for (String format : List.of("kohya", "diffusers", "peft")) {
+      Path out = folder.resolve(format + "-told" + AdapterFormat.named(format).ending());
       List<String> convert = List.of("convert", "--model", model, "--adapter", told.toString(), "--to", format, "--out", out.toString());
       assertTrue(run(convert).err().contains("(note, ss_train_data_dir)"));
       assertTrue(metadata(out).keySet().containsAll(List.of("ss_train_data_dir", "ss_output_name", "note")), metadata(out).toString());
@@ -161,8 +181,8 @@ class ConvertAndMergeTest {
       assertTrue(metadata(out).containsKey("ss_output_name"));
       assertFalse(metadata(out).containsKey("ss_train_data_dir") || metadata(out).containsKey("note"), metadata(out).toString());
     }
-    Terminal wrong = Terminal.run("convert", "--model", model, "--adapter", told.toString(), "--to", "peft", "--redact", "--out",
-        folder.resolve("peft").toString());
+    Terminal wrong = Terminal.run("convert", "--model", model, "--adapter", told.toString(), "--to", "authors", "--redact", "--out",
+        folder.resolve("authors").toString());
     assertEquals(2, wrong.status());
     assertTrue(wrong.err().contains("--redact"), wrong.err());
   }
@@ -173,7 +193,8 @@ class ConvertAndMergeTest {
     return SafetensorsFile.open(out);
   }
 
-  private static Map<String, String> metadata(Path file) {
+  private static Map<String, String> metadata(Path adapter) {
+    Path file = Files.isDirectory(adapter) ? adapter.resolve("adapter_model.safetensors") : adapter;
     try (SafetensorsFile open = SafetensorsFile.open(file)) {
       return open.metadata();
     }

@@ -251,6 +251,6 @@ public record LayerSample(Kind kind, int in, int out, int rank, int batch, boole
 
   /** LoRA and PaRa with P = {@code p}. */
   public LoraParaAdapter loraPara(AdaptedLayer layer, Decomposition decomposition, Dense p) {
-    return new LoraParaAdapter(PATH, layer, projection(decomposition, p), thin(layer, r()), tensor(b()), scale);
+    return new LoraParaAdapter(PATH, layer, projection(decomposition, p), thin(layer, r()), tensor(b()), null, scale);
   }
 }

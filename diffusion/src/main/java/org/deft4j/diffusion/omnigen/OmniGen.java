@@ -3,6 +3,7 @@ package org.deft4j.diffusion.omnigen;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -167,6 +168,13 @@ public final class OmniGen implements DiffusionModel {
   @Override
   public int defaultSize() {
     return Math.min(USUAL_SIZE, transformer.config().largestSide());
+  }
+
+  @Override
+  public void reload(String part, Collection<String> parameters) {
+    try (ModelSource source = ModelSource.open(model)) {
+      ModuleWeights.reload(source, part, parts().get(part), parameters);
+    }
   }
 
   /** In the layout of the released model. */

@@ -16,7 +16,9 @@ import org.deft4j.tensor.Tensor;
 
 /**
  * One adapter of a whole model: a {@link LayerAdapter} for each adapted layer. Several sets may be attached to one model;
- * each acts on the original product, and what they add is summed, unless a set is {@linkplain #setInSequence in sequence}.
+ * each acts on the original product, and what they add is summed, unless a set is {@linkplain #setInSequence in sequence}. Their
+ * order is that of attachment. {@link #setEnabled} switches a set off and on again where it stands: with the same sets on, the answers
+ * are the same, to the bit. {@link #detach} gives its place up.
  *
  * <pre>{@code
  * try (AdapterSet deft = AdapterSet.create(unet, AdapterConfig.deft(8), new TorchRandom(0))) {
@@ -33,6 +35,8 @@ public final class AdapterSet implements Trainable, AutoCloseable {
   private final Map<String, Object> peftFields;
   private final DType storedType;
   private boolean attached;
+  private boolean enabled = true;
+  private boolean merged;
 
   AdapterSet(Module model, AdapterConfig config, Map<String, LayerAdapter> adapters, Map<String, Object> peftFields) {
     this(model, config, adapters, peftFields, DType.F32);
@@ -134,7 +138,7 @@ public final class AdapterSet implements Trainable, AutoCloseable {
     return found;
   }
 
-  /** Lets the model's layers answer with their adapters. */
+  /** Lets the model's layers answer with their adapters, after those of the sets that are attached. */
   public AdapterSet attach() {
     if (!attached) {
       adapters.values().forEach(adapter -> adapter.layer().attach(adapter));
@@ -143,7 +147,7 @@ public final class AdapterSet implements Trainable, AutoCloseable {
     return this;
   }
 
-  /** Lets the model's layers answer as they did before {@link #attach}. */
+  /** Takes the adapters from the model's layers; attached again, the set comes last. */
   public AdapterSet detach() {
     if (attached) {
       adapters.values().forEach(adapter -> adapter.layer().detach(adapter));
@@ -152,12 +156,38 @@ public final class AdapterSet implements Trainable, AutoCloseable {
     return this;
   }
 
-  /** Whether the set is attached. */
+  /** Whether the set has a place among those of the model. */
   public boolean isAttached() {
     return attached;
   }
 
-  /** Sets how strongly all adapters of the set act: 1 as trained, 0 not at all. */
+  /**
+   * Switches the set on, as it is at first, or off. It keeps its place: off, the model answers, to the bit, as if the set were not
+   * attached, and on again as it did before.
+   */
+  public AdapterSet setEnabled(boolean enabled) {
+    adapters.values().forEach(adapter -> adapter.setEnabled(enabled));
+    this.enabled = enabled;
+    return this;
+  }
+
+  /** Whether the set is switched on. */
+  public boolean isEnabled() {
+    return enabled;
+  }
+
+  /** Whether a {@link Merge} that can come off has the set in the weights; until it does, the layers answer without the adapters. */
+  public boolean isMerged() {
+    return merged;
+  }
+
+  /** Sets {@link #isMerged}. */
+  void setMerged(boolean merged) {
+    adapters.values().forEach(adapter -> adapter.setMerged(merged));
+    this.merged = merged;
+  }
+
+  /** Sets how strongly all adapters of the set act: 1 as trained, 0 not at all, which is the same as {@linkplain #setEnabled off}. */
   public AdapterSet setStrength(double strength) {
     if (!Double.isFinite(strength)) {
       throw new InputException("adapter strength " + strength + ": a finite number is needed");

@@ -23,6 +23,8 @@ public abstract sealed class LayerAdapter implements Adapter, AutoCloseable perm
   private final Map<String, Tensor> tensors = new LinkedHashMap<>();
   private final Map<String, Tensor> trainable = new LinkedHashMap<>();
   private double strength = 1;
+  private boolean enabled = true;
+  private boolean merged;
   private boolean training = true;
   private boolean inSequence;
   private Dropout dropout = Dropout.NONE;
@@ -120,9 +122,9 @@ public abstract sealed class LayerAdapter implements Adapter, AutoCloseable perm
     return training && dropout.probability() > 0 && dropout.wholeLayer() == wholeLayer;
   }
 
-  /** {@code strength * delta W}, in the adapter's type. */
+  /** {@code strength * delta W}, in the adapter's type; 0 where it is switched off. */
   public final Tensor weightDelta(Tensor weight) {
-    return current().weightDelta(weight, strength);
+    return current().weightDelta(weight, enabled ? strength : 0);
   }
 
   /**
@@ -136,7 +138,7 @@ public abstract sealed class LayerAdapter implements Adapter, AutoCloseable perm
       throw new InputException("layer " + path + " is adapted by a DoRA, which scales the rows of the weight, as no LoRA does; keep it a "
           + "DoRA (peft, diffusers or kohya, at strength 1 and the rank it has), or merge it into the model, and extract a LoRA from that");
     }
-    return update.thinDelta(weight, strength);
+    return update.thinDelta(weight, enabled ? strength : 0);
   }
 
   private LowRankUpdate current() {
@@ -152,6 +154,32 @@ public abstract sealed class LayerAdapter implements Adapter, AutoCloseable perm
       keptFor = weight;
     }
     return kept;
+  }
+
+  /** Whether it changes the layer, in its answers or merged into its weight: it is not switched off, nor its strength 0. */
+  final boolean isOn() {
+    return enabled && strength != 0;
+  }
+
+  /** Whether it is on, and not in the weight already. */
+  @Override
+  public final boolean acts() {
+    return isOn() && !merged;
+  }
+
+  /** Switches it on or off. */
+  final void setEnabled(boolean value) {
+    enabled = value;
+  }
+
+  /** Whether a {@link Merge} has it in the weight. */
+  final boolean isMerged() {
+    return merged;
+  }
+
+  /** Sets {@link #isMerged}. */
+  final void setMerged(boolean value) {
+    merged = value;
   }
 
   /** How strongly the adapter acts: 1 as trained, 0 not at all. */

@@ -107,6 +107,12 @@ public final class PipelineAdapter implements Trainable, AutoCloseable {
     return this;
   }
 
+  /** {@link AdapterSet#setEnabled} for all. */
+  public PipelineAdapter setEnabled(boolean enabled) {
+    sets.values().forEach(set -> set.setEnabled(enabled));
+    return this;
+  }
+
   /** {@link AdapterSet#setStrength} for all. */
   public PipelineAdapter setStrength(double strength) {
     sets.values().forEach(set -> set.setStrength(strength));

@@ -1,8 +1,25 @@
 package org.deft4j.deft;
 
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import net.jqwik.api.Arbitraries;
+import net.jqwik.api.Arbitrary;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.From;
+import net.jqwik.api.Property;
+import net.jqwik.api.Provide;
+import net.jqwik.api.constraints.Size;
+import org.deft4j.deft.testing.AdapterArbitraries;
+import org.deft4j.deft.testing.Conditioning;
 import org.deft4j.deft.testing.Dense;
+import org.deft4j.deft.testing.LayerSample;
+import org.deft4j.nn.AdaptedLayer;
+import org.deft4j.nn.Adapter;
 import org.deft4j.nn.ParameterGroup;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.MemoryPool;
@@ -18,7 +35,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-/** Which layers are adapted, what they start with, and what is trained. */
+/** Which layers are adapted, what they start with, what is trained, and what is switched on. */
 class AdapterSetTest {
   private final TwoLayers model = new TwoLayers(6, 5, DType.BF16, 1);
 
@@ -123,6 +140,102 @@ class AdapterSetTest {
     assertEquals(3, error.problems().size(), error.getMessage());
     assertTrue(assertThrows(InputException.class, () -> Method.named("deftt")).getMessage().contains("did you mean 'deft'"));
     assertTrue(assertThrows(InputException.class, () -> Decomposition.named("rleu")).getMessage().contains("'relu'"));
+  }
+
+  @Provide
+  Arbitrary<DType> types() {
+    return Arbitraries.of(DType.F64, DType.F32, DType.BF16, DType.F16);
+  }
+
+  @Provide
+  Arbitrary<LayerSample> layers() {
+    return AdapterArbitraries.layers(Conditioning.WELL);
+  }
+
+  @Provide
+  Arbitrary<AdapterConfig> configs() {
+    return AdapterArbitraries.configs().map(config -> config.with(Targets.suffixes(List.of("layer"))));
+  }
+
+  /**
+   * Of up to four sets, each summed or in sequence: off in any order, each set leaves what its strength 0 leaves, and what is left in the
+   * end is the bare layer; on in any order, the answers are those of before. To the bit.
+   */
+  @Property(tries = 100)
+  void switchingOffAndOnAgainChangesNoBit(@ForAll("types") DType type, @ForAll("layers") LayerSample sample,
+      @ForAll @Size(min = 1, max = 4) List<@From("configs") AdapterConfig> configs, @ForAll long seed) {
+    Random random = new Random(seed);
+    List<AdapterSet> sets = new ArrayList<>();
+    try (Scope _ = Scope.open()) {
+      LayerSample.OneLayer one = sample.model(type);
+      AdaptedLayer layer = one.layer();
+      Tensor x = sample.input().cast(type == DType.F64 ? DType.F64 : DType.F32);
+      double[] bare = layer.forward(x).toDoubles();
+      for (AdapterConfig config : configs) {
+        sets.add(AdapterSet.create(one, config, new TorchRandom(seed + sets.size())).setInSequence(random.nextBoolean()).attach());
+      }
+      List<Adapter> places = layer.adapters();
+      double[] answers = layer.forward(x).toDoubles();
+      Collections.shuffle(sets, random);
+      for (AdapterSet set : sets) {
+        set.setStrength(0);
+        double[] without = layer.forward(x).toDoubles();
+        set.setEnabled(false).setStrength(1);
+        assertArrayEquals(without, layer.forward(x).toDoubles());
+      }
+      assertArrayEquals(bare, layer.forward(x).toDoubles());
+      Collections.shuffle(sets, random);
+      sets.forEach(set -> assertTrue(set.setEnabled(true).isAttached()));
+      assertEquals(places, layer.adapters());
+      assertArrayEquals(answers, layer.forward(x).toDoubles());
+    } finally {
+      sets.forEach(AdapterSet::close);
+    }
+  }
+
+  /** What is multiplied by 0 is not computed: not even what is not finite shows. */
+  @Test
+  void strengthZeroIsOff() {
+    try (Scope _ = Scope.open(); AdapterSet set = create(AdapterConfig.para(2).with(new RelaxedDecomposition()), "to_q")) {
+      Tensor x = Dense.normal(1, 3, 6).tensor(DType.F32);
+      float[] bare = model.query.forward(x).toFloats();
+      set.trainable().getFirst().memory().set(ValueLayout.JAVA_FLOAT, 4, Float.NaN);
+      set.attach();
+      assertTrue(Float.isNaN(model.query.forward(x).toFloats()[0]));
+      set.setStrength(0);
+      assertArrayEquals(bare, model.query.forward(x).toFloats());
+    }
+  }
+
+  /** Off, the others answer as if the set were detached; detached, it loses its place, and comes back as the last. */
+  @Test
+  void offKeepsThePlaceThatDetachingGivesUp() {
+    try (Scope _ = Scope.open(); AdapterSet first = create(AdapterConfig.para(2), "to_q").attach();
+        AdapterSet second = create(AdapterConfig.para(3), "to_q").setInSequence(true).attach();
+        PipelineAdapter file = new PipelineAdapter(Map.of("unet", first), Map.of(), List.of())) {
+      Tensor x = Dense.normal(1, 3, 6).tensor(DType.F32);
+      float[] both = model.query.forward(x).toFloats();
+      file.setEnabled(false);
+      assertTrue(first.isAttached() && !first.isEnabled() && second.isEnabled());
+      float[] off = model.query.forward(x).toFloats();
+      file.setEnabled(true);
+      assertArrayEquals(both, model.query.forward(x).toFloats());
+      file.detach();
+      assertArrayEquals(off, model.query.forward(x).toFloats());
+      file.attach();
+      assertFalse(Arrays.equals(both, model.query.forward(x).toFloats()), "in sequence the order matters");
+    }
+  }
+
+  /** One LoRA of several sets has nothing of those that are off. */
+  @Test
+  void whatIsOffIsNotFolded() {
+    try (Scope _ = Scope.open(); AdapterSet on = create(AdapterConfig.para(2), "to_q");
+        AdapterSet off = create(AdapterConfig.para(3), "to_q").setEnabled(false);
+        AdapterSet expected = AdapterFold.lora(List.of(on), 9); AdapterSet folded = AdapterFold.lora(List.of(on, off), 9)) {
+      Tensor weight = model.query.weight().value();
+      Dense.of(delta(expected, weight)).assertNear(Dense.of(delta(folded, weight)), 1e-6, "folded");
+    }
   }
 
   @Test

@@ -40,7 +40,7 @@ public abstract sealed class AdaptedLayer extends Module permits Linear, Conv2d 
     adapters.add(adapter);
   }
 
-  /** Removes {@code adapter}. */
+  /** Removes {@code adapter}, which gives up its place. */
   public void detach(Adapter adapter) {
     if (!adapters.remove(adapter)) {
       throw new IllegalArgumentException("detach: the adapter is not attached to " + path());
@@ -52,19 +52,20 @@ public abstract sealed class AdaptedLayer extends Module permits Linear, Conv2d 
     return List.copyOf(adapters);
   }
 
-  /** {@code product(x, W) + b}, corrected by the attached {@linkplain Adapter adapters}. */
+  /** {@code product(x, W) + b}, corrected by those of the attached {@linkplain Adapter adapters} that {@linkplain Adapter#acts act}. */
   public Tensor forward(Tensor x) {
-    if (adapters.isEmpty()) {
+    List<Adapter> acting = adapters.stream().filter(Adapter::acts).toList();
+    if (acting.isEmpty()) {
       return observed(bias() == null ? product(x, weight().value()) : productAndBias(x));
     }
     return observed(Scope.run(() -> {
       Tensor input = x;
-      for (Adapter adapter : adapters) {
+      for (Adapter adapter : acting) {
         input = adapter.input(input);
       }
       Tensor product = product(input, weight().value());
       Tensor y = product;
-      for (Adapter adapter : adapters) {
+      for (Adapter adapter : acting) {
         y = y == product || adapter.inSequence() ? adapter.applied(input, y) : y.add(adapter.delta(input, product));
       }
       return bias() == null ? y : addBias(y);

@@ -22,6 +22,11 @@ public interface Adapter {
     return false;
   }
 
+  /** Whether it takes part; one that does not keeps its place, and the layer answers as if it were not attached. */
+  default boolean acts() {
+    return true;
+  }
+
   /** What the layer and all its adapters get in place of the input x. */
   default Tensor input(Tensor x) {
     return x;

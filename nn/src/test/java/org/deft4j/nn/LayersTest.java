@@ -79,6 +79,45 @@ class LayersTest {
     assertThrows(IllegalArgumentException.class, () -> linear.detach(halve));
   }
 
+  /** Neither its input nor its correction shows, and those around it are as without it. */
+  @Test
+  void anAdapterThatDoesNotActIsAsIfNotAttached() {
+    Linear linear = random.fill(new Linear(4, 3));
+    Tensor x = random.tensor(2, 4);
+    Adapter halve = (in, product) -> product.mul(-0.5);
+    boolean[] acts = {true};
+    Adapter switched = new Adapter() {
+      @Override
+      public Tensor delta(Tensor in, Tensor base) {
+        return base.mul(3);
+      }
+
+      @Override
+      public Tensor input(Tensor in) {
+        return in.mul(2);
+      }
+
+      @Override
+      public boolean acts() {
+        return acts[0];
+      }
+    };
+    double[] bare = linear.forward(x).toDoubles();
+    linear.attach(halve);
+    double[] without = linear.forward(x).toDoubles();
+    linear.attach(switched);
+    double[] with = linear.forward(x).toDoubles();
+    acts[0] = false;
+    assertArrayEquals(without, linear.forward(x).toDoubles());
+    linear.detach(halve);
+    assertArrayEquals(bare, linear.forward(x).toDoubles());
+    linear.detach(switched);
+    linear.attach(halve);
+    linear.attach(switched);
+    acts[0] = true;
+    assertArrayEquals(with, linear.forward(x).toDoubles());
+  }
+
   @Test
   void anAdapterThatAddsNothingChangesNoBit() {
     Linear linear = random.fill(new Linear(4, 3));

@@ -70,7 +70,7 @@ class MeterTest {
 
   @Test
   void aStepOfPaRaAgainstOneOfLora() {
-    Measurement step = SHORT.measure(Steps.row("PaRa", AdapterConfig.para(4), 1));
+    Measurement step = SHORT.measure(Steps.attention("PaRa", AdapterConfig.para(4), 1));
     assertEquals("PaRa rank 4 SDXL attention", step.row().name());
     assertTrue(step.work() > 25e9, "the frozen products forward, and most of them back");
     Measurement.Comparison lora = step.against().orElseThrow();

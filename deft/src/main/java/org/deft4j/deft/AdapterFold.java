@@ -6,10 +6,8 @@ import java.util.List;
 import java.util.Map;
 import org.deft4j.nn.AdaptedLayer;
 import org.deft4j.nn.Module;
-import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
-import org.deft4j.tensor.TorchRandom;
 
 /**
  * Adapters made into LoRAs: what any adapter changes in a weight is {@code u v} with thin factors, {@code s E R - L S^T W} for
@@ -75,50 +73,15 @@ public final class AdapterFold {
     }
   }
 
-  /**
-   * A LoRA that makes the weights of {@code base} those of {@code tuned}, as nearly as the rank allows: the leading singular
-   * vectors of each difference.
-   *
-   * @param base the model, its weights loaded; the LoRA is its
-   * @param tuned one of the same layers, its weights loaded
-   * @param targets which layers
-   * @throws InputException if a layer is missing or has another shape in {@code tuned}
-   */
-  public static AdapterSet extract(Module base, Module tuned, Targets targets, long rank) {
-    Map<String, AdaptedLayer> others = Targets.layers(tuned);
-    Map<String, LayerAdapter> adapters = new LinkedHashMap<>();
-    try {
-      targets.select(base).forEach((path, layer) -> {
-        AdaptedLayer other = others.get(path);
-        if (other == null || !other.weight().shape().equals(layer.weight().shape())) {
-          throw new InputException("layer " + path + " " + layer.weight().shape() + " is "
-              + (other == null ? "not in the other model" : other.weight().shape() + " in the other model"));
-        }
-        try (Scope _ = Scope.open()) {
-          Tensor difference = matrix(other.weight().value()).sub(matrix(layer.weight().value()));
-          long most = Math.min(rank, Math.min(difference.size(0), difference.size(1)));
-          adapters.put(path, lora(path, layer, LowRankExtraction.of(difference, most, new TorchRandom(0))));
-        }
-      });
-    } catch (RuntimeException e) {
-      adapters.values().forEach(LayerAdapter::close);
-      throw e;
-    }
-    return set(base, adapters);
-  }
-
-  private static Tensor matrix(Tensor weight) {
-    Tensor wide = weight.cast(weight.dtype() == DType.F64 ? DType.F64 : DType.F32);
-    return wide.rank() == 2 ? wide : wide.flatten(1, wide.rank() - 1);
-  }
-
-  private static LayerAdapter lora(String path, AdaptedLayer layer, LowRank delta) {
+  /** A LoRA that adds {@code delta} to the weight. */
+  static LayerAdapter lora(String path, AdaptedLayer layer, LowRank delta) {
     long[] sizes = layer.weight().shape().toArray();
     sizes[0] = delta.width();
     return new LoraAdapter(path, layer, delta.v().reshape(sizes).copy(), delta.u().copy(), 1);
   }
 
-  private static AdapterSet set(Module model, Map<String, LayerAdapter> adapters) {
+  /** Those of a model's layers. */
+  static AdapterSet set(Module model, Map<String, LayerAdapter> adapters) {
     return new AdapterSet(model, AdapterReader.described(adapters), adapters, Map.of()).setTraining(false);
   }
 }

@@ -24,6 +24,8 @@ public record Targets(Rule include, Rule exclude) {
   /** The projections of every attention layer of a diffusers UNet. */
   public static final Targets ATTENTION = suffixes(List.of("to_q", "to_k", "to_v", "to_out.0"));
 
+  private static final String ALL_LINEAR = "all-linear";
+
   /** A set of layer paths. */
   public sealed interface Rule {
     /** Whether {@code layer}, at {@code path}, belongs to it. */
@@ -71,6 +73,11 @@ public record Targets(Rule include, Rule exclude) {
     }
   }
 
+  /** What is named on a command line: layers by the ends of their paths, or {@code all-linear}. */
+  public static Targets named(List<String> names) {
+    return names.equals(List.of(ALL_LINEAR)) ? new Targets(new AllLinear(), new Suffixes(List.of())) : suffixes(names);
+  }
+
   /** Layers by the end of their path. */
   public static Targets suffixes(List<String> names) {
     return new Targets(new Suffixes(List.copyOf(names)), new Suffixes(List.of()));
@@ -91,7 +98,7 @@ public record Targets(Rule include, Rule exclude) {
       case null -> new Suffixes(List.of());
       case List<?> list when list.stream().allMatch(String.class::isInstance) ->
           new Suffixes(list.stream().map(String.class::cast).toList());
-      case String text when text.equals("all-linear") -> new AllLinear();
+      case String text when text.equals(ALL_LINEAR) -> new AllLinear();
       case String text -> {
         try {
           yield new Expression(expression(text));
@@ -117,7 +124,7 @@ public record Targets(Rule include, Rule exclude) {
     return switch (rule) {
       case Suffixes(var names) -> names.isEmpty() ? null : names;
       case Expression(var pattern) -> pattern.pattern();
-      case AllLinear() -> "all-linear";
+      case AllLinear() -> ALL_LINEAR;
       case Indexed(var inner, var _, var _) -> notation(inner);
     };
   }
@@ -130,12 +137,10 @@ public record Targets(Rule include, Rule exclude) {
    */
   public Map<String, AdaptedLayer> select(Module model) {
     Map<String, AdaptedLayer> layers = layers(model);
-    if (include instanceof Suffixes(var names)) {
-      requireEachMatches(names, layers.keySet());
-    }
+    requireEachMatches(layers.keySet());
     Map<String, AdaptedLayer> selected = new LinkedHashMap<>();
     layers.forEach((path, layer) -> {
-      if (include.matches(path, layer) && !exclude.matches(path, layer)) {
+      if (matches(path, layer)) {
         selected.put(path, layer);
       }
     });
@@ -157,7 +162,18 @@ public record Targets(Rule include, Rule exclude) {
     return layers;
   }
 
-  private static void requireEachMatches(List<String> names, Set<String> paths) {
+  /** Whether {@code layer}, at {@code path}, is adapted. */
+  boolean matches(String path, AdaptedLayer layer) {
+    return include.matches(path, layer) && !exclude.matches(path, layer);
+  }
+
+  /**
+   * Refuses suffixes that none of {@code paths} ends in.
+   *
+   * @throws InputException listing them, each with the nearest names
+   */
+  void requireEachMatches(Set<String> paths) {
+    List<String> names = include instanceof Suffixes(var suffixes) ? suffixes : List.of();
     List<String> problems = new ArrayList<>();
     for (String name : names) {
       if (paths.stream().noneMatch(path -> Suffixes.endsWith(path, name))) {

@@ -255,21 +255,6 @@ class AdapterFormatsTest {
   }
 
   @Test
-  void aLoraFromTheDifferenceOfTwoModels() {
-    try (Scope _ = Scope.open(); UNet2DConditionModel base = TinyUnet.create(); UNet2DConditionModel tuned = TinyUnet.create();
-        AdapterSet set = drawn(tuned, AdapterConfig.deft(2).with(LAYERS))) {
-      double[] expected = predict(tuned, set);
-      Merge.into(set).close();
-      try (AdapterSet found = AdapterFold.extract(base, tuned, LAYERS, 2)) {
-        assertArrayEquals(expected, predict(base, found), 1e-4);
-      }
-      try (AdapterSet narrow = AdapterFold.extract(base, tuned, LAYERS, 1)) {
-        assertThrows(AssertionError.class, () -> assertArrayEquals(expected, predict(base, narrow), 1e-4));
-      }
-    }
-  }
-
-  @Test
   void aDeftIsNoLoraWithoutTheWeights() throws IOException {
     try (UNet2DConditionModel unet = TinyUnet.create(); PipelineAdapter adapter = new PipelineAdapter(
         Map.of("unet", drawn(unet, AdapterConfig.deft(2).with(LAYERS))), Map.of(), List.of())) {

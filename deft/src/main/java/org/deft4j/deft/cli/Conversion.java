@@ -16,6 +16,7 @@ import org.deft4j.deft.AdapterFold;
 import org.deft4j.deft.AdapterFormat;
 import org.deft4j.deft.AdapterSet;
 import org.deft4j.deft.Finite;
+import org.deft4j.deft.Extraction;
 import org.deft4j.deft.InputException;
 import org.deft4j.deft.KohyaMetadata;
 import org.deft4j.deft.LayerAdapter;
@@ -126,18 +127,18 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
     });
   }
 
-  /** The difference of two models as a LoRA on {@code targets}; null: on the attention projections. */
+  /** The difference of two models as a LoRA on {@code targets}; null: on every layer that can be adapted and differs. */
   int extract(ModelArgument tuned, List<String> targets) throws IOException {
     return run((base, activity, receiver) -> {
       load(base, activity);
       try (DiffusionModel other = tuned.open()) {
         load(other, activity);
         activity.begin(Phase.FOLDING, "");
-        try (AdapterSet difference = AdapterFold.extract(base.denoiser(), other.denoiser(),
-            Targets.suffixes(targets == null ? base.attentionProjections() : targets), output.rank)) {
-          String part = base.adaptable().firstEntry().getKey();
-          PipelineAdapter adapter = new PipelineAdapter(Map.of(part, difference), Map.of(), List.of());
-          receiver.made(() -> write(base, AdapterFormat.named(output.format), adapter));
+        try (PipelineAdapter difference = Extraction.of(new Extraction.Side(modelArgument.name(), base.parts()),
+            new Extraction.Side(tuned.name(), other.parts()), base.adaptable().keySet(), targets == null ? null : Targets.named(targets),
+            output.rank)) {
+          difference.notices().forEach(receiver::notice);
+          receiver.made(() -> write(base, AdapterFormat.named(output.format), difference));
         }
       }
     });

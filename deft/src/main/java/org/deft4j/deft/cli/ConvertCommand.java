@@ -30,11 +30,12 @@ final class ConvertCommand extends Subcommand {
   @Mixin
   OutputOptions output = new OutputOptions();
 
-  @Option(names = "--tuned", paramLabel = "PATH", description = "A model made from --model: extract what was changed as a LoRA of --rank.")
+  @Option(names = "--tuned", paramLabel = "PATH",
+      description = "A model made from --model: extract what was changed, in its text encoders too, as a LoRA of --rank.")
   String tuned;
 
   @Option(names = "--targets", split = ",", paramLabel = "SUFFIX",
-      description = "With --tuned: the layers to extract, by the ends of their names; default: the attention projections.")
+      description = "With --tuned: the layers to extract, by the ends of their names, or all-linear; default: all that differ.")
   List<String> targets;
 
   @Override
@@ -49,6 +50,8 @@ final class ConvertCommand extends Subcommand {
       if (output.rank == null) {
         problems.add("--rank is missing: with --tuned, the rank of the LoRA");
       }
+    } else if (targets != null) {
+      problems.add("--targets goes with --tuned: the layers to extract; an adapter keeps all that it has");
     }
     if (adapters.adapters.size() > 1) {
       problems.add("convert takes one --adapter; merge makes one of several");

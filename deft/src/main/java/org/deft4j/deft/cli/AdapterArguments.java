@@ -2,6 +2,7 @@ package org.deft4j.deft.cli;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Consumer;
 import org.deft4j.deft.AdapterFiles;
 import org.deft4j.deft.PipelineAdapter;
@@ -15,8 +16,11 @@ import org.deft4j.diffusion.DiffusionModel;
  * @param options how their files are read
  */
 record AdapterArguments(List<AdapterArgument> adapters, boolean inSequence, ReadOptions options) {
+  private static final String SUM = "sum";
+  private static final String SEQUENCE = "sequence";
+
   /** The values of {@code --compose}. */
-  static final List<String> COMPOSITIONS = List.of("sum", "sequence");
+  static final List<String> COMPOSITIONS = List.of(SUM, SEQUENCE);
 
   /**
    * Reads them all for {@code model}, whose weights are loaded, and attaches them in order; {@code notice} is told what there
@@ -36,6 +40,11 @@ record AdapterArguments(List<AdapterArgument> adapters, boolean inSequence, Read
       attached.forEach(PipelineAdapter::close);
       throw e;
     }
+  }
+
+  /** The value of {@code --compose} that they act by, where there are several. */
+  Optional<String> composition() {
+    return adapters.size() < 2 ? Optional.empty() : Optional.of(inSequence ? SEQUENCE : SUM);
   }
 
   /** Their names and strengths. */

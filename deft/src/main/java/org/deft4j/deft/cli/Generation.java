@@ -55,7 +55,7 @@ record Generation(ModelArgument modelArgument, AdapterArguments adapters, Pictur
 
         @Override
         public void made(long pictureSeed, Picture picture, Duration took) throws IOException {
-          pictures.add(write(console, maker.text(pictureSeed, adapters.labels()), pictureSeed, picture, took));
+          pictures.add(write(console, maker.text(pictureSeed, adapters), pictureSeed, picture, took));
         }
       }));
       Map<String, Object> document = new LinkedHashMap<>();
@@ -73,6 +73,7 @@ record Generation(ModelArgument modelArgument, AdapterArguments adapters, Pictur
       MemoryCheck check = check(maker);
       Map<String, Object> run = new LinkedHashMap<>();
       run.put("adapters", adapters.labels());
+      adapters.composition().ifPresent(how -> run.put("compose", how));
       run.putAll(maker.description());
       run.put("seed", seed);
       run.put("pictures", count);

@@ -121,7 +121,7 @@ record OmniGenPictures(OmniGen model, Settings settings, List<Picture> images, L
   }
 
   @Override
-  public PictureText text(long seed, List<String> adapters) {
+  public PictureText text(long seed, AdapterArguments adapters) {
     Map<String, Object> words = new LinkedHashMap<>();
     words.put("Steps", settings.steps());
     words.put("Sampler", "Rectified flow");

@@ -1,6 +1,5 @@
 package org.deft4j.deft.cli;
 
-import java.util.List;
 import java.util.Map;
 import org.deft4j.deft.InputException;
 import org.deft4j.diffusion.DiffusionModel;
@@ -38,7 +37,7 @@ interface PictureMaker {
   Map<String, Object> description();
 
   /** How the picture of {@code seed} was made. */
-  PictureText text(long seed, List<String> adapters);
+  PictureText text(long seed, AdapterArguments adapters);
 
   /**
    * Encodes the prompt for all pictures, and lets go of the weights that were for that alone. What is encoded belongs to the

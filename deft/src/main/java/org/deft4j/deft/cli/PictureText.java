@@ -13,9 +13,10 @@ import org.deft4j.weights.Json;
  * @param negative null where nothing was said
  * @param words what {@code parameters} says beside the texts, model and adapters, under that program's names
  * @param settings what {@code deft4j} says beside model and adapters
+ * @param adapters their names and strengths, and, of several, how they act together, are told
  */
 record PictureText(String prompt, String negative, Map<String, Object> words, Map<String, Object> settings, String model,
-    List<String> adapters) {
+    AdapterArguments adapters) {
 
   /** The chunks by keyword. */
   Map<String, String> chunks() {
@@ -29,14 +30,17 @@ record PictureText(String prompt, String negative, Map<String, Object> words, Ma
     String text = prompt + (negative == null ? "" : "\nNegative prompt: " + negative) + "\n"
         + words.entrySet().stream().map(word -> word.getKey() + ": " + word.getValue()).collect(Collectors.joining(", "))
         + ", Model: " + model;
-    return adapters.isEmpty() ? text : text + ", Adapters: \"" + String.join(", ", adapters) + "\"";
+    List<String> labels = adapters.labels();
+    return labels.isEmpty() ? text : text + ", Adapters: \"" + String.join(", ", labels) + "\""
+        + adapters.composition().map(how -> ", Compose: " + how).orElse("");
   }
 
   /** The same as fields. */
   Map<String, Object> fields() {
     Map<String, Object> fields = new LinkedHashMap<>(settings);
     fields.put("model", model);
-    fields.put("adapters", adapters);
+    fields.put("adapters", adapters.labels());
+    adapters.composition().ifPresent(how -> fields.put("compose", how));
     return fields;
   }
 }

@@ -73,7 +73,7 @@ record StableDiffusionPictures(StableDiffusion model, Settings settings, String 
   }
 
   @Override
-  public PictureText text(long seed, List<String> adapters) {
+  public PictureText text(long seed, AdapterArguments adapters) {
     Map<String, Object> words = new LinkedHashMap<>();
     words.put("Steps", settings.steps());
     words.put("Sampler", scheduled());

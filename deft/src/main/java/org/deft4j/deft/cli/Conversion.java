@@ -238,6 +238,7 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
     activity.begin(Phase.FOLDING, "");
     long rank = output.rank == null ? Long.MAX_VALUE : output.rank;
     try (PipelineAdapter lora = AdapterFold.pipeline(adapters, rank)) {
+      FoldNotice.of(format, arguments, adapters, output.rank, lora).ifPresent(receiver::notice);
       receiver.made(() -> write(model, format, lora));
     }
   }

@@ -108,7 +108,7 @@ public final class AdapterFiles {
   private static PipelineAdapter peft(Path folder, Map<String, Module> models, ReadOptions options) {
     Path name = folder.toAbsolutePath().normalize().getFileName();
     String model = name != null && models.containsKey(name.toString()) ? name.toString() : PeftFolder.fitting(folder, models);
-    return PeftFolder.read(folder, model, models.get(model), options.partial());
+    return PeftFolder.read(folder, model, models, options.partial());
   }
 
   private static PipelineAdapter parts(Path folder, List<String> parts, Map<String, Module> models, ReadOptions options) {
@@ -118,7 +118,7 @@ public final class AdapterFiles {
     try {
       for (String part : parts) {
         if (models.containsKey(part)) {
-          PipelineAdapter read = PeftFolder.read(folder.resolve(part), part, models.get(part), options.partial());
+          PipelineAdapter read = PeftFolder.read(folder.resolve(part), part, models, options.partial());
           sets.putAll(read.sets());
           read.metadata().forEach(metadata::putIfAbsent);
           notices.addAll(read.notices());

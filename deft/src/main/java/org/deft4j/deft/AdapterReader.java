@@ -4,12 +4,10 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
-import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
@@ -28,13 +26,12 @@ import org.deft4j.weights.WeightSource;
  */
 final class AdapterReader {
   private static final int SHOWN = 5;
-  /** What follows the layer in a tensor's name; counted in, it would make layers with longer names seem nearer. */
-  private static final Pattern MATRIX = Pattern.compile("\\.(?:lora|deft_|dora_scale|R_new).*");
 
   private final String source;
   private final Map<String, Module> models;
   private final AdapterConfig config;
   private final boolean partial;
+  private final Strangers strangers;
   private final Map<String, Map<String, AdaptedLayer>> layers = new LinkedHashMap<>();
   private final Map<Site, Map<String, String>> keys = new LinkedHashMap<>();
   private final List<String> foreign = new ArrayList<>();
@@ -62,11 +59,12 @@ final class AdapterReader {
     double of(Site site, long rank);
   }
 
-  AdapterReader(String source, Map<String, Module> models, AdapterConfig config, boolean partial) {
+  AdapterReader(String source, Map<String, Module> models, AdapterConfig config, boolean partial, Strangers strangers) {
     this.source = source;
     this.models = models;
     this.config = config;
     this.partial = partial;
+    this.strangers = strangers;
     models.forEach((name, model) -> layers.put(name, Targets.layers(model)));
   }
 
@@ -100,11 +98,14 @@ final class AdapterReader {
   Map<String, AdapterSet> read(WeightSource file, Naming naming, boolean complete, Scale scale, Map<String, Object> peftFields) {
     sort(file.names(), naming);
     List<String> problems = new ArrayList<>();
-    String strangers = foreign.size() + " of " + file.names().size() + " tensors belong to no layer of this model" + examples();
-    if (keys.isEmpty() || (!foreign.isEmpty() && !partial)) {
-      problems.add(source + ": " + strangers + Formats.guess(file.names()));
+    String words = foreign.size() + " of " + file.names().size() + " tensors belong to no layer of this model"
+        + (foreign.isEmpty() ? "" : strangers.describe(foreign, naming, config.method()));
+    if (file.names().isEmpty()) {
+      problems.add(source + ": there is no tensor in it");
+    } else if (keys.isEmpty() || (!foreign.isEmpty() && !partial)) {
+      problems.add(source + ": " + words + (strangers.explains(foreign, naming) ? Formats.unsupported(file.names()) : Formats.guess(file.names())));
     } else if (!foreign.isEmpty()) {
-      notices.add(source + ": " + strangers + "; they were left out");
+      notices.add(source + ": " + words + "; they were left out");
     }
     checkShapes(file, problems);
     if (complete && !keys.isEmpty()) {
@@ -130,17 +131,6 @@ final class AdapterReader {
         foreign.add(name);
       }
     }
-  }
-
-  private String examples() {
-    if (foreign.isEmpty()) {
-      return "";
-    }
-    String first = foreign.getFirst();
-    Set<String> paths = new LinkedHashSet<>();
-    layers.values().forEach(model -> paths.addAll(model.keySet()));
-    return ", such as " + String.join(", ", foreign.subList(0, Math.min(SHOWN, foreign.size()))) + "; the layers nearest to "
-        + "the first are " + String.join(", ", Nearest.names(MATRIX.matcher(first).replaceFirst(""), paths, SHOWN));
   }
 
   private void checkShapes(WeightSource file, List<String> problems) {

@@ -280,7 +280,8 @@ final class AuthorsFiles {
   /** @param matrices which matrix a name's ending stands for */
   private PipelineAdapter adapter(AdapterConfig config, WeightSource used, Map<String, String> matrices, AdapterReader.Scale scale) {
     String model = models.keySet().iterator().next();
-    AdapterReader reader = new AdapterReader(file.source(), Map.of(model, models.get(model)), config, options.partial());
+    AdapterReader reader = new AdapterReader(file.source(), Map.of(model, models.get(model)), config, options.partial(),
+        Strangers.byPath(Set.of(model), models, ""));
     AdapterReader.Naming naming = name -> matrices.entrySet().stream().filter(matrix -> name.endsWith(matrix.getKey())).findFirst()
         .map(matrix -> new AdapterReader.Place(model, name.substring(0, name.length() - matrix.getKey().length()), matrix.getValue()))
         .orElse(null);

@@ -5,9 +5,11 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Scope;
@@ -16,6 +18,7 @@ import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
 import org.deft4j.weights.SafetensorsFile;
 import org.deft4j.weights.SafetensorsWriter;
+import org.deft4j.weights.WeightSource;
 
 /**
  * LoRA as diffusers keeps it, {@code pytorch_lora_weights.safetensors}: {@code <model>.<layer>.lora_A.weight}, or in its older
@@ -60,7 +63,8 @@ public final class DiffusersLora {
    */
   static PipelineAdapter read(SafetensorsFile file, Map<String, Module> models, boolean partial) {
     AdapterConfig config = Formats.hasLengths(file.names()) ? AdapterConfig.dora(1) : AdapterConfig.lora(1);
-    AdapterReader reader = new AdapterReader(file.source(), models, config, partial);
+    AdapterReader reader = new AdapterReader(file.source(), models, config, partial,
+        Strangers.byPath(models.keySet(), models, "; to be read for that part, their names would begin with '%s.'"));
     boolean named = file.names().stream().anyMatch(name -> AdapterFiles.PARTS.contains(name.substring(0, Math.max(0, name.indexOf('.')))));
     String prefix = named ? "" : models.keySet().iterator().next() + ".";
     Map<String, String> metadata = new KohyaMetadata(named ? file.metadata() : withModel(file, prefix)).withoutNetwork().entries();
@@ -79,14 +83,20 @@ public final class DiffusersLora {
       return scale(fields, site.model(), site.layer(), rank);
     };
     boolean alphas = file.names().stream().anyMatch(name -> name.endsWith(ALPHA));
-    Map<String, AdapterSet> sets = reader.read(new Without(file, name -> name.endsWith(ALPHA)), name -> place(prefix + name), false, scale,
-        Map.of());
+    Map<String, AdapterSet> sets = reader.read(withoutAlphas(file, prefix), name -> place(prefix + name), false, scale, Map.of());
     beside.forEach(site -> LoraAdapter.of(sets.get(site.model()).adapters().get(site.layer())).keepAlpha());
     List<String> notices = new ArrayList<>(reader.notices());
     if (alphas && fields == null) {
       Formats.noticeMissingAlphas(file.source(), without, sets.values(), notices);
     }
     return new PipelineAdapter(sets, metadata, notices);
+  }
+
+  /** Without the alphas of layers; one that is alone belongs to none. */
+  private static WeightSource withoutAlphas(SafetensorsFile file, String prefix) {
+    Set<String> layers = file.names().stream().map(name -> place(prefix + name)).filter(Objects::nonNull)
+        .map(place -> place.site().model() + "." + place.site().layer() + ALPHA).collect(Collectors.toSet());
+    return new Without(file, name -> layers.contains(prefix + name));
   }
 
   /** The header of a file of one model, whose fields do not name it, as that of a pipeline. */

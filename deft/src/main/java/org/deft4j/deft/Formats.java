@@ -11,8 +11,8 @@ final class Formats {
 
   private Formats() {}
 
-  /** {@code "; these look like ..."} for namings that are known, but not for such layers or not at all. */
-  static String guess(Collection<String> names) {
+  /** {@code "; the names are ..."} for namings that are known, but not read; empty where these are none. */
+  static String unsupported(Collection<String> names) {
     if (any(names, name -> name.contains(".hada_w") || name.contains(".lokr_w"))) {
       return "; the names are LoHa's or LoKr's of LyCORIS, which are not supported";
     }
@@ -21,6 +21,15 @@ final class Formats {
     }
     if (any(names, name -> name.endsWith(".lora_mid.weight"))) {
       return "; it has the middle matrices of a Tucker decomposition, which is not supported";
+    }
+    return "";
+  }
+
+  /** {@link #unsupported}, or whose names these are, though of other layers, or that they are nobody's. */
+  static String guess(Collection<String> names) {
+    String unsupported = unsupported(names);
+    if (!unsupported.isEmpty()) {
+      return unsupported;
     }
     if (any(names, name -> name.startsWith("lora_unet_") || name.startsWith("lora_te"))) {
       return "; the names are kohya's, so it was trained on another model, or adapts a part that is not there";

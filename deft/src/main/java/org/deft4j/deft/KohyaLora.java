@@ -6,12 +6,14 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.SafetensorsFile;
 import org.deft4j.weights.SafetensorsWriter;
+import org.deft4j.weights.WeightSource;
 
 /**
  * LoRA as kohya's sd-scripts keep it, and A1111 and ComfyUI read it: {@code <flat name>.lora_down.weight} [r, in] or [r, in, kh, kw],
@@ -45,7 +47,7 @@ public final class KohyaLora {
     Map<KohyaNames, String> tables = tables(models);
     requireRows(file);
     AdapterConfig config = Formats.hasLengths(file.names()) ? AdapterConfig.dora(1) : AdapterConfig.lora(1);
-    AdapterReader reader = new AdapterReader(file.source(), models, config, partial);
+    AdapterReader reader = new AdapterReader(file.source(), models, config, partial, Strangers.byFlatName(tables));
     Map<AdapterReader.Site, String> flat = new LinkedHashMap<>();
     AdapterReader.Naming naming = name -> {
       int dot = name.indexOf('.');
@@ -75,10 +77,17 @@ public final class KohyaLora {
         return file.load(alpha).item() / rank;
       }
     };
-    Map<String, AdapterSet> sets = reader.read(new Without(file, name -> name.endsWith(ALPHA)), naming, false, scale, Map.of());
+    Map<String, AdapterSet> sets = reader.read(withoutAlphas(file), naming, false, scale, Map.of());
     List<String> notices = new ArrayList<>(reader.notices());
     Formats.noticeMissingAlphas(file.source(), without, sets.values(), notices);
     return new PipelineAdapter(sets, file.metadata(), notices);
+  }
+
+  /** Without the alphas of layers; one that is alone belongs to none. */
+  private static WeightSource withoutAlphas(SafetensorsFile file) {
+    Set<String> layers = file.names().stream().filter(name -> !name.endsWith(ALPHA) && name.contains("."))
+        .map(name -> name.substring(0, name.indexOf('.'))).collect(Collectors.toSet());
+    return new Without(file, name -> name.endsWith(ALPHA) && layers.contains(name.substring(0, name.length() - ALPHA.length())));
   }
 
   private static void requireRows(SafetensorsFile file) {

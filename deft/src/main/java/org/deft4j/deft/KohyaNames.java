@@ -1,6 +1,7 @@
 package org.deft4j.deft;
 
 import java.util.Collection;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -93,6 +94,11 @@ public final class KohyaNames {
   /** The path of the layer with this flat name, in whichever style; null where the model has none. */
   public String layer(String flatName) {
     return layers.get(flatName);
+  }
+
+  /** The path of every layer by its flat names, in both styles. */
+  Map<String, String> layers() {
+    return Collections.unmodifiableMap(layers);
   }
 
   /**

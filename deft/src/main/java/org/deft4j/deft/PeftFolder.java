@@ -53,15 +53,16 @@ public final class PeftFolder {
    * @throws org.deft4j.weights.FormatException if a file is missing or malformed
    */
   public static AdapterSet read(Path folder, Module model) {
-    return read(folder, MODEL, model, false).sets().get(MODEL);
+    return read(folder, MODEL, Map.of(MODEL, model), false).sets().get(MODEL);
   }
 
-  /** The same for the model called {@code name} in its pipeline; a partial reading leaves out tensors that belong to none of its layers. */
-  static PipelineAdapter read(Path folder, String name, Module model, boolean partial) {
+  /** The same for the model called {@code name} in its {@code pipeline}; a partial reading leaves out tensors that belong to none of its layers. */
+  static PipelineAdapter read(Path folder, String name, Map<String, Module> pipeline, boolean partial) {
     JsonObject json = Json.read(folder.resolve(CONFIG));
     AdapterConfig config = PeftConfig.parse(json);
     Path weights = folder.resolve(WEIGHTS);
-    AdapterReader reader = new AdapterReader(weights.toString(), Map.of(name, model), config, partial);
+    AdapterReader reader = new AdapterReader(weights.toString(), Map.of(name, pipeline.get(name)), config, partial,
+        Strangers.byPath(Set.of(name), pipeline, "; a folder called %s is read for that part"));
     try (SafetensorsFile file = SafetensorsFile.open(weights)) {
       Map<String, AdapterSet> sets = reader.read(file, key -> place(name, key), true,
           (site, rank) -> scale(json, config, site.layer(), rank), json.asMap());

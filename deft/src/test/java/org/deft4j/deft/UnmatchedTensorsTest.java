@@ -62,10 +62,10 @@ class UnmatchedTensorsTest {
     return assertThrows(InputException.class, () -> AdapterFiles.read(adapter, models(unet), options)).getMessage();
   }
 
-  /** The names after {@link #NEAREST}. */
+  /** The layers after {@link #NEAREST}; kohya's names for them come first. */
   private static List<String> nearest(String message) {
     int start = message.indexOf(NEAREST) + NEAREST.length();
-    return List.of(message.substring(start, message.indexOf(';', start)).split(", "));
+    return List.of(message.substring(start, message.indexOf(';', start)).replaceAll("lora_\\w+ \\(([^)]+)\\)", "$1").split(", "));
   }
 
   @Test

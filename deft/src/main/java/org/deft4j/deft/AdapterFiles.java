@@ -70,8 +70,36 @@ public final class AdapterFiles {
 
   /** What the file with these tensors is, in words, if it is a LoRA or DoRA of diffusers or kohya. */
   public static Optional<String> kind(Set<String> names) {
+    if (Formats.isLycoris(names)) {
+      return Optional.of("LoHa or LoKr (LyCORIS), which is not read");
+    }
     String tool = KohyaLora.recognises(names) ? "kohya" : DiffusersLora.recognises(names) ? "diffusers" : null;
     return Optional.ofNullable(tool).map(known -> (Formats.hasLengths(names) ? "DoRA (" : "LoRA (") + known + ")");
+  }
+
+  /**
+   * What the adapter is that a file or PEFT folder holds, without its model; empty if it is none that is known by its tensors' names.
+   *
+   * @throws InputException for what cannot be read as an adapter
+   * @throws org.deft4j.weights.FormatException if a file is malformed
+   */
+  public static Optional<AdapterSummary> summary(Path path) {
+    if (Files.isDirectory(path)) {
+      return PeftFolder.is(path) ? Optional.of(PeftFolder.summary(path)) : Optional.empty();
+    }
+    if (AuthorsFiles.isOne(path)) {
+      return Optional.of(AuthorsFiles.summary(path));
+    }
+    try (SafetensorsFile file = SafetensorsFile.open(path)) {
+      Optional<AdapterSummary> summary = KohyaLora.recognises(file.names()) ? Optional.of(KohyaLora.summary(file))
+          : DiffusersLora.recognises(file.names()) ? Optional.of(DiffusersLora.summary(file)) : Optional.empty();
+      return summary.filter(known -> known.total().layers() > 0);
+    }
+  }
+
+  /** Whether the file has the name of one of the DEFT authors' code. */
+  public static boolean isAuthors(Path file) {
+    return AuthorsFiles.isOne(file);
   }
 
   /** The file of the DEFT authors' code in {@code folder}, if there is one. */

@@ -76,12 +76,43 @@ final class AuthorsFiles {
   static PipelineAdapter read(Path path, Map<String, Module> models, ReadOptions options) {
     try (TorchFile file = TorchFile.open(path)) {
       AuthorsFiles reader = new AuthorsFiles(file, models, options);
-      return switch (path.getFileName().toString()) {
-        case INJECTION + STATE -> reader.injection(reader.layers(path, INJECTION));
-        case PARA + STATE -> reader.para(reader.layers(path, PARA));
-        default -> reader.sdxl();
-      };
+      return reader.adapter(reader.content(path));
     }
+  }
+
+  /**
+   * What the adapter is, without its model.
+   *
+   * @throws InputException for what cannot be read as an adapter
+   */
+  static AdapterSummary summary(Path path) {
+    try (TorchFile file = TorchFile.open(path)) {
+      AuthorsFiles reader = new AuthorsFiles(file, Map.of(), ReadOptions.STRICT);
+      Content content = reader.content(path);
+      return AdapterSummary.of(content.config, content.used, name -> content.place("", name), content.scale, reader.notices);
+    }
+  }
+
+  /**
+   * What a file holds.
+   *
+   * @param used the tensors that do something
+   * @param matrices which matrix a name's ending stands for
+   */
+  private record Content(AdapterConfig config, WeightSource used, Map<String, String> matrices, AdapterReader.Scale scale) {
+    private AdapterReader.Place place(String model, String name) {
+      return matrices.entrySet().stream().filter(matrix -> name.endsWith(matrix.getKey())).findFirst()
+          .map(matrix -> new AdapterReader.Place(model, name.substring(0, name.length() - matrix.getKey().length()), matrix.getValue()))
+          .orElse(null);
+    }
+  }
+
+  private Content content(Path path) {
+    return switch (path.getFileName().toString()) {
+      case INJECTION + STATE -> injection(layers(path, INJECTION));
+      case PARA + STATE -> para(layers(path, PARA));
+      default -> sdxl();
+    };
   }
 
   /** The configuration of each layer; all of it is kept for writing. */
@@ -114,7 +145,7 @@ final class AuthorsFiles {
 
   // ---------------------------------------------------------------------------------------------------- OmniGen, DEFT
 
-  private PipelineAdapter injection(Map<String, JsonObject> layers) {
+  private Content injection(Map<String, JsonObject> layers) {
     String method = same(layers, "injection_method", layer -> layer.string("injection_method", "residual_projection"));
     double dropout = same(layers, "lora_dropout", layer -> layer.number("lora_dropout", 0));
     boolean gate = same(layers, "use_gating", layer -> layer.bool("use_gating", false));
@@ -133,7 +164,7 @@ final class AuthorsFiles {
     Predicate<String> dead = ending(".lora_A", ".lora_B", cached ? ".P" : CACHED);
     WeightSource used = new Without(file, gate ? dead : dead.or(ending(GATE)));
     Map<String, String> matrices = Map.of(cached ? CACHED : ".P", DeftAdapter.P, ".R_new", DeftAdapter.R, GATE, DeftAdapter.GATE);
-    return adapter(config, used, matrices, (_, _) -> 1);
+    return new Content(config, used, matrices, (_, _) -> 1);
   }
 
   private static int usualRank(Map<String, JsonObject> layers) {
@@ -142,12 +173,12 @@ final class AuthorsFiles {
     return Collections.max(counts.entrySet(), Map.Entry.comparingByValue()).getKey();
   }
 
-  private PipelineAdapter additive(Map<String, JsonObject> layers, int rank, double dropout, boolean gate) {
+  private Content additive(Map<String, JsonObject> layers, int rank, double dropout, boolean gate) {
     AdapterConfig config = targeting(layers.keySet(), AdapterConfig.lora(rank))
         .with(new AdapterExtras(new Dropout(dropout, false), gate, 0));
     Map<String, String> matrices = Map.of(".lora_B", LoraAdapter.A, ".lora_A", LoraAdapter.B, GATE, DeftAdapter.GATE);
     Predicate<String> dead = ending(".P", ".R_new", CACHED);
-    return adapter(config, new Without(file, gate ? dead : dead.or(ending(GATE))), matrices, (site, r) -> {
+    return new Content(config, new Without(file, gate ? dead : dead.or(ending(GATE))), matrices, (site, r) -> {
       JsonObject layer = layers.get(site.layer());
       return layer == null ? 1 : layer.number("lora_alpha", (double) r) / r;
     });
@@ -175,7 +206,7 @@ final class AuthorsFiles {
 
   // ---------------------------------------------------------------------------------------------------- OmniGen, PaRa
 
-  private PipelineAdapter para(Map<String, JsonObject> layers) {
+  private Content para(Map<String, JsonObject> layers) {
     String name = same(layers, "decomposition_method", layer -> layer.string("decomposition_method", "qr"));
     boolean svd = same(layers, "truncated_svd", layer -> layer.bool("truncated_svd", false));
     boolean sparse = same(layers, "sparse_parameterization", layer -> layer.bool("sparse_parameterization", false));
@@ -199,7 +230,7 @@ final class AuthorsFiles {
     WeightSource used = factored ? new Factored(new Without(file, ending(".B", ".B_dense", ".sparse_mask"))) : file;
     Map<String, String> matrices = factored ? Map.of(".W", DeftAdapter.P)
         : Map.of(".B", DeftAdapter.P, ".B_dense", DeftAdapter.P, ".sparse_mask", DeftAdapter.MASK);
-    return adapter(config, used, matrices, (_, _) -> 1);
+    return new Content(config, used, matrices, (_, _) -> 1);
   }
 
   /** W [out, r] and H [r, out] as the one matrix [out, 2 r] that {@link NmfDecomposition} takes, called W. */
@@ -249,7 +280,7 @@ final class AuthorsFiles {
 
   // ------------------------------------------------------------------------------------------------------------- SDXL
 
-  private PipelineAdapter sdxl() {
+  private Content sdxl() {
     boolean injects = file.names().stream().anyMatch(name -> name.endsWith(LAYER + ".R_new"));
     boolean gate = injects && file.names().stream().anyMatch(name -> name.endsWith(LAYER + GATE));
     Set<String> layers = new LinkedHashSet<>();
@@ -264,7 +295,7 @@ final class AuthorsFiles {
     AdapterConfig config = (layers.isEmpty() ? usual : targeting(layers, usual)).with(new AdapterExtras(Dropout.NONE, gate, 0));
     WeightSource used = gate ? file : new Without(file, ending(LAYER + GATE));
     Map<String, String> matrices = Map.of(LAYER + ".P", DeftAdapter.P, LAYER + ".R_new", DeftAdapter.R, LAYER + GATE, DeftAdapter.GATE);
-    return adapter(config, used, matrices, (_, _) -> 1);
+    return new Content(config, used, matrices, (_, _) -> 1);
   }
 
   // ----------------------------------------------------------------------------------------------------------- common
@@ -277,15 +308,11 @@ final class AuthorsFiles {
     return name -> List.of(ends).stream().anyMatch(name::endsWith);
   }
 
-  /** @param matrices which matrix a name's ending stands for */
-  private PipelineAdapter adapter(AdapterConfig config, WeightSource used, Map<String, String> matrices, AdapterReader.Scale scale) {
+  private PipelineAdapter adapter(Content content) {
     String model = models.keySet().iterator().next();
-    AdapterReader reader = new AdapterReader(file.source(), Map.of(model, models.get(model)), config, options.partial(),
+    AdapterReader reader = new AdapterReader(file.source(), Map.of(model, models.get(model)), content.config, options.partial(),
         Strangers.byPath(Set.of(model), models, ""));
-    AdapterReader.Naming naming = name -> matrices.entrySet().stream().filter(matrix -> name.endsWith(matrix.getKey())).findFirst()
-        .map(matrix -> new AdapterReader.Place(model, name.substring(0, name.length() - matrix.getKey().length()), matrix.getValue()))
-        .orElse(null);
-    Map<String, AdapterSet> sets = reader.read(used, naming, true, scale, Map.of());
+    Map<String, AdapterSet> sets = reader.read(content.used, name -> content.place(model, name), true, content.scale, Map.of());
     notices.addAll(reader.notices());
     return new PipelineAdapter(sets, metadata, notices);
   }

@@ -65,22 +65,18 @@ public final class DiffusersLora {
     AdapterConfig config = Formats.hasLengths(file.names()) ? AdapterConfig.dora(1) : AdapterConfig.lora(1);
     AdapterReader reader = new AdapterReader(file.source(), models, config, partial,
         Strangers.byPath(models.keySet(), models, "; to be read for that part, their names would begin with '%s.'"));
-    boolean named = file.names().stream().anyMatch(name -> AdapterFiles.PARTS.contains(name.substring(0, Math.max(0, name.indexOf('.')))));
-    String prefix = named ? "" : models.keySet().iterator().next() + ".";
-    Map<String, String> metadata = new KohyaMetadata(named ? file.metadata() : withModel(file, prefix)).withoutNetwork().entries();
+    String prefix = prefix(file, models.keySet().iterator().next());
+    Map<String, String> metadata = new KohyaMetadata(metadata(file, prefix)).withoutNetwork().entries();
     JsonObject fields = fields(metadata, file.source());
     List<String> without = new ArrayList<>();
     List<AdapterReader.Site> beside = new ArrayList<>();
     AdapterReader.Scale scale = (site, rank) -> {
-      String alpha = (named ? site.model() + "." : "") + site.layer() + ALPHA;
-      if (file.names().contains(alpha)) {
+      if (file.names().contains(alpha(prefix, site))) {
         beside.add(site);
-        try (Scope _ = Scope.open()) {
-          return file.load(alpha).item() / rank;
-        }
+      } else {
+        without.add(site.layer());
       }
-      without.add(site.layer());
-      return scale(fields, site.model(), site.layer(), rank);
+      return scale(file, prefix, fields, site, rank);
     };
     boolean alphas = file.names().stream().anyMatch(name -> name.endsWith(ALPHA));
     Map<String, AdapterSet> sets = reader.read(withoutAlphas(file, prefix), name -> place(prefix + name), false, scale, Map.of());
@@ -99,11 +95,39 @@ public final class DiffusersLora {
     return new Without(file, name -> layers.contains(prefix + name));
   }
 
-  /** The header of a file of one model, whose fields do not name it, as that of a pipeline. */
-  private static Map<String, String> withModel(SafetensorsFile file, String prefix) {
+  /** What the adapter is, without its model. */
+  static AdapterSummary summary(SafetensorsFile file) {
+    String prefix = prefix(file, "");
+    JsonObject fields = fields(metadata(file, prefix), file.source());
+    return AdapterSummary.of(Formats.hasLengths(file.names()) ? AdapterConfig.dora(1) : AdapterConfig.lora(1), file,
+        name -> place(prefix + name), (site, rank) -> scale(file, prefix, fields, site, rank), List.of());
+  }
+
+  /** What names lack to begin with their model: {@code main}'s, where the file is of one model and does not name it. */
+  private static String prefix(SafetensorsFile file, String main) {
+    boolean named = file.names().stream().anyMatch(name -> AdapterFiles.PARTS.contains(name.substring(0, Math.max(0, name.indexOf('.')))));
+    return named ? "" : main + ".";
+  }
+
+  private static String alpha(String prefix, AdapterReader.Site site) {
+    return (site.model() + "." + site.layer() + ALPHA).substring(prefix.length());
+  }
+
+  private static double scale(SafetensorsFile file, String prefix, JsonObject fields, AdapterReader.Site site, long rank) {
+    String alpha = alpha(prefix, site);
+    if (!file.names().contains(alpha)) {
+      return scale(fields, site.model(), site.layer(), rank);
+    }
+    try (Scope _ = Scope.open()) {
+      return file.load(alpha).item() / rank;
+    }
+  }
+
+  /** The header; PEFT's fields in that of a file of one model do not name it, and here they do. */
+  private static Map<String, String> metadata(SafetensorsFile file, String prefix) {
     Map<String, String> metadata = new LinkedHashMap<>(file.metadata());
     JsonObject fields = fields(metadata, file.source());
-    if (fields != null) {
+    if (fields != null && !prefix.isEmpty()) {
       Map<String, Object> renamed = new LinkedHashMap<>();
       fields.asMap().forEach((key, value) -> renamed.put(prefix + key, value));
       metadata.put(AdapterMetadata.PEFT_FIELDS, Json.format(renamed));

@@ -13,7 +13,7 @@ final class Formats {
 
   /** {@code "; the names are ..."} for namings that are known, but not read; empty where these are none. */
   static String unsupported(Collection<String> names) {
-    if (any(names, name -> name.contains(".hada_w") || name.contains(".lokr_w"))) {
+    if (isLycoris(names)) {
       return "; the names are LoHa's or LoKr's of LyCORIS, which are not supported";
     }
     if (hasLengths(names)) {
@@ -45,6 +45,11 @@ final class Formats {
     }
     return "; the names follow no known adapter format (PEFT: base_model.model.<layer>.deft_P, diffusers: "
         + "unet.<layer>.lora_A.weight, kohya: lora_unet_<layer>.lora_down.weight)";
+  }
+
+  /** Whether a LoHa or LoKr has tensors of these names. */
+  static boolean isLycoris(Collection<String> names) {
+    return any(names, name -> name.contains(".hada_w") || name.contains(".lokr_w"));
   }
 
   /** Whether a DoRA has tensors of these names. */

@@ -68,19 +68,39 @@ public final class KohyaLora {
     };
     List<String> without = new ArrayList<>();
     AdapterReader.Scale scale = (site, rank) -> {
-      String alpha = flat.get(site) + ALPHA;
-      if (!file.names().contains(alpha)) {
+      if (!file.names().contains(flat.get(site) + ALPHA)) {
         without.add(flat.get(site));
         return 1;
       }
-      try (Scope _ = Scope.open()) {
-        return file.load(alpha).item() / rank;
-      }
+      return alpha(file, flat.get(site)) / rank;
     };
     Map<String, AdapterSet> sets = reader.read(withoutAlphas(file), naming, false, scale, Map.of());
     List<String> notices = new ArrayList<>(reader.notices());
     Formats.noticeMissingAlphas(file.source(), without, sets.values(), notices);
     return new PipelineAdapter(sets, file.metadata(), notices);
+  }
+
+  /** What the adapter is, without its model; layers go by their flat names. */
+  static AdapterSummary summary(SafetensorsFile file) {
+    AdapterReader.Naming naming = name -> {
+      int dot = name.indexOf('.');
+      String matrix = dot < 0 ? null : MATRICES.get(name.substring(dot));
+      return matrix == null ? null : new AdapterReader.Place(part(name), name.substring(0, dot), matrix);
+    };
+    return AdapterSummary.of(Formats.hasLengths(file.names()) ? AdapterConfig.dora(1) : AdapterConfig.lora(1), file, naming,
+        (site, rank) -> file.names().contains(site.layer() + ALPHA) ? alpha(file, site.layer()) / rank : 1, List.of());
+  }
+
+  /** The part that a flat name is of. */
+  private static String part(String flat) {
+    return flat.startsWith(KohyaNames.Component.UNET.prefix()) ? "unet"
+        : flat.startsWith(KohyaNames.Component.TEXT_ENCODER_2.prefix()) ? "text_encoder_2" : "text_encoder";
+  }
+
+  private static double alpha(SafetensorsFile file, String flat) {
+    try (Scope _ = Scope.open()) {
+      return file.load(flat + ALPHA).item();
+    }
   }
 
   /** Without the alphas of layers; one that is alone belongs to none. */

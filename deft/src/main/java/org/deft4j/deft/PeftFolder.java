@@ -70,6 +70,15 @@ public final class PeftFolder {
     }
   }
 
+  /** What the adapter in {@code folder} is, without its model. */
+  static AdapterSummary summary(Path folder) {
+    JsonObject json = Json.read(folder.resolve(CONFIG));
+    AdapterConfig config = PeftConfig.parse(json);
+    try (SafetensorsFile file = SafetensorsFile.open(folder.resolve(WEIGHTS))) {
+      return AdapterSummary.of(config, file, key -> place("", key), (site, rank) -> scale(json, config, site.layer(), rank), List.of());
+    }
+  }
+
   private static double scale(JsonObject json, AdapterConfig config, String layer, long rank) {
     return config.method().isLora() ? PeftConfig.loraScale(json, "", layer, rank) : config.scaleFor(rank);
   }

@@ -14,6 +14,7 @@ import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.deft4j.deft.AdapterConfig;
 import org.deft4j.deft.AdapterFiles;
+import org.deft4j.deft.AdapterSummary;
 import org.deft4j.deft.DiffusersLora;
 import org.deft4j.deft.InputException;
 import org.deft4j.deft.PeftFolder;
@@ -44,8 +45,12 @@ final class Inspection {
     document.put("path", path.toString());
     String name = path.getFileName() == null ? "" : path.getFileName().toString().toLowerCase(Locale.ROOT);
     if (!Files.isDirectory(path)) {
-      if (name.endsWith(SAFETENSORS)) {
+      if (name.equals(PeftFolder.WEIGHTS) && PeftFolder.is(path.toAbsolutePath().getParent())) {
+        adapter(document, path.toAbsolutePath().getParent());
+      } else if (name.endsWith(SAFETENSORS)) {
         safetensors(document, path);
+      } else if (AdapterFiles.isAuthors(path)) {
+        authors(document, path);
       } else if (name.endsWith(".pt") || name.endsWith(".bin")) {
         document.put("kind", "torch file");
         torch(document, path);
@@ -73,8 +78,7 @@ final class Inspection {
       document.put("kind", "LoRA of diffusers");
       safetensors(document, path.resolve(DiffusersLora.FILE));
     } else if (AdapterFiles.authorsFile(path).isPresent()) {
-      document.put("kind", "adapter (the DEFT authors' files)");
-      torch(document, AdapterFiles.authorsFile(path).get());
+      authors(document, AdapterFiles.authorsFile(path).get());
     } else {
       throw new InputException(path + " is no model or adapter: it has none of " + PeftFolder.CONFIG + ", " + MODEL_INDEX
           + ", config.json, " + DiffusersLora.FILE);
@@ -85,20 +89,38 @@ final class Inspection {
   private static void adapter(Map<String, Object> document, Path folder) {
     AdapterConfig config = PeftFolder.config(folder);
     document.put("kind", "adapter (PEFT folder)");
-    document.put("method", config.method().label());
+    AdapterSummary summary = AdapterFiles.summary(folder).orElseThrow();
+    document.putAll(summary.facts());
     if (config.method().projects()) {
-      document.put("decomposition", config.decomposition().method());
       document.put("start", config.start().label());
     }
-    document.put("rank", config.rank());
-    document.put("alpha", config.alpha());
     document.put("targets", Targets.notation(config.targets().include()));
+    if (config.targets().include() instanceof Targets.Indexed(_, var blocks, _)) {
+      document.put("blocks", blocks);
+    }
+    if (Targets.notation(config.targets().exclude()) != null) {
+      document.put("excluded", Targets.notation(config.targets().exclude()));
+    }
     JsonObject json = Json.read(folder.resolve(PeftFolder.CONFIG));
     document.put("base model", json.string("base_model_name_or_path", null));
     try (SafetensorsFile file = SafetensorsFile.open(folder.resolve(PeftFolder.WEIGHTS))) {
       adapted(file.names()).ifPresent(model -> document.put("adapts", model));
-      document.put("layers", file.names().stream().map(Inspection::layer).distinct().count());
-      tensors(document, file);
+      tensors(document, file, Optional.of(summary));
+    }
+  }
+
+  /** What cannot be read as an adapter is shown all the same, with the reason. */
+  private static void authors(Map<String, Object> document, Path file) {
+    document.put("kind", "adapter (the DEFT authors' files)");
+    Optional<AdapterSummary> summary = Optional.empty();
+    try {
+      summary = AdapterFiles.summary(file);
+      document.putAll(summary.orElseThrow().facts());
+    } catch (InputException e) {
+      document.put("unreadable", String.join("; ", e.problems()));
+    }
+    try (TorchFile tensors = TorchFile.open(file)) {
+      tensors(document, tensors, summary);
     }
   }
 
@@ -110,33 +132,46 @@ final class Inspection {
         : names.stream().anyMatch(name -> name.contains(".text_model.")) ? Optional.of("a text encoder") : Optional.empty();
   }
 
-  /** A PEFT name without its last part, {@code .deft_P} or {@code .lora_A.weight}. */
-  private static String layer(String name) {
-    return name.replaceFirst("\\.(deft_[PR]|lora_[AB]\\.weight|lora_magnitude_vector)$", "");
-  }
-
   private static void torch(Map<String, Object> document, Path path) {
     try (TorchFile file = TorchFile.open(path)) {
-      tensors(document, file);
+      tensors(document, file, Optional.empty());
     }
   }
 
   private static void safetensors(Map<String, Object> document, Path path) {
     try (SafetensorsFile file = SafetensorsFile.open(path)) {
       document.putIfAbsent("kind", AdapterFiles.kind(file.names()).orElse("safetensors file"));
+      Optional<AdapterSummary> summary = AdapterFiles.summary(path);
+      summary.ifPresent(adapter -> document.putAll(adapter.facts()));
       if (!file.metadata().isEmpty()) {
         document.put("metadata", new TreeMap<>(file.metadata()));
       }
-      tensors(document, file);
+      tensors(document, file, summary);
     }
   }
 
-  private static void tensors(Map<String, Object> document, WeightSource file) {
+  /** Of an adapter those are parameters that are in its matrices, in all and by part. */
+  private static void tensors(Map<String, Object> document, WeightSource file, Optional<AdapterSummary> adapter) {
+    adapter.ifPresent(summary -> document.put("layers", summary.total().layers()));
     Map<String, String> listed = new LinkedHashMap<>();
     file.names().forEach(name -> listed.put(name, file.dtype(name) + " " + file.shape(name)));
     Stored stored = new Stored();
     stored.add(file);
     stored.put(document);
+    adapter.ifPresent(summary -> {
+      document.put("parameters", summary.total().parameters());
+      summary.parts().forEach((part, held) -> {
+        if (!part.isEmpty()) {
+          Map<String, Object> told = new LinkedHashMap<>();
+          told.put("layers", held.layers());
+          told.put("parameters", held.parameters());
+          document.put(part, told);
+        }
+      });
+      if (!summary.notices().isEmpty()) {
+        document.put("notices", summary.notices());
+      }
+    });
     document.put("types", stored.types);
     document.put("tensors", listed);
   }

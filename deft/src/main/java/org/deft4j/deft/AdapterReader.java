@@ -103,7 +103,8 @@ final class AdapterReader {
     if (file.names().isEmpty()) {
       problems.add(source + ": there is no tensor in it");
     } else if (keys.isEmpty() || (!foreign.isEmpty() && !partial)) {
-      problems.add(source + ": " + words + (strangers.explains(foreign, naming) ? Formats.unsupported(file.names()) : Formats.guess(file.names())));
+      problems.add(source + ": " + words
+          + (strangers.explains(foreign, naming) ? Formats.unsupported(file.names()) : Formats.guess(file.names())));
     } else if (!foreign.isEmpty()) {
       notices.add(source + ": " + words + "; they were left out");
     }

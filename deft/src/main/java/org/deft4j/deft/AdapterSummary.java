@@ -12,15 +12,17 @@ import org.deft4j.tensor.Shape;
 import org.deft4j.weights.WeightSource;
 
 /**
- * What an adapter is, as far as its files tell without the model that it belongs to: {@code facts} under the names they are shown by, such as
- * method, decomposition, rank, alpha and targets, a rank or alpha as a number or, where layers have different ones, {@code "2-8, usually 4"}.
+ * What an adapter is, as far as its files tell without the model that it belongs to.
  *
+ * @param facts method, decomposition, rank, alpha, targets and so on, under the names they are shown by; a rank or alpha is a number or,
+ *     where layers have different ones, {@code "2-8, usually 4"}
  * @param parts what it adapts, by the part's name in the pipeline; the name is empty where the file tells none
  * @param notices what was assumed, a sentence each
  */
 public record AdapterSummary(Map<String, Object> facts, Map<String, Part> parts, List<String> notices) {
   /** What flat names have before the last part of a layer's path: blocks with their numbers, and what they hold. */
-  private static final Pattern FLAT_BLOCKS = Pattern.compile("^lora_(?:unet|te\\d?)_(?:.*_\\d+_(?=[a-z]))?(?:(?:attn\\d*|self_attn|mlp|ff)_)?");
+  private static final Pattern FLAT_BLOCKS =
+      Pattern.compile("^lora_(?:unet|te\\d?)_(?:.*_\\d+_(?=[a-z]))?(?:(?:attn\\d*|self_attn|mlp|ff)_)?");
 
   /**
    * A part of a pipeline.
@@ -124,8 +126,8 @@ public record AdapterSummary(Map<String, Object> facts, Map<String, Part> parts,
   }
 
   /**
-   * The last part of a layer's path, with the one before it where it is a number: {@code to_q}, {@code to_out.0}. A flat name does not tell where
-   * its parts end, and what follows the blocks is taken: {@code to_out_0}.
+   * The last part of a layer's path, with the one before it where it is a number: {@code to_q}, {@code to_out.0}. A flat name does not
+   * tell where its parts end, and what follows the blocks is taken: {@code to_out_0}.
    */
   private static String target(String layer) {
     String flat = FLAT_BLOCKS.matcher(layer).replaceFirst("");

@@ -48,8 +48,8 @@ public final class Extraction {
   }
 
   /**
-   * A LoRA for each part of {@code base} that differs from {@code tuned}. Its notices say for each part how many layers differ, and which share
-   * {@code ||D - u v|| / ||D||} of their difference (Frobenius norms over all of them) the rank leaves out; and which changes no LoRA got.
+   * A LoRA for each part of {@code base} that differs from {@code tuned}. Its notices say for each part how many layers differ, and which
+   * share {@code ||D - u v|| / ||D||} of their difference (Frobenius norms over all of them) the rank leaves out; and what else differs.
    *
    * @param adaptable the parts that adapters may belong to
    * @param targets which layers; null: all that can be adapted
@@ -87,7 +87,8 @@ public final class Extraction {
       String leftOut = leftOut(layers);
       if (sets.isEmpty()) {
         throw new InputException(base.name() + " and " + tuned.name() + " do not differ in any "
-            + (targets == null ? "layer that can be adapted" : "of the targeted layers") + (leftOut.isEmpty() ? "" : "; they differ in " + leftOut));
+            + (targets == null ? "layer that can be adapted" : "of the targeted layers")
+            + (leftOut.isEmpty() ? "" : "; they differ in " + leftOut));
       }
       if (!leftOut.isEmpty()) {
         notices.add("left out, as the LoRA does not hold them: " + leftOut);
@@ -130,7 +131,7 @@ public final class Extraction {
     Map<String, AdaptedLayer> others = Targets.layers(tuned.parts().get(part));
     Map<String, LayerAdapter> loras = new LinkedHashMap<>();
     double all = 0;
-    double left = 0;
+    double rest = 0;
     try {
       for (Map.Entry<String, AdaptedLayer> entry : compared.entrySet()) {
         String path = entry.getKey();
@@ -145,9 +146,10 @@ public final class Extraction {
           }
           // A rehearsal knows no values, and is of the most that there may be to do.
           if (squares > 0 || Rehearsal.isOpen()) {
-            LowRank lora = LowRankExtraction.of(difference, Math.min(rank, Math.min(difference.size(0), difference.size(1))), new TorchRandom(0));
+            long most = Math.min(rank, Math.min(difference.size(0), difference.size(1)));
+            LowRank lora = LowRankExtraction.of(difference, most, new TorchRandom(0));
             all += squares;
-            left += squares(difference, lora);
+            rest += squares(difference, lora);
             loras.put(path, AdapterFold.lora(path, entry.getValue(), lora));
           }
         }
@@ -157,8 +159,9 @@ public final class Extraction {
       throw e;
     }
     if (!compared.isEmpty()) {
-      notices.add(part + ": " + loras.size() + " of " + compared.size() + " layers differ" + (loras.isEmpty() ? "" : String.format(Locale.ROOT,
-          " and were taken; rank %d leaves out %.3g of their difference (||difference - u v|| / ||difference||)", rank, Math.sqrt(left / all))));
+      String left = loras.isEmpty() ? "" : String.format(Locale.ROOT, " and were taken; rank %d leaves out %.3g of their difference "
+          + "(||difference - u v|| / ||difference||)", rank, Math.sqrt(rest / all));
+      notices.add(part + ": " + loras.size() + " of " + compared.size() + " layers differ" + left);
     }
     return loras;
   }
@@ -176,9 +179,9 @@ public final class Extraction {
       long end = Math.min(row + rows, matrix.size(0));
       try (Scope _ = Scope.open()) {
         Tensor block = matrix.slice(0, row, end).cast(DType.F64);
-        Tensor rest = lora == null ? block
+        Tensor left = lora == null ? block
             : block.sub(lora.u().slice(0, row, end).cast(DType.F64).matmul(lora.v().cast(DType.F64)));
-        sum += rest.square().sum().item();
+        sum += left.square().sum().item();
       }
     }
     return sum;
@@ -203,8 +206,8 @@ public final class Extraction {
         }
       }
     }
-    return names.isEmpty() ? "" : String.format(Locale.ROOT, "%,d changed parameters in %d tensors, such as ", elements, names.size())
-        + String.join(", ", names.subList(0, Math.min(SHOWN, names.size())));
+    return names.isEmpty() ? "" : String.format(Locale.ROOT, "%,d changed parameters in %d tensors (%s)", elements, names.size(),
+        String.join(", ", names.subList(0, Math.min(SHOWN, names.size()))) + (names.size() > SHOWN ? ", ..." : ""));
   }
 
   /** Whether their values do; one that is not finite differs from every other. */

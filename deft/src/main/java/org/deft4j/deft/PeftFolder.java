@@ -56,7 +56,7 @@ public final class PeftFolder {
     return read(folder, MODEL, Map.of(MODEL, model), false).sets().get(MODEL);
   }
 
-  /** The same for the model called {@code name} in its {@code pipeline}; a partial reading leaves out tensors that belong to none of its layers. */
+  /** The same for the model called {@code name} in its pipeline; a partial reading leaves out tensors that belong to none of its layers. */
   static PipelineAdapter read(Path folder, String name, Map<String, Module> pipeline, boolean partial) {
     JsonObject json = Json.read(folder.resolve(CONFIG));
     AdapterConfig config = PeftConfig.parse(json);

@@ -16,6 +16,7 @@ import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.TorchRandom;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -26,12 +27,27 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 class ExtractionTest {
   private static final Set<String> ADAPTABLE = new LinkedHashSet<>(List.of("unet", "text_encoder"));
 
+  private static final String LEFT_OUT = "left out, as the LoRA does not hold them: ";
+
+  private final List<Module> made = new ArrayList<>();
+
+  @AfterEach
+  void close() {
+    made.forEach(Module::close);
+  }
+
+  private <M extends Module> M own(M model) {
+    model.parameters().values().forEach(parameter -> Scope.release(parameter.value()));
+    made.add(model);
+    return model;
+  }
+
   /** A pipeline of two parts that can be adapted, and one that cannot. */
-  private static Side side(String name) {
+  private Side side(String name) {
     Map<String, Module> parts = new LinkedHashMap<>();
-    parts.put("unet", TinyUnet.create());
-    parts.put("text_encoder", new TwoLayers(6, 8, DType.F32, 7));
-    parts.put("vae", new TwoLayers(4, 5, DType.F32, 9));
+    parts.put("unet", own(TinyUnet.create()));
+    parts.put("text_encoder", own(new TwoLayers(6, 8, DType.F32, 7)));
+    parts.put("vae", own(new TwoLayers(4, 5, DType.F32, 9)));
     return new Side(name, parts);
   }
 
@@ -81,7 +97,8 @@ class ExtractionTest {
             found.sets().get("unet").adapters().keySet());
         assertEquals(Set.of("attn.to_q"), found.sets().get("text_encoder").adapters().keySet());
         assertEquals(2, found.notices().size(), found.notices().toString());
-        assertTrue(found.notices().get(1).startsWith("text_encoder: 1 of 2 layers differ and were taken; rank 2 leaves out "), found.notices().get(1));
+        String text = found.notices().get(1);
+        assertTrue(text.startsWith("text_encoder: 1 of 2 layers differ and were taken; rank 2 leaves out "), text);
         assertTrue(error(found.notices().getFirst()) < 1e-5, found.notices().getFirst());
         double before = distance(base, tuned, ADAPTABLE);
         found.sets().values().forEach(set -> Merge.into(set).close());
@@ -142,15 +159,14 @@ class ExtractionTest {
           ADAPTABLE.forEach(part -> taken.add(found.sets().containsKey(part) ? found.sets().get(part).adapters().size() : 0));
           assertEquals(counts, taken, targets.toString());
           String leftOut = found.notices().getLast();
-          assertTrue(leftOut.startsWith("left out, as the LoRA does not hold them: ") && leftOut.contains(" changed parameters in "), leftOut);
+          assertTrue(leftOut.startsWith(LEFT_OUT) && leftOut.contains(" changed parameters in "), leftOut);
         }
       });
       try (PipelineAdapter found = Extraction.of(base, tuned, ADAPTABLE, null, 2)) {
-        assertEquals("left out, as the LoRA does not hold them: 24 changed parameters in 2 tensors, such as unet.conv_in.bias, vae.ff.weight",
-            found.notices().getLast());
+        assertEquals(LEFT_OUT + "24 changed parameters in 2 tensors (unet.conv_in.bias, vae.ff.weight)", found.notices().getLast());
       }
-      assertTrue(refusal(base, tuned, Targets.named(List.of("to_q", "to_x"))).contains("target 'to_x' matches no layer of the model; the nearest "
-          + "are to_k"));
+      assertTrue(refusal(base, tuned, Targets.named(List.of("to_q", "to_x")))
+          .contains("target 'to_x' matches no layer of the model; the nearest are to_k"));
     }
   }
 
@@ -161,11 +177,11 @@ class ExtractionTest {
       Side tuned = side("tuned");
       assertEquals("base and tuned do not differ in any layer that can be adapted", refusal(base, tuned, null));
       set(tuned, "unet", "conv_in.bias", values -> values[0]++);
-      assertEquals("base and tuned do not differ in any layer that can be adapted; they differ in 4 changed parameters in 1 tensors, such as "
-          + "unet.conv_in.bias", refusal(base, tuned, null));
+      assertEquals("base and tuned do not differ in any layer that can be adapted; they differ in 4 changed parameters in 1 tensors "
+          + "(unet.conv_in.bias)", refusal(base, tuned, null));
       assertTrue(refusal(base, tuned, Targets.named(List.of("ff"))).contains("in any of the targeted layers; "));
       Map<String, Module> parts = new LinkedHashMap<>(base.parts());
-      parts.put("unet", new TwoLayers(3, 5, DType.F32, 1));
+      parts.put("unet", own(new TwoLayers(3, 5, DType.F32, 1)));
       String message = refusal(base, new Side("other", parts), null);
       assertTrue(message.contains("layer conv_in of the unet, [4, 4, 3, 3] in base, is not in other"), message);
       assertEquals(6, message.lines().filter(line -> !line.isBlank()).count(), message);

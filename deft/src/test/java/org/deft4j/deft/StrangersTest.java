@@ -27,6 +27,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 /** What is said of tensors that belong to no layer: the right names near to theirs, another part that has such layers, alphas alone. */
 class StrangersTest {
   private static final String QUERY = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q";
+  private static final String NEAREST = "; the layers nearest to the first are ";
 
   @TempDir
   Path temporary;
@@ -36,15 +37,14 @@ class StrangersTest {
   @BeforeEach
   void aPipelineOfTwoParts() {
     pipeline.put("unet", TinyUnet.create());
-    try (Scope scope = Scope.open()) {
-      TwoLayers text = new TwoLayers(6, 8, DType.F32, 7);
-      text.parameters().values().forEach(parameter -> scope.keep(parameter.value()));
-      pipeline.put("text_encoder", text);
+    try (Scope _ = Scope.open()) {
+      pipeline.put("text_encoder", new TwoLayers(6, 8, DType.F32, 7));
+      pipeline.get("text_encoder").parameters().values().forEach(parameter -> Scope.release(parameter.value()));
     }
   }
 
   @AfterEach
-  void closed() {
+  void close() {
     pipeline.values().forEach(Module::close);
   }
 
@@ -70,19 +70,18 @@ class StrangersTest {
   @Test
   void aFlatNameIsComparedWithFlatNames() throws IOException {
     String message = refusal(lora(AdapterFormat.KOHYA_SGM, "unet", "time_emb_proj", name -> name.replace("input_blocks", "inputblocks")));
-    assertTrue(message.contains("; the layers nearest to the first are lora_unet_input_blocks_1_0_emb_layers_1 "
-        + "(down_blocks.0.resnets.0.time_emb_proj), "), message);
+    assertTrue(message.contains(NEAREST + "lora_unet_input_blocks_1_0_emb_layers_1 (down_blocks.0.resnets.0.time_emb_proj), "), message);
     message = refusal(lora(AdapterFormat.KOHYA_DIFFUSERS, "unet", QUERY, name -> name.replace("attn1_to_q", "attn1_toq")));
-    assertTrue(message.contains("; the layers nearest to the first are lora_unet_" + QUERY.replace('.', '_') + " (" + QUERY + "), "), message);
+    assertTrue(message.contains(NEAREST + "lora_unet_" + QUERY.replace('.', '_') + " (" + QUERY + "), "), message);
     message = refusal(lora(AdapterFormat.KOHYA, "text_encoder", "to_q", name -> name.replace("lora_te_", "lora_te2_")));
-    assertTrue(message.contains("; the layers nearest to the first are lora_te1_attn_to_q (attn.to_q), lora_te_attn_to_q (attn.to_q), "), message);
+    assertTrue(message.contains(NEAREST + "lora_te1_attn_to_q (attn.to_q), lora_te_attn_to_q (attn.to_q), "), message);
     assertTrue(message.contains("; 2 of them are named as layers of text_encoder are"), message);
   }
 
   @Test
   void whatPeftPutsBeforeNamesIsNotCompared() throws IOException {
     String message = refusal(lora(AdapterFormat.PEFT, "unet", "conv_in", name -> name.replace("conv_in", "conv_inn")));
-    assertTrue(message.contains("; the layers nearest to the first are conv_in, conv_out, "), message);
+    assertTrue(message.contains(NEAREST + "conv_in, conv_out, "), message);
   }
 
   /** A text encoder's adapter that is read for the UNet. */

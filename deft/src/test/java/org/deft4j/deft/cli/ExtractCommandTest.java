@@ -54,7 +54,8 @@ class ExtractCommandTest {
       JsonObject document = Json.parse(extracted.out(), "convert");
       assertTrue(document.keys().containsAll(Set.of("unet", "text_encoder", "text_encoder_2")), extracted.out());
       for (String part : List.of("unet", "text_encoder", "text_encoder_2")) {
-        assertTrue(extracted.err().contains("\n" + part + ": " + document.requireObject(part).requireInteger("layers") + " of "), extracted.err());
+        int layers = document.requireObject(part).requireInteger("layers");
+        assertTrue(extracted.err().contains("\n" + part + ": " + layers + " of "), extracted.err());
       }
       byte[] found = picture(model, "--adapter", out);
       for (int i = 0; i < expected.length; i++) {

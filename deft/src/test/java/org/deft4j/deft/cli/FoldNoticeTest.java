@@ -21,8 +21,8 @@ class FoldNoticeTest {
 
   private String train(String method) {
     String out = folder.resolve(method).toString();
-    Terminal trained = Terminal.run("train", "--model", model, "--data", photos.toString(), "--prompt", "a toy", "--method", method, "--rank",
-        "2", "--steps", "1", "--size", "32", "--seed", "5", "--targets", "to_q", "--out", out);
+    Terminal trained = Terminal.run("train", "--model", model, "--data", photos.toString(), "--prompt", "a toy", "--method", method,
+        "--rank", "2", "--steps", "1", "--size", "32", "--seed", "5", "--targets", "to_q", "--out", out);
     assertEquals(0, trained.status(), trained.err());
     return out;
   }
@@ -51,7 +51,8 @@ class FoldNoticeTest {
     }
     assertTrue(said("convert", "peft", "--adapter", para, "--rank", "1").contains(written + "1, no para, because --rank makes one; "));
     assertTrue(said("merge", "peft", "--adapter", deft).contains(written + "2, no deft, because merge makes one where --to is given; "));
-    assertTrue(said("convert", "kohya", "--adapter", deft).contains(written + "2, no deft, because the layout kohya holds no other method; "));
+    assertTrue(said("convert", "kohya", "--adapter", deft).contains(written
+        + "2, no deft, because the layout kohya holds no other method; "));
     assertFalse(said("convert", "peft", "--adapter", lora + ":0.5").contains(written));
     assertFalse(said("merge", "kohya", "--adapter", lora, "--adapter", lora).contains(written));
   }

@@ -23,6 +23,7 @@ import org.deft4j.tensor.TorchRandom;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.JsonObject;
 import org.deft4j.weights.testing.Fixtures;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -39,6 +40,11 @@ class InspectAdaptersTest {
   Path folder;
 
   private final StableDiffusion model = StableDiffusion.load(Fixtures.folders("sdxl").getFirst().toString());
+
+  @AfterEach
+  void close() {
+    model.close();
+  }
 
   /** Layers and trained numbers of an adapter of these parts. */
   private record Written(Path path, Map<String, Integer> layers, Map<String, Long> parameters) {}
@@ -105,7 +111,8 @@ class InspectAdaptersTest {
   @Test
   void aLoraFileOfSeveralParts() throws IOException {
     Map<String, AdapterConfig> parts = new LinkedHashMap<>();
-    parts.put("unet", AdapterConfig.lora(4).with(Targets.suffixes(List.of("attn1.to_q", "attn1.to_out.0", "conv1", "ff.net.2"))).withAlpha(2.0));
+    Targets unet = Targets.suffixes(List.of("attn1.to_q", "attn1.to_out.0", "conv1", "ff.net.2"));
+    parts.put("unet", AdapterConfig.lora(4).with(unet).withAlpha(2.0));
     parts.put("text_encoder", AdapterConfig.lora(2).with(TEXT));
     parts.put("text_encoder_2", AdapterConfig.lora(4).with(TEXT).withAlpha(2.0));
     Map<AdapterFormat, Set<String>> targets = Map.of(

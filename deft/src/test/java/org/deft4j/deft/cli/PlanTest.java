@@ -91,10 +91,13 @@ class PlanTest {
   @Test
   void convertingAndMergingTakeToTheByteWhatTheyAskFor() throws IOException {
     String adapter = folder.resolve("run").toString();
+    assertEquals(0, Terminal.run(train("--steps", "1", "--targets", "conv1")).status());
+    assertEquals(0, Terminal.run("merge", "--model", sdxl(), "--adapter", adapter, "--out", folder.resolve("tuned").toString()).status());
     assertEquals(0, Terminal.run(train("--steps", "1")).status());
     Path out = folder.resolve("out.safetensors");
     List<String> kohya = List.of("--to", "kohya", "--out", out.toString());
-    List<String> convolutions = List.of("convert", "--model", sdxl(), "--tuned", sdxl(), "--rank", "2", "--targets", "conv1");
+    String tuned = folder.resolve("tuned").toString();
+    List<String> convolutions = List.of("convert", "--model", sdxl(), "--tuned", tuned, "--rank", "2", "--targets", "conv1");
     List<String> merge = List.of("merge", "--model", sdxl(), "--adapter", adapter, "--adapter", adapter + ":0.5");
     for (List<String> command : List.of(
         Stream.concat(Stream.of("convert", "--model", sdxl(), "--adapter", adapter), kohya.stream()).toList(),

@@ -226,6 +226,7 @@ class LoraScalesTest {
       AdapterConfig usual = AdapterReader.described(adapters);
       assertEquals(2, usual.rank());
       assertEquals(1.0, usual.alpha());
+      adapters.values().forEach(LayerAdapter::close);
     }
   }
 

@@ -68,8 +68,7 @@ class MergeTest {
       @ForAll @Size(min = 1, max = 3) List<@From("configs") AdapterConfig> configs, @ForAll boolean inSequence,
       @ForAll boolean reversed) {
     List<AdapterSet> sets = new ArrayList<>();
-    try (Scope _ = Scope.open()) {
-      LayerSample.OneLayer model = sample.model(type);
+    try (Scope _ = Scope.open(); LayerSample.OneLayer model = sample.model(type)) {
       AdaptedLayer layer = model.layer();
       configs.forEach(config -> sets.add(set(model, config, sample.seed(), sets.size()).attach()));
       sets.getLast().setInSequence(inSequence);
@@ -189,8 +188,7 @@ class MergeTest {
     List<AdapterSet> sets = new ArrayList<>();
     List<Merge> merges = new ArrayList<>();
     List<byte[]> before = new ArrayList<>();
-    try (Scope _ = Scope.open()) {
-      LayerSample.OneLayer model = sample.model(type);
+    try (Scope _ = Scope.open(); LayerSample.OneLayer model = sample.model(type)) {
       for (AdapterConfig config : configs) {
         sets.add(set(model, config, sample.seed(), sets.size()));
         before.add(bits(model.layer()));
@@ -262,8 +260,7 @@ class MergeTest {
       @ForAll boolean inSequence) {
     int count = Math.min(some, configs.size() - 1);
     List<AdapterSet> sets = new ArrayList<>();
-    try (Scope _ = Scope.open()) {
-      LayerSample.OneLayer model = sample.model(type);
+    try (Scope _ = Scope.open(); LayerSample.OneLayer model = sample.model(type)) {
       AdaptedLayer layer = model.layer();
       configs.forEach(config -> sets.add(set(model, config, sample.seed(), sets.size()).attach()
           .setInSequence(inSequence || sets.size() >= count)));
@@ -294,8 +291,7 @@ class MergeTest {
   void whatWouldAnswerOtherwiseIsRefused(@ForAll("types") DType type, @ForAll("layers") LayerSample sample,
       @ForAll @Size(min = 2, max = 3) List<@From("configs") AdapterConfig> configs, @ForAll boolean inSequence, @ForAll boolean off) {
     List<AdapterSet> sets = new ArrayList<>();
-    try (Scope _ = Scope.open()) {
-      LayerSample.OneLayer model = sample.model(type);
+    try (Scope _ = Scope.open(); LayerSample.OneLayer model = sample.model(type)) {
       AdaptedLayer layer = model.layer();
       configs.forEach(config -> sets.add(set(model, config, sample.seed(), sets.size()).attach()));
       sets.getLast().setInSequence(inSequence);
@@ -343,13 +339,13 @@ class MergeTest {
 
   @Test
   void noSetIsMergedTwice() {
-    try (Scope _ = Scope.open(); AdapterSet set = set(new TwoLayers(4, 5, DType.F32, 3), AdapterConfig.para(2), 1)) {
-      byte[] original = bits((TwoLayers) set.model());
+    try (Scope _ = Scope.open(); TwoLayers model = new TwoLayers(4, 5, DType.F32, 3); AdapterSet set = set(model, AdapterConfig.para(2), 1)) {
+      byte[] original = bits(model);
       assertThrows(InputException.class, () -> Merge.into(set, set));
       Merge merge = Merge.into(set);
       assertThrows(InputException.class, () -> Merge.into(set));
       merge.unmerge();
-      assertArrayEquals(original, bits((TwoLayers) set.model()));
+      assertArrayEquals(original, bits(model));
     }
   }
 
@@ -357,8 +353,7 @@ class MergeTest {
   @Property(tries = 40)
   void whatIsOffIsNotMerged(@ForAll("types") DType type, @ForAll("layers") LayerSample sample, @ForAll("configs") AdapterConfig config,
       @ForAll boolean byStrength) {
-    try (Scope _ = Scope.open()) {
-      LayerSample.OneLayer model = sample.model(type);
+    try (Scope _ = Scope.open(); LayerSample.OneLayer model = sample.model(type)) {
       byte[] original = bits(model.layer());
       try (AdapterSet set = set(model, config, sample.seed(), 0).attach()) {
         Merge merge = Merge.into(byStrength ? set.setStrength(0) : set.setEnabled(false));

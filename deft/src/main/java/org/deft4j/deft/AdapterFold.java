@@ -43,11 +43,9 @@ public final class AdapterFold {
 
   /** The same for pipelines, model by model; of a single adapter what it says about itself goes along, but for what held of its matrices. */
   public static PipelineAdapter pipeline(List<PipelineAdapter> adapters, long rank) {
-    Map<String, List<AdapterSet>> byModel = new LinkedHashMap<>();
-    adapters.forEach(adapter -> adapter.sets().forEach((name, set) -> byModel.computeIfAbsent(name, _ -> new ArrayList<>()).add(set)));
     Map<String, AdapterSet> sets = new LinkedHashMap<>();
     try {
-      byModel.forEach((name, all) -> sets.put(name, lora(all, rank)));
+      PipelineAdapter.byModel(adapters).forEach((name, all) -> sets.put(name, lora(all, rank)));
     } catch (RuntimeException e) {
       sets.values().forEach(AdapterSet::close);
       throw e;

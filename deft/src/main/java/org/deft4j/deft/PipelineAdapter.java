@@ -33,6 +33,13 @@ public final class PipelineAdapter implements Trainable, AutoCloseable {
     this.notices = List.copyOf(notices);
   }
 
+  /** The sets of several adapters, by the model that they adapt, in their order. */
+  public static Map<String, List<AdapterSet>> byModel(List<PipelineAdapter> adapters) {
+    Map<String, List<AdapterSet>> byModel = new LinkedHashMap<>();
+    adapters.forEach(adapter -> adapter.sets().forEach((name, set) -> byModel.computeIfAbsent(name, _ -> new ArrayList<>()).add(set)));
+    return byModel;
+  }
+
   /** The set of each adapted model. */
   public Map<String, AdapterSet> sets() {
     return sets;

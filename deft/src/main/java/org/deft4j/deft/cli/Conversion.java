@@ -76,7 +76,7 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
         activity.begin(Phase.FOLDING, "");
         each(adapters, (part, set) -> model.reload(part, set.adapters().keySet().stream().map(path -> path + ".weight").toList()));
         // Only the merged weights are kept.
-        for (List<AdapterSet> sets : byModel(adapters).values()) {
+        for (List<AdapterSet> sets : PipelineAdapter.byModel(adapters).values()) {
           Merge.into(sets.toArray(AdapterSet[]::new)).close();
         }
         each(adapters, (_, set) -> set.adapters().values().forEach(this::narrow));
@@ -225,12 +225,6 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
     } finally {
       adapters.forEach(PipelineAdapter::close);
     }
-  }
-
-  private static Map<String, List<AdapterSet>> byModel(List<PipelineAdapter> adapters) {
-    Map<String, List<AdapterSet>> byModel = new LinkedHashMap<>();
-    adapters.forEach(adapter -> adapter.sets().forEach((name, set) -> byModel.computeIfAbsent(name, _ -> new ArrayList<>()).add(set)));
-    return byModel;
   }
 
   private void fold(DiffusionModel model, AdapterFormat format, List<PipelineAdapter> adapters, Activity activity, Receiver receiver)

@@ -92,7 +92,7 @@ final class TrainCommand extends Subcommand {
       description = "Drop this share of the input of the whole adapted layer, as the DEFT authors do; default 0.")
   double layerDropout;
 
-  @Option(names = "--gate", description = "Multiply what is injected by the sigmoid of a trained number.")
+  @Option(names = "--gate", description = "deft, lora, lora-para: multiply what is injected by the sigmoid of a trained number.")
   boolean gate;
 
   @Option(names = "--sparsity", paramLabel = "SHARE", description = "Hold this share of P's elements at 0; default 0.")

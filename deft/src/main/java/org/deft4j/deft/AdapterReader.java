@@ -254,6 +254,14 @@ final class AdapterReader {
     return AdapterConfig.of(method, usual.getFirst().intValue()).withAlpha(alpha).with(Targets.suffixes(List.copyOf(adapters.keySet())));
   }
 
+  /** The scale of a layer, which must be a number. */
+  static double finite(String source, Site site, double scale) {
+    if (!Double.isFinite(scale)) {
+      throw new InputException(source + ": layer " + site.layer() + " has the scale " + scale + ", a finite number is needed; its alpha is wrong");
+    }
+    return scale;
+  }
+
   private LayerAdapter build(WeightSource file, Site site, AdaptedLayer layer, Map<String, String> names, Scale scale) {
     long rank = rank(file, names);
     Map<String, Tensor> tensors = new TreeMap<>();
@@ -265,10 +273,7 @@ final class AdapterReader {
     Tensor b = tensors.get(LoraAdapter.B);
     Tensor gate = tensors.get(DeftAdapter.GATE);
     String path = site.layer();
-    double s = scale.of(site, rank);
-    if (!Double.isFinite(s)) {
-      throw new InputException(source + ": layer " + path + " has the scale " + s + ", a finite number is needed; its alpha is wrong");
-    }
+    double s = finite(source, site, scale.of(site, rank));
     return switch (config.method()) {
       case DEFT -> new DeftAdapter(path, layer, projection, tensors.get(DeftAdapter.R), gate, s);
       case PARA -> new ParaAdapter(path, layer, projection);

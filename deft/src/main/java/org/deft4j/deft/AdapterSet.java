@@ -24,7 +24,7 @@ import org.deft4j.tensor.Tensor;
  * try (AdapterSet deft = AdapterSet.create(unet, AdapterConfig.deft(8), new TorchRandom(0))) {
  *   deft.attach();                                    // the model now answers with the adapter
  *   ... train deft.trainable() ...
- *   PeftFolder.write(folder, deft);
+ *   PeftFolder.write(folder, deft, "my-model");
  * }
  * }</pre>
  */
@@ -85,7 +85,7 @@ public final class AdapterSet implements Trainable, AutoCloseable {
     return adapters;
   }
 
-  /** Fields of {@code adapter_config.json} that this program gives no meaning to; kept for writing. */
+  /** The {@code adapter_config.json} that it was read from, with what this program gives no meaning to, kept for writing; else empty. */
   Map<String, Object> peftFields() {
     return peftFields;
   }

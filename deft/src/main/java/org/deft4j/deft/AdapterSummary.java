@@ -65,7 +65,7 @@ public record AdapterSummary(Map<String, Object> facts, Map<String, Part> parts,
     layers.forEach((site, matrices) -> {
       long rank = rank(config, matrices);
       ranks.add(rank);
-      alphas.add(Double.parseDouble(Float.toString((float) (scale.of(site, rank) * rank))));
+      alphas.add(Double.parseDouble(Float.toString((float) (AdapterReader.finite(file.source(), site, scale.of(site, rank)) * rank))));
       targets.add(target(site.layer()));
       long parameters = matrices.entrySet().stream().filter(matrix -> !matrix.getKey().equals(DeftAdapter.MASK))
           .mapToLong(matrix -> matrix.getValue().elementCount()).sum();

@@ -162,9 +162,19 @@ final class AuthorsFiles {
         .with(new AdapterExtras(new Dropout(dropout, true), gate, 0));
     // A cached Q is what the layer computes with, and P is dead.
     Predicate<String> dead = ending(".lora_A", ".lora_B", cached ? ".P" : CACHED);
+    noticeDead(dead);
     WeightSource used = new Without(file, gate ? dead : dead.or(ending(GATE)));
     Map<String, String> matrices = Map.of(cached ? CACHED : ".P", DeftAdapter.P, ".R_new", DeftAdapter.R, GATE, DeftAdapter.GATE);
     return new Content(config, used, matrices, (_, _) -> 1);
+  }
+
+  /** Their code saves matrices that nothing computes with. */
+  private void noticeDead(Predicate<String> dead) {
+    List<String> names = file.names().stream().filter(dead).toList();
+    if (!names.isEmpty()) {
+      notices.add(file.source() + ": " + names.size() + " tensors that nothing computes with, such as " + names.getFirst()
+          + ", are not kept");
+    }
   }
 
   private static int usualRank(Map<String, JsonObject> layers) {
@@ -178,6 +188,7 @@ final class AuthorsFiles {
         .with(new AdapterExtras(new Dropout(dropout, false), gate, 0));
     Map<String, String> matrices = Map.of(".lora_B", LoraAdapter.A, ".lora_A", LoraAdapter.B, GATE, DeftAdapter.GATE);
     Predicate<String> dead = ending(".P", ".R_new", CACHED);
+    noticeDead(dead);
     return new Content(config, new Without(file, gate ? dead : dead.or(ending(GATE))), matrices, (site, r) -> {
       JsonObject layer = layers.get(site.layer());
       return layer == null ? 1 : layer.number("lora_alpha", (double) r) / r;

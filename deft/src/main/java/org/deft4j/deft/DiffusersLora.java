@@ -119,7 +119,7 @@ public final class DiffusersLora {
       return scale(fields, site.model(), site.layer(), rank);
     }
     try (Scope _ = Scope.open()) {
-      return file.load(alpha).item() / rank;
+      return Finite.require(file.load(alpha), file.source() + ": " + alpha).item() / rank;
     }
   }
 
@@ -197,7 +197,7 @@ public final class DiffusersLora {
         Tensor scaled = untold == 1 ? b : b.mul(untold);
         tensors.put(name(model, layer, style, false), Finite.cast(LoraAdapter.stored(lora.layer(), scaled), type, layer));
         if (lora.keepsAlpha()) {
-          tensors.put(model + "." + layer + ALPHA, Tensor.of(new double[] {lora.alpha()}, 1).reshape().cast(type));
+          tensors.put(model + "." + layer + ALPHA, LoraAdapter.alphaTensor(lora.alpha(), type));
         }
         if (lora instanceof DoraAdapter) {
           tensors.put(model + "." + layer + "." + DoraAdapter.MAGNITUDE,

@@ -99,7 +99,7 @@ public final class KohyaLora {
 
   private static double alpha(SafetensorsFile file, String flat) {
     try (Scope _ = Scope.open()) {
-      return file.load(flat + ALPHA).item();
+      return Finite.require(file.load(flat + ALPHA), file.source() + ": " + flat + ALPHA).item();
     }
   }
 
@@ -161,7 +161,7 @@ public final class KohyaLora {
         set.adapters().forEach((layer, one) -> {
           LoraAdapter lora = LoraAdapter.of(one);
           String flat = names.flat(layer, style);
-          tensors.put(flat + ALPHA, Tensor.of(new double[] {lora.openScale() * lora.rank()}, 1).reshape().cast(type));
+          tensors.put(flat + ALPHA, LoraAdapter.alphaTensor(lora.openScale() * lora.rank(), type));
           tensors.put(flat + DOWN, Finite.cast(lora.tensors().get(LoraAdapter.A), type, layer));
           tensors.put(flat + UP, Finite.cast(LoraAdapter.stored(lora.layer(), lora.tensors().get(LoraAdapter.B)), type, layer));
           if (lora instanceof DoraAdapter) {

@@ -30,6 +30,8 @@ public record KohyaMetadata(Map<String, String> entries) {
   private static final String SPEC = "modelspec.";
   private static final String SPEC_HASH = SPEC + "hash_sha256";
   private static final String SPEC_IMPLEMENTATION = SPEC + "implementation";
+  private static final String DIFFUSERS = "diffusers";
+  private static final String SGM = "https://github.com/Stability-AI/generative-models";
 
   private static final Pattern FOLDERS = Pattern.compile("ss_.*_dir.*");
   /**
@@ -106,7 +108,7 @@ public record KohyaMetadata(Map<String, String> entries) {
   /**
    * With the least that the readers of such files (sd-scripts, A1111, ComfyUI) look at, where it is not there:
    * the network's module, rank and alpha, the base model's family, and what the Model Metadata Standard demands. The style of the tensors'
-   * names, which is what the standard means by an implementation, is that of the file to be written.
+   * names, which is what the standard means by an implementation, changes with it.
    *
    * @param title the adapter's name, for people
    * @param rank of all layers, or most
@@ -121,10 +123,9 @@ public record KohyaMetadata(Map<String, String> entries) {
     all.putIfAbsent(VERSION_2, "False");
     all.putIfAbsent(SPEC + "sai_model_spec", "1.0.1");
     all.putIfAbsent(SPEC + "architecture", base.architecture + "/lora");
-    all.put(SPEC_IMPLEMENTATION, switch (style) {
-      case DIFFUSERS -> "diffusers";
-      case SGM -> "https://github.com/Stability-AI/generative-models";
-    });
+    boolean sgm = style == KohyaNames.Style.SGM;
+    all.putIfAbsent(SPEC_IMPLEMENTATION, sgm ? SGM : DIFFUSERS);
+    all.replace(SPEC_IMPLEMENTATION, sgm ? DIFFUSERS : SGM, sgm ? SGM : DIFFUSERS);
     all.putIfAbsent(SPEC + "title", title);
     all.putIfAbsent(SPEC + "resolution", base.resolution);
     return new KohyaMetadata(all);

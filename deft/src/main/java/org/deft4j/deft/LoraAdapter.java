@@ -2,6 +2,7 @@ package org.deft4j.deft;
 
 import org.deft4j.nn.AdaptedLayer;
 import org.deft4j.nn.Conv2d;
+import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Tensor;
 
 /**
@@ -65,6 +66,13 @@ public sealed class LoraAdapter extends LayerAdapter permits DoraAdapter {
   /** s. */
   public final double scale() {
     return scale;
+  }
+
+  /** An alpha as the tensor [] that files have it in: of {@code type} where that holds the number, else F32. */
+  static Tensor alphaTensor(double alpha, DType type) {
+    Tensor exact = Tensor.of(new double[] {alpha}, 1).reshape().cast(DType.F32);
+    Tensor cast = exact.cast(type);
+    return cast.item() == exact.item() ? cast : exact;
   }
 
   /** Has a file of diffusers tell s by an alpha beside the matrices, as the one did that was read. */

@@ -134,7 +134,7 @@ public final class PeftFolder {
    * @param baseModel name of the model it belongs to, or null
    */
   public static void write(Path folder, AdapterSet set, String baseModel) {
-    write(folder, set, UnaryOperator.identity(), baseModel, Map.of());
+    write(folder, set, tensor -> Finite.require(tensor, String.valueOf(tensor)), baseModel, Map.of());
   }
 
   /**

@@ -19,7 +19,6 @@ import org.deft4j.nn.Module;
 final class Strangers {
   private static final int SHOWN = 5;
   private static final String ALPHA = ".alpha";
-  private static final String PEFT = "base_model.model.";
   /** What follows the layer in a tensor's name; counted in, it would make layers with longer names seem nearer. */
   private static final Pattern MATRIX = Pattern.compile("\\.(?:lora|deft_|dora_scale|R_new|alpha).*");
   /** What kohya's flat names begin with, for any part. */
@@ -83,7 +82,7 @@ final class Strangers {
     if (isThere(first, naming)) {
       text.append("; the layer of the first is there, but ").append(first.endsWith(ALPHA) ? "the file has no matrices for it"
           : "an adapter of method " + method.label() + " has no such tensor");
-    } else if (!components.isEmpty() || elsewhere(first, naming).isEmpty()) {
+    } else if (!known.isEmpty() && (!components.isEmpty() || elsewhere(first, naming).isEmpty())) {
       text.append("; the layers nearest to the first are ").append(String.join(", ", nearest(first, naming)));
     }
     Set<String> others = new TreeSet<>();
@@ -103,7 +102,7 @@ final class Strangers {
   }
 
   private List<String> nearest(String tensor, Naming naming) {
-    String name = components.isEmpty() ? site(tensor, naming).layer().replace(PEFT, "") : stem(tensor);
+    String name = components.isEmpty() ? site(tensor, naming).layer().replace(PeftFolder.PREFIX, "") : stem(tensor);
     return Nearest.names(name, known.keySet(), SHOWN).stream()
         .map(near -> near.equals(known.get(near)) ? near : near + " (" + known.get(near) + ")").toList();
   }

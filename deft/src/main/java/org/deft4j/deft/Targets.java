@@ -116,7 +116,14 @@ public record Targets(Rule include, Rule exclude) {
    * @throws PatternSyntaxException if it is none
    */
   static Pattern expression(String python) {
-    return Pattern.compile(python.replace("(?P<", "(?<").replaceAll("\\(\\?P=(\\w+)\\)", "\\\\k<$1>").replace("\\Z", "\\z"));
+    String named = Pattern.compile("\\(\\?P<(\\w+)>").matcher(python).replaceAll(group -> "(?<" + group(group.group(1)) + ">");
+    String referred = Pattern.compile("\\(\\?P=(\\w+)\\)").matcher(named).replaceAll(group -> "\\\\k<" + group(group.group(1)) + ">");
+    return Pattern.compile(referred.replace("\\Z", "\\z"));
+  }
+
+  /** A name of Java's for a group, which has letters and digits alone. */
+  private static String group(String python) {
+    return "g" + python.replace("_", "0");
   }
 
   /** {@code rule} in PEFT's notation. */

@@ -158,9 +158,11 @@ class KohyaMetadataTest {
         .withNetwork(Base.SD_1, Style.DIFFUSERS, "cat", 16, 16);
     assertEquals(Map.of("ss_network_module", "networks.lora", "ss_network_dim", "Dynamic", "ss_network_alpha", "16.0", "ss_v2", "False",
         "ss_base_model_version", "sd_v1", "modelspec.sai_model_spec", "1.0.1", "modelspec.architecture", "stable-diffusion-v1/lora",
-        "modelspec.implementation", "diffusers", "modelspec.title", "Ada's cat", "ss_epoch", "3"),
+        "modelspec.implementation", "x", "modelspec.title", "Ada's cat", "ss_epoch", "3"),
         without(changed, "modelspec.resolution", "512x512"));
     assertEquals(changed, changed.redacted());
+    KohyaMetadata turned = of("modelspec.implementation", "diffusers").withNetwork(Base.SDXL, Style.SGM, "x", 1, 1);
+    assertEquals("https://github.com/Stability-AI/generative-models", turned.entries().get("modelspec.implementation"));
   }
 
   private static Map<String, String> without(KohyaMetadata metadata, String key, String value) {

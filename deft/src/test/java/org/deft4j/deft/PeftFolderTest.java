@@ -113,7 +113,7 @@ class PeftFolderTest {
 
   @Test
   void expressionsOfPython() {
-    assertAdapts(List.of("llm.layers.0.self_attn.qkv_proj"), Map.of("target_modules", "llm\\.layers\\.(?P<n>0)\\.self_attn\\.(qkv|o)_proj\\Z"));
+    assertAdapts(List.of("llm.layers.0.self_attn.qkv_proj"), Map.of("target_modules", "llm\\.layers\\.(?P<block_number>0)\\.self_attn\\.(qkv|o)_proj\\Z"));
     assertTrue(Targets.expression("(?P<a>x)-(?P=a)").matcher("x-x").matches());
   }
 

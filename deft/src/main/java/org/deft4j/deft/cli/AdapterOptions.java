@@ -17,7 +17,7 @@ final class AdapterOptions {
           + "each changes what those before it left.")
   String compose = "sum";
 
-  @Option(names = "--allow-partial", description = "Leave out tensors of an adapter that fit no layer, instead of refusing it.")
+  @Option(names = "--allow-partial", description = "Leave out tensors of an adapter whose names belong to no layer, instead of refusing it.")
   boolean partial;
 
   @Option(names = "--authors-none", paramLabel = "NAME",
@@ -32,6 +32,13 @@ final class AdapterOptions {
     }
     if (!List.of("relu", "relaxed", "relu-relu").contains(unnamed)) {
       problems.add("--authors-none: '" + unnamed + "' is unknown; there are relu, relaxed, relu-relu");
+    }
+  }
+
+  /** Adds a sentence for each that was given though there is no adapter. */
+  void requireNone(List<String> problems) {
+    if (partial || !compose.equals("sum") || !unnamed.equals("relu")) {
+      problems.add("--allow-partial, --compose and --authors-none say how an --adapter is read; there is none");
     }
   }
 

@@ -56,6 +56,9 @@ final class ConvertCommand extends Subcommand {
     if (adapters.adapters.size() > 1) {
       problems.add("convert takes one --adapter; merge makes one of several");
     }
+    if (adapters.adapters.isEmpty()) {
+      adapters.requireNone(problems);
+    }
     output.check(problems, convertsModel());
   }
 
@@ -115,6 +118,12 @@ final class ConvertCommand extends Subcommand {
       }
       if (format != null) {
         collect(problems, () -> requireEnding(AdapterFormat.named(format)));
+      }
+      if (writesModel && type != null) {
+        problems.add("--dtype is that of an adapter's numbers; --weights is that of a model's");
+      }
+      if (writesModel && rank != null) {
+        problems.add("--rank is that of an adapter; --to says in which layout");
       }
       if (redact && !TELLING.contains(format)) {
         problems.add("--redact is for files with metadata of their own: " + String.join(", ", TELLING));

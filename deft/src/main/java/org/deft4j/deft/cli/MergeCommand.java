@@ -33,9 +33,6 @@ final class MergeCommand extends Subcommand {
       problems.add("--adapter is missing: what to merge");
     }
     adapters.check(problems);
-    if (output.format == null && output.rank != null) {
-      problems.add("--rank is that of an adapter; --to says in which layout");
-    }
     output.check(problems, output.format == null);
   }
 

@@ -143,6 +143,19 @@ class ConvertAndMergeTest {
         < 0.7 * Files.size(Path.of(model, "unet", "diffusion_pytorch_model.safetensors")));
   }
 
+  /** An option that would have no effect is refused. */
+  @Test
+  void whatMeansNothingToAModel() {
+    for (List<String> option : List.of(List.of("--dtype", "bf16"), List.of("--rank", "3"), List.of("--allow-partial"),
+        List.of("--compose", "sequence"), List.of("--authors-none", "relaxed"), List.of("--redact"), List.of("--targets", "to_q"))) {
+      Terminal terminal = Terminal.run(Stream.concat(Stream.of("convert", "--model", model, "--out", folder.resolve("out").toString()),
+          option.stream()).toArray(String[]::new));
+      assertEquals(2, terminal.status(), option.toString());
+      assertTrue(terminal.err().contains(option.getFirst()), terminal.err());
+      assertFalse(Files.exists(folder.resolve("out")));
+    }
+  }
+
   /** {@code --weights}: what the stored weight and the adapter make is rounded once, not the weight before and the sum again. */
   @Test
   void aMergedWeightIsRoundedOnce() {

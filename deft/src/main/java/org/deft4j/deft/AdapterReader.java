@@ -244,11 +244,17 @@ final class AdapterReader {
     return types.equals(Set.of(DType.F16)) || types.equals(Set.of(DType.BF16)) ? types.iterator().next() : DType.F32;
   }
 
+  /** The value that occurs most often, the first of several. */
+  static <T> T usual(List<T> values) {
+    Map<T, Integer> counts = new LinkedHashMap<>();
+    values.forEach(value -> counts.merge(value, 1, Integer::sum));
+    return Collections.max(counts.entrySet(), Map.Entry.comparingByValue()).getKey();
+  }
+
   /** A LoRA or DoRA of a file without configuration: the rank and alpha of most of its layers, and each layer by its path. */
   static AdapterConfig described(Map<String, LayerAdapter> adapters) {
-    Map<List<Double>, Integer> counts = new LinkedHashMap<>();
-    adapters.values().forEach(adapter -> counts.merge(List.of((double) adapter.rank(), LoraAdapter.of(adapter).alpha()), 1, Integer::sum));
-    List<Double> usual = Collections.max(counts.entrySet(), Map.Entry.comparingByValue()).getKey();
+    List<Double> usual = usual(adapters.values().stream()
+        .map(adapter -> List.of((double) adapter.rank(), LoraAdapter.of(adapter).alpha())).toList());
     Double alpha = usual.get(1).equals(usual.getFirst()) || usual.get(1) <= 0 ? null : usual.get(1);
     Method method = adapters.values().iterator().next() instanceof DoraAdapter ? Method.DORA : Method.LORA;
     return AdapterConfig.of(method, usual.getFirst().intValue()).withAlpha(alpha).with(Targets.suffixes(List.copyOf(adapters.keySet())));

@@ -101,8 +101,13 @@ final class AdapterStart {
     return official() ? Tensor.zeros(type, thinSizes()) : thin(1.0 / rank);
   }
 
+  /** {@code U(-1/sqrt(r), 1/sqrt(r))}: Kaiming's start of a matrix with r columns, {@code a = sqrt(5)}, as in the authors' code. */
+  static Tensor uniform(RandomSource random, DType type, long out, long columns, long rank) {
+    return random.uniform(type, out, columns).affine(2, -1).mul(1 / Math.sqrt((double) rank));
+  }
+
   private Tensor b() {
-    return official() ? random.uniform(type, out, rank).affine(2, -1).mul(1 / Math.sqrt((double) rank)) : Tensor.zeros(type, out, rank);
+    return official() ? uniform(random, type, out, rank, rank) : Tensor.zeros(type, out, rank);
   }
 
   /** A normal draw for R or A: the shape of the weight, with r outputs. */

@@ -2,6 +2,7 @@ package org.deft4j.deft;
 
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -118,11 +119,9 @@ public record AdapterSummary(Map<String, Object> facts, Map<String, Part> parts,
 
   /** The one value, or {@code "2-8, usually 4"}. */
   private static Object range(List<Number> values) {
-    Map<Number, Integer> counts = new TreeMap<>((a, b) -> Double.compare(a.doubleValue(), b.doubleValue()));
-    values.forEach(value -> counts.merge(value, 1, Integer::sum));
-    List<Number> all = List.copyOf(counts.keySet());
-    Number usual = Collections.max(counts.entrySet(), Map.Entry.comparingByValue()).getKey();
-    return all.size() == 1 ? usual : all.getFirst() + "-" + all.getLast() + ", usually " + usual;
+    List<Number> all = values.stream().sorted(Comparator.comparingDouble(Number::doubleValue)).toList();
+    Number usual = AdapterReader.usual(all);
+    return all.getFirst().equals(all.getLast()) ? usual : all.getFirst() + "-" + all.getLast() + ", usually " + usual;
   }
 
   /**

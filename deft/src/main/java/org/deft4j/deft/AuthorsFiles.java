@@ -3,7 +3,6 @@ package org.deft4j.deft;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -32,8 +31,8 @@ import org.deft4j.weights.WeightSource;
  *
  * <p>The first two have their configuration beside them, in {@code knowledge_injection_config.json} and {@code
  * para_rank_config.json}; the same is pickled in {@code *_config.bin}, which the authors' own loaders take, but may hold objects of
- * classes. The third has none: with R_new it is DEFT with {@code M = P P^T}, without it PaRa with QR, whose gate does nothing. The authors' LoRA calls
- * A what is B elsewhere.
+ * classes. The third has none: with R_new it is DEFT with {@code M = P P^T}, without it PaRa with QR, whose gate does nothing. The
+ * authors' LoRA calls A what is B elsewhere.
  */
 final class AuthorsFiles {
   static final String INJECTION = "knowledge_injection";
@@ -178,9 +177,7 @@ final class AuthorsFiles {
   }
 
   private static int usualRank(Map<String, JsonObject> layers) {
-    Map<Integer, Integer> counts = new LinkedHashMap<>();
-    layers.values().forEach(layer -> counts.merge(layer.requireInteger("r"), 1, Integer::sum));
-    return Collections.max(counts.entrySet(), Map.Entry.comparingByValue()).getKey();
+    return AdapterReader.usual(layers.values().stream().map(layer -> layer.requireInteger("r")).toList());
   }
 
   private Content additive(Map<String, JsonObject> layers, int rank, double dropout, boolean gate) {

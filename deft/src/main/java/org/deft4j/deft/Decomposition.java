@@ -44,7 +44,7 @@ public interface Decomposition {
 
   /** What P starts as in PaRa's official code, whatever becomes of the weight: {@code U(-1/sqrt(r), 1/sqrt(r))}. */
   default Tensor officialStart(RandomSource random, DType type, long out, long rank) {
-    return random.uniform(type, out, columns(rank)).affine(2, -1).mul(1 / Math.sqrt((double) rank));
+    return AdapterStart.uniform(random, type, out, columns(rank), rank);
   }
 
   /** Which singular vectors of P take part in what is removed. */

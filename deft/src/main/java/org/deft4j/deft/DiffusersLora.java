@@ -23,8 +23,8 @@ import org.deft4j.weights.WeightSource;
 /**
  * LoRA as diffusers keeps it, {@code pytorch_lora_weights.safetensors}: {@code <model>.<layer>.lora_A.weight}, or in its older
  * namings {@code <model>.<layer>.lora.down.weight}, {@code <model>.<layer>.lora_linear_layer.down.weight} and for attention
- * {@code <model>.<attention>.processor.to_q_lora.down.weight} or {@code <model>.<attention>.to_q_lora.down.weight}, where the model is {@code unet}, {@code text_encoder} or
- * {@code text_encoder_2}; the file of one model alone ({@code save_lora_adapter}) does not name it, and is the pipeline's main model's.
+ * {@code <model>.<attention>.processor.to_q_lora.down.weight} or {@code <model>.<attention>.to_q_lora.down.weight}, where the model is
+ * {@code unet}, {@code text_encoder} or {@code text_encoder_2}; the file of one model alone ({@code save_lora_adapter}) does not name it, and is the pipeline's main model's.
  * The scale is that of the layer's {@code <model>.<layer>.alpha}, else that of PEFT's fields for the model
  * ({@code <model>.lora_alpha}, {@code <model>.alpha_pattern}, ...) in the header's {@code lora_adapter_metadata}, else 1.
  * The lengths of a DoRA are {@code <model>.<layer>.lora_magnitude_vector}, as PEFT names them; other tools call them {@code dora_scale}.

@@ -167,8 +167,7 @@ public final class Extraction {
   }
 
   private static Tensor matrix(Tensor weight) {
-    Tensor wide = weight.cast(weight.dtype() == DType.F64 ? DType.F64 : DType.F32);
-    return wide.rank() == 2 ? wide : wide.flatten(1, wide.rank() - 1);
+    return LowRankUpdate.matrix(weight.cast(weight.dtype() == DType.F64 ? DType.F64 : DType.F32));
   }
 
   /** The sum of the squares of {@code matrix}, less {@code lora} where there is one, in float64; a block of rows at a time. */

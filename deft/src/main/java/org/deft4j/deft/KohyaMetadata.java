@@ -14,7 +14,7 @@ import org.deft4j.tensor.Tensor;
  * The metadata of a LoRA file of kohya's sd-scripts: the entries of the safetensors header's {@code __metadata__}, every one
  * a string, some of them JSON in a string. Keys begin with {@code ss_} (how it was trained), {@code sshs_} (hashes) and
  * {@code modelspec.} (Stability AI's Model Metadata Standard 1.0.1). What was read is kept as it is, keys that nobody here
- * knows too; the hashes alone are made anew for the file that is written.
+ * knows too; the hashes alone are made anew for the file that is written, and what names the style of its tensors' names goes with that.
  *
  * @param entries key to value, in the order of the file
  */

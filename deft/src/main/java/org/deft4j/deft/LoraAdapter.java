@@ -6,8 +6,8 @@ import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Tensor;
 
 /**
- * LoRA: {@code W' = W + s B A}, A [r, in] or [r, in, kh, kw], B [out, r], {@code s = alpha / r} (arXiv 2106.09685; PEFT's
- * {@code LoraLayer}).
+ * LoRA: {@code W' = W + s g B A}, A [r, in] or [r, in, kh, kw], B [out, r], {@code s = alpha / r} (arXiv 2106.09685; PEFT's
+ * {@code LoraLayer}). The gate {@code g = sigmoid(G)} of the DEFT authors' code is 1 where there is none.
  */
 public sealed class LoraAdapter extends LayerAdapter permits DoraAdapter {
   /** The key of A in a PEFT file. */

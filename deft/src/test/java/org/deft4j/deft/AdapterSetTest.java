@@ -7,15 +7,10 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
-import net.jqwik.api.Arbitraries;
-import net.jqwik.api.Arbitrary;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.From;
 import net.jqwik.api.Property;
-import net.jqwik.api.Provide;
 import net.jqwik.api.constraints.Size;
-import org.deft4j.deft.testing.AdapterArbitraries;
-import org.deft4j.deft.testing.Conditioning;
 import org.deft4j.deft.testing.Dense;
 import org.deft4j.deft.testing.LayerSample;
 import org.deft4j.nn.AdaptedLayer;
@@ -36,7 +31,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** Which layers are adapted, what they start with, what is trained, and what is switched on. */
-class AdapterSetTest {
+class AdapterSetTest extends OnAnyLayer {
   private final TwoLayers model = new TwoLayers(6, 5, DType.BF16, 1);
 
   @AfterEach
@@ -140,21 +135,6 @@ class AdapterSetTest {
     assertEquals(3, error.problems().size(), error.getMessage());
     assertTrue(assertThrows(InputException.class, () -> Method.named("deftt")).getMessage().contains("did you mean 'deft'"));
     assertTrue(assertThrows(InputException.class, () -> Decomposition.named("rleu")).getMessage().contains("'relu'"));
-  }
-
-  @Provide
-  Arbitrary<DType> types() {
-    return Arbitraries.of(DType.F64, DType.F32, DType.BF16, DType.F16);
-  }
-
-  @Provide
-  Arbitrary<LayerSample> layers() {
-    return AdapterArbitraries.layers(Conditioning.WELL);
-  }
-
-  @Provide
-  Arbitrary<AdapterConfig> configs() {
-    return AdapterArbitraries.configs().map(config -> config.with(Targets.suffixes(List.of("layer"))));
   }
 
   /**

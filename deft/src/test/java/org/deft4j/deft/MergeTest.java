@@ -3,7 +3,6 @@ package org.deft4j.deft;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
-import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.From;
@@ -11,8 +10,6 @@ import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
 import net.jqwik.api.constraints.IntRange;
 import net.jqwik.api.constraints.Size;
-import org.deft4j.deft.testing.AdapterArbitraries;
-import org.deft4j.deft.testing.Conditioning;
 import org.deft4j.deft.testing.Dense;
 import org.deft4j.deft.testing.LayerSample;
 import org.deft4j.nn.AdaptedLayer;
@@ -30,23 +27,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** Folding adapters into weights of every type, and taking them out again. */
-class MergeTest {
+class MergeTest extends OnAnyLayer {
   private static final Targets QUERY = Targets.suffixes(List.of("to_q"));
-
-  @Provide
-  Arbitrary<DType> types() {
-    return Arbitraries.of(DType.F64, DType.F32, DType.BF16, DType.F16);
-  }
-
-  @Provide
-  Arbitrary<LayerSample> layers() {
-    return AdapterArbitraries.layers(Conditioning.WELL);
-  }
-
-  @Provide
-  Arbitrary<AdapterConfig> configs() {
-    return AdapterArbitraries.configs().map(config -> config.with(Targets.suffixes(List.of("layer"))));
-  }
 
   /** Those whose update is that of any weight: all but DoRA. */
   @Provide

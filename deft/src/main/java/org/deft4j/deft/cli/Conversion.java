@@ -11,7 +11,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.function.BiConsumer;
 import org.deft4j.deft.AdapterFold;
 import org.deft4j.deft.AdapterFormat;
 import org.deft4j.deft.AdapterSet;
@@ -19,17 +18,16 @@ import org.deft4j.deft.Extraction;
 import org.deft4j.deft.Finite;
 import org.deft4j.deft.InputException;
 import org.deft4j.deft.KohyaMetadata;
-import org.deft4j.deft.LayerAdapter;
 import org.deft4j.deft.Merge;
 import org.deft4j.deft.OutputFolder;
 import org.deft4j.deft.ParentFolders;
 import org.deft4j.deft.PipelineAdapter;
 import org.deft4j.deft.Targets;
 import org.deft4j.diffusion.DiffusionModel;
+import org.deft4j.nn.AdaptedLayer;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Scope;
-import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.OmniGenFolder;
 
@@ -74,12 +72,7 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
       load(model, activity);
       with(arguments, model, activity, receiver, adapters -> {
         activity.begin(Phase.FOLDING, "");
-        each(adapters, (part, set) -> model.reload(part, set.adapters().keySet().stream().map(path -> path + ".weight").toList()));
-        // Only the merged weights are kept.
-        for (List<AdapterSet> sets : PipelineAdapter.byModel(adapters).values()) {
-          Merge.into(sets.toArray(AdapterSet[]::new)).close();
-        }
-        each(adapters, (_, set) -> set.adapters().values().forEach(this::narrow));
+        PipelineAdapter.byModel(adapters).forEach((part, sets) -> merge(model, part, sets));
         receiver.made(() -> {
           folder(model::save);
           report("model", Map.of("adapters", arguments.labels(), "parts", List.copyOf(model.parts().keySet())));
@@ -88,17 +81,21 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
     });
   }
 
-  /** Where weights are to be of another type than they are stored in, so that what is merged is rounded once. */
-  private void each(List<PipelineAdapter> adapters, BiConsumer<String, AdapterSet> action) {
-    if (modelArgument.weights() != null) {
-      adapters.forEach(adapter -> adapter.sets().forEach(action));
+  /**
+   * Only the merged weights are kept. Where weights are to be of another type than they are stored in, those that change are read again and
+   * rounded once, when they are merged.
+   */
+  private void merge(DiffusionModel model, String part, List<AdapterSet> sets) {
+    Map<String, AdaptedLayer> layers = new LinkedHashMap<>();
+    sets.forEach(set -> set.adapters().forEach((path, adapter) -> layers.put(path, adapter.layer())));
+    DType wanted = modelArgument.weights();
+    if (wanted != null) {
+      model.reload(part, layers.keySet().stream().map(path -> path + ".weight").toList());
     }
-  }
-
-  private void narrow(LayerAdapter adapter) {
-    Tensor weight = adapter.layer().weight().value();
-    if (weight.dtype() != modelArgument.weights()) {
-      adapter.layer().weight().set(Scope.release(Finite.cast(weight, modelArgument.weights(), "the merged weight of " + adapter.path())));
+    Merge.into(sets.toArray(AdapterSet[]::new)).close();
+    if (wanted != null) {
+      layers.forEach((path, layer) -> layer.weight().set(Scope.release(
+          Finite.cast(layer.weight().value(), wanted, "the merged weight of " + path))));
     }
   }
 

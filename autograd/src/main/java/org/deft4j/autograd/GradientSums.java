@@ -24,12 +24,17 @@ final class GradientSums implements AutoCloseable {
 
   /**
    * Adds {@code gradient}, which the caller still owns, to that of {@code value}, or to a {@code part} of it: in place where
-   * nobody else sees the sum's memory and no other tape wants to record the addition. The bits are the same.
+   * nobody else sees the sum's memory and no other tape wants to record the addition. The bits are the same. Where inputs of one
+   * operation are partly BF16 and partly F32, a rule gives gradients as they fall out, and here they become what they should be.
    */
   void add(Object from, Value value, Tensor gradient, UnaryOperator<Tensor> part) {
-    if (gradient.dtype() != value.gradientType()) {
+    if (gradient.dtype().wide() != value.gradientType().wide()) {
       throw new IllegalStateException(from + ": a rule gave a gradient " + gradient + " for " + value);
     }
+    addOfType(value, gradient.cast(value.gradientType()), part);
+  }
+
+  private void addOfType(Value value, Tensor gradient, UnaryOperator<Tensor> part) {
     Tensor sum = sums.get(value.id());
     if (sum == null || sum.isShared() || !sum.isContiguous() || !Tape.recording().isEmpty()) {
       Tensor term = part == null ? undoBroadcast(gradient, value.shape()) : among(zeros(gradient, value), part, gradient);

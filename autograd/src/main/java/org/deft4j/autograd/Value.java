@@ -11,8 +11,8 @@ record Value(long id, Device device, DType dtype, Shape shape) {
     return new Value(tensor.id(), tensor.device(), tensor.dtype(), tensor.shape());
   }
 
-  /** The type of its gradient: its own, but F32 for what is stored in fewer bits than arithmetic runs in. */
+  /** The type of its gradient: its own, but F32 for what no operation computes. */
   DType gradientType() {
-    return dtype.isComputable() ? dtype : DType.F32;
+    return dtype.isOperand() ? dtype : DType.F32;
   }
 }

@@ -24,8 +24,8 @@ public record Dropout(double probability, boolean wholeLayer) {
 
   /** x with elements dropped. The seed alone says which, so that a block that is computed again drops the same. */
   Tensor apply(Tensor x, long seed) {
-    DType type = x.dtype() == DType.F64 ? DType.F64 : DType.F32;
+    DType type = x.dtype().wide();
     Tensor dropped = new TorchRandom(seed).uniform(type, x.shape().toArray()).less(Tensor.of(new double[] {probability}, 1).cast(type));
-    return x.mul(dropped.cast(type).affine(-1 / (1 - probability), 1 / (1 - probability)));
+    return x.mul(dropped.cast(type).affine(-1 / (1 - probability), 1 / (1 - probability)).cast(x.dtype()));
   }
 }

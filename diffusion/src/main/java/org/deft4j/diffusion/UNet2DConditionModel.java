@@ -7,6 +7,7 @@ import org.deft4j.nn.GroupNorm;
 import org.deft4j.nn.Module;
 import org.deft4j.nn.TimestepEmbedding;
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Precision;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 
@@ -109,7 +110,7 @@ public final class UNet2DConditionModel extends Module {
   public record Added(Tensor pooled, Tensor timeIds) {}
 
   /**
-   * The prediction [N,out,H,W].
+   * The prediction [N,out,H,W], of the sample's type; between its layers the model holds {@link Precision#activations}.
    *
    * @param sample noisy latent [N,in,H,W]
    * @param timesteps [N], or one for all; of any type
@@ -118,10 +119,12 @@ public final class UNet2DConditionModel extends Module {
    */
   public Tensor forward(Tensor sample, Tensor timesteps, Tensor context, Added added) {
     return observed(Scope.run(() -> {
-      Tensor temb = embedTime(timesteps, sample, added);
-      UNetLevel.Conditions conditions = new UNetLevel.Conditions(temb, context, checkpointing);
+      Precision precision = Precision.current();
+      Tensor x = precision.held(sample);
+      Tensor temb = embedTime(timesteps, x, added);
+      UNetLevel.Conditions conditions = new UNetLevel.Conditions(temb, precision.held(context), checkpointing);
       List<Tensor> skips = new ArrayList<>();
-      Tensor h = convIn.forward(sample);
+      Tensor h = convIn.forward(x);
       skips.add(h);
       for (UNetLevel block : downBlocks) {
         h = block.down(h, conditions, skips);
@@ -130,7 +133,7 @@ public final class UNet2DConditionModel extends Module {
       for (UNetLevel block : upBlocks) {
         h = block.up(h, conditions, skips);
       }
-      return convOut.forward(normOut.forwardSilu(h));
+      return convOut.forward(normOut.forwardSilu(h)).cast(sample.dtype());
     }));
   }
 
@@ -147,7 +150,7 @@ public final class UNet2DConditionModel extends Module {
       return temb;
     }
     Tensor ids = sinusoid("add_time_proj", added.timeIds().reshape(-1), config.additionTimeDim(), sample.dtype());
-    Tensor all = Tensor.concat(1, added.pooled(), ids.reshape(n, -1));
+    Tensor all = Tensor.concat(1, added.pooled().cast(sample.dtype()), ids.reshape(n, -1));
     return temb.add(addEmbedding.forward(all));
   }
 

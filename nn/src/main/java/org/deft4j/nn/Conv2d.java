@@ -42,7 +42,7 @@ public final class Conv2d extends AdaptedLayer {
 
   @Override
   public Tensor scaleOutputs(Tensor y, Tensor factors) {
-    return y.mul(factors.reshape(-1, 1, 1));
+    return y.mul(factors.reshape(-1, 1, 1).cast(y.dtype()));
   }
 
   @Override
@@ -52,7 +52,7 @@ public final class Conv2d extends AdaptedLayer {
 
   @Override
   Tensor addBias(Tensor y) {
-    return y.add(bias.value().reshape(-1, 1, 1));
+    return y.add(bias.value().reshape(-1, 1, 1).cast(y.dtype()));
   }
 
   @Override

@@ -34,7 +34,7 @@ public final class Linear extends AdaptedLayer {
 
   @Override
   public Tensor scaleOutputs(Tensor y, Tensor factors) {
-    return y.mul(factors);
+    return y.mul(factors.cast(y.dtype()));
   }
 
   @Override
@@ -44,7 +44,7 @@ public final class Linear extends AdaptedLayer {
 
   @Override
   Tensor addBias(Tensor y) {
-    return y.add(bias.value());
+    return y.add(bias.value().cast(y.dtype()));
   }
 
   @Override

@@ -8,8 +8,8 @@ import org.deft4j.tensor.op.Contraction.ConvSpec;
 import org.deft4j.tensor.op.Op;
 
 import static org.deft4j.tensor.ShapeRules.arity;
-import static org.deft4j.tensor.ShapeRules.computable;
 import static org.deft4j.tensor.ShapeRules.like;
+import static org.deft4j.tensor.ShapeRules.operand;
 import static org.deft4j.tensor.ShapeRules.rank;
 import static org.deft4j.tensor.ShapeRules.sameShape;
 import static org.deft4j.tensor.ShapeRules.sameType;
@@ -23,7 +23,7 @@ final class ContractionShapes {
 
   static List<Spec> outputs(Contraction op, Tensor[] in) {
     arity(op, in, 2, 7);
-    Tensor x = computable(op, "input 0", in[0]);
+    Tensor x = operand(op, "input 0", in[0]);
     return switch (op) {
       case Contraction.MatMul() -> {
         arity(op, in, 2, 2);
@@ -47,7 +47,8 @@ final class ContractionShapes {
       }
       case Contraction.RankUpdate ignored -> {
         arity(op, in, 3, 4);
-        sameType(op, in);
+        sameType(op, new Tensor[] {in[1], in[2]});
+        type(op, "s", in[1], x.dtype().wide());
         if (x.rank() < 1 || in[1].rank() != 2 || x.size(-1) != in[1].size(0)) {
           throw wrong(op, "s", "[n, r] with n = " + (x.rank() < 1 ? "?" : x.size(-1)), in[1]);
         }
@@ -55,6 +56,7 @@ final class ContractionShapes {
         Shape thin = x.shape().with(-1, in[1].size(1));
         if (in.length == 4) {
           sameShape(op, "u", thin, in[3]);
+          type(op, "u", in[3], x.dtype());
         }
         yield List.of(like(x), new Spec(x.dtype(), thin));
       }
@@ -69,7 +71,7 @@ final class ContractionShapes {
         arity(op, in, 2, 2);
         sameType(op, in);
         sameShape(op, "dy", convolved(op, spec, in[1].shape(), weight), x);
-        yield List.of(new Spec(x.dtype(), weight));
+        yield List.of(new Spec(x.dtype().wide(), weight));
       }
       case Contraction.Attention ignored -> {
         arity(op, in, 3, 4);
@@ -78,29 +80,30 @@ final class ContractionShapes {
       }
       case Contraction.AttentionGrad ignored -> {
         arity(op, in, 6, 7);
-        sameType(op, Arrays.copyOf(in, 6));
+        sameType(op, Arrays.copyOf(in, 5));
         List<Spec> forward = heads(op, in[1], in[2], in[3], in.length == 7 ? in[6] : null);
         sameShape(op, "do", forward.get(0).shape(), in[0]);
         sameShape(op, "o", forward.get(0).shape(), in[4]);
         sameShape(op, "lse", forward.get(1).shape(), in[5]);
+        type(op, "lse", in[5], x.dtype().wide());
         yield List.of(like(in[1]), like(in[2]), like(in[3]));
       }
     };
   }
 
-  /** A weight has the type of x, or is held in 16 bits beside an F32 x. */
+  /** A weight has the type of x; beside F32 and BF16 it may also be of F32, F16 and BF16. */
   private static void weight(Op op, String argument, Tensor x, Tensor weight) {
-    boolean half = weight.dtype() == DType.F16 || weight.dtype() == DType.BF16;
-    if (weight.dtype() != x.dtype() && !(half && x.dtype() == DType.F32)) {
-      throw new DTypeException(op.label() + ": " + argument + ": expected " + x.dtype()
-          + (x.dtype() == DType.F32 ? ", F16 or BF16" : "") + ", found " + weight);
+    boolean any = x.dtype() != DType.F64;
+    boolean isOfThem = weight.dtype() == DType.F32 || weight.dtype() == DType.F16 || weight.dtype() == DType.BF16;
+    if (weight.dtype() != x.dtype() && !(any && isOfThem)) {
+      throw new DTypeException(op.label() + ": " + argument + ": expected " + (any ? "F32, F16 or BF16" : x.dtype()) + ", found " + weight);
     }
   }
 
   private static void bias(Op op, Tensor x, Tensor[] in, long out) {
     if (in.length == 3) {
       sameShape(op, "bias", Shape.of(out), in[2]);
-      type(op, "bias", in[2], x.dtype());
+      type(op, "bias", in[2], x.dtype().wide());
     }
   }
 
@@ -137,12 +140,12 @@ final class ContractionShapes {
     sameShape(op, "k", q.shape().with(2, k.size(2)), k);
     sameShape(op, "v", k.shape(), v);
     if (mask != null) {
-      type(op, "mask", mask, DType.BOOL, q.dtype());
+      type(op, "mask", mask, DType.BOOL, q.dtype().wide());
       Shape scores = Shape.of(q.size(0), q.size(1), q.size(2), k.size(2));
       if (!mask.shape().broadcastsTo(scores)) {
         throw wrong(op, "mask", "a shape that broadcasts to " + scores, mask);
       }
     }
-    return List.of(like(q), spec(q, q.size(0), q.size(1), q.size(2)));
+    return List.of(like(q), new Spec(q.dtype().wide(), Shape.of(q.size(0), q.size(1), q.size(2))));
   }
 }

@@ -1,8 +1,10 @@
 package org.deft4j.tensor;
 
 /**
- * Element types. Arithmetic runs in {@link #F32} and {@link #F64}; {@link #F16} and {@link #BF16} are stored, converted
- * and accepted as weights of products; {@link #I64}, {@link #I32}, {@link #U8} and {@link #BOOL} hold indices, pixels
+ * Element types. Arithmetic runs in {@link #F32} and {@link #F64}. Operations on {@link #BF16} compute in F32, from numbers that this
+ * holds exactly, and round each number of the result once; sums that a later operation goes on with (the statistics of a norm, attention's
+ * log-sum-exp, gradients of weights) stay F32, as do biases and the weights of norms beside BF16 inputs. {@link #F16} is stored, converted
+ * and, like BF16, accepted as the weight of a product; {@link #I64}, {@link #I32}, {@link #U8} and {@link #BOOL} hold indices, pixels
  * and masks. The rest is known so that files holding it can be read, and converted with {@code cast}.
  */
 public enum DType {
@@ -69,5 +71,15 @@ public enum DType {
   /** Whether arithmetic runs in this type: F32 or F64. */
   public boolean isComputable() {
     return this == F32 || this == F64;
+  }
+
+  /** Whether operations take it: F32, F64 and BF16. */
+  public boolean isOperand() {
+    return isComputable() || this == BF16;
+  }
+
+  /** What arithmetic on numbers of this type runs in: F64 for F64, else F32. */
+  public DType wide() {
+    return this == F64 ? F64 : F32;
   }
 }

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.deft4j.tensor.internal.CpuKernels;
 import org.deft4j.tensor.internal.Kernels;
+import org.deft4j.tensor.internal.Widened;
 import org.deft4j.tensor.internal.cuda.Cuda;
 import org.deft4j.tensor.op.Binary;
 import org.deft4j.tensor.op.Contraction;
@@ -109,8 +110,8 @@ public final class Dispatch {
       return (_, inputs, outputs) -> transfer(inputs[0], outputs[0]);
     }
     return switch (device) {
-      case CPU -> CpuKernels.get()::run;
-      case CUDA -> Cuda.kernels()::run;
+      case CPU -> (same, inputs, outputs) -> Widened.run(CpuKernels.get(), same, inputs, outputs);
+      case CUDA -> (same, inputs, outputs) -> Widened.run(Cuda.kernels(), same, inputs, outputs);
       case META -> Rehearsal.isOpen() ? (_, _, _) -> {} : null;
     };
   }

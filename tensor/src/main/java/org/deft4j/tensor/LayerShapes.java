@@ -8,13 +8,14 @@ import org.deft4j.tensor.op.Op;
 import org.deft4j.tensor.op.Spatial;
 
 import static org.deft4j.tensor.ShapeRules.arity;
-import static org.deft4j.tensor.ShapeRules.computable;
 import static org.deft4j.tensor.ShapeRules.like;
+import static org.deft4j.tensor.ShapeRules.operand;
 import static org.deft4j.tensor.ShapeRules.rank;
 import static org.deft4j.tensor.ShapeRules.sameShape;
 import static org.deft4j.tensor.ShapeRules.sameType;
 import static org.deft4j.tensor.ShapeRules.spec;
 import static org.deft4j.tensor.ShapeRules.type;
+import static org.deft4j.tensor.ShapeRules.types;
 import static org.deft4j.tensor.ShapeRules.wrong;
 
 /** Shapes of the normalisations, of resampling and pooling, and of the fused activations. */
@@ -36,16 +37,18 @@ final class LayerShapes {
         for (int i = 1; i < in.length; i++) {
           sameShape(op, i == 1 ? "weight" : "bias", inner, in[i]);
         }
-        Spec statistic = new Spec(x.dtype(), x.shape().sub(0, x.rank() - dims));
+        Spec statistic = new Spec(x.dtype().wide(), x.shape().sub(0, x.rank() - dims));
         yield List.of(like(x), statistic, statistic);
       }
       case Norm.LayerNormOfSum ignored -> {
-        Tensor x = input(op, in, 0, 4, 4);
+        arity(op, in, 4, 4);
+        Tensor x = operand(op, "x", in[0]);
+        types(op, 2, in);
         sameShape(op, "r", x.shape(), in[1]);
         Shape inner = inner(op, 1, x);
         sameShape(op, "weight", inner, in[2]);
         sameShape(op, "bias", inner, in[3]);
-        Spec statistic = new Spec(x.dtype(), x.shape().sub(0, x.rank() - 1));
+        Spec statistic = new Spec(x.dtype().wide(), x.shape().sub(0, x.rank() - 1));
         yield List.of(like(x), like(x), statistic, statistic);
       }
       case Norm.LayerNormGrad(var dims, var ofWeights) -> {
@@ -63,7 +66,7 @@ final class LayerShapes {
         if (in.length == 2) {
           sameShape(op, "weight", inner, in[1]);
         }
-        yield List.of(like(x), new Spec(x.dtype(), x.shape().sub(0, x.rank() - 1)));
+        yield List.of(like(x), new Spec(x.dtype().wide(), x.shape().sub(0, x.rank() - 1)));
       }
       case Norm.RmsNormGrad(var ofWeight) -> {
         Tensor x = input(op, in, 1, ofWeight ? 4 : 3, 4);
@@ -82,7 +85,7 @@ final class LayerShapes {
     groups(op, groups, x);
     sameShape(op, "weight", Shape.of(x.size(1)), in[1]);
     sameShape(op, "bias", Shape.of(x.size(1)), in[2]);
-    Spec statistic = spec(x, x.size(0), groups);
+    Spec statistic = new Spec(x.dtype().wide(), Shape.of(x.size(0), groups));
     return List.of(like(x), statistic, statistic);
   }
 
@@ -96,11 +99,14 @@ final class LayerShapes {
     return List.of(like(x), like(in[4]), like(in[4]));
   }
 
-  /** The input x, all inputs being of its type; a gradient comes before it and has its shape. */
+  /**
+   * The input x; a gradient comes before it and has its shape and type. What comes after it (weights, statistics) is of the type that
+   * arithmetic on x runs in.
+   */
   private static Tensor input(Op op, Tensor[] in, int at, int min, int max) {
     arity(op, in, min, max);
-    Tensor x = computable(op, "x", in[at]);
-    sameType(op, in);
+    Tensor x = operand(op, "x", in[at]);
+    types(op, at + 1, in);
     if (at == 1) {
       sameShape(op, "dy", x.shape(), in[0]);
     }
@@ -129,7 +135,7 @@ final class LayerShapes {
   static List<Spec> spatial(Spatial op, Tensor[] in) {
     boolean two = op instanceof Spatial.MaxPool2dGrad;
     arity(op, in, two ? 2 : 1, two ? 2 : 1);
-    Tensor x = computable(op, two ? "dy" : "x", in[0]);
+    Tensor x = operand(op, two ? "dy" : "x", in[0]);
     rank(op, two ? "dy" : "x", x, 4);
     return switch (op) {
       case Spatial.UpsampleNearest(var h, var w) -> List.of(resized(op, x, h, w));
@@ -179,7 +185,7 @@ final class LayerShapes {
       }
       case Fused.GatedGrad _ -> {
         arity(op, in, 2, 2);
-        Tensor x = computable(op, "x", in[1]);
+        Tensor x = operand(op, "x", in[1]);
         sameType(op, in);
         halves(op, x);
         sameShape(op, "dy", x.shape().with(-1, x.size(-1) / 2), in[0]);

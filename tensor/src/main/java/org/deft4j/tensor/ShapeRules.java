@@ -31,7 +31,7 @@ final class ShapeRules {
     return switch (op) {
       case Unary unary -> {
         arity(op, in, 1, 1);
-        yield List.of(like(computable(op, "x", in[0])));
+        yield List.of(like(operand(op, "x", in[0])));
       }
       case Binary binary -> binary(binary, in);
       case Reduction reduction -> reduction(reduction, in);
@@ -68,6 +68,13 @@ final class ShapeRules {
     return new ShapeException(op.label() + ": " + argument + ": expected " + expected + ", found " + actual);
   }
 
+  static Tensor operand(Op op, String argument, Tensor tensor) {
+    if (!tensor.dtype().isOperand()) {
+      throw new DTypeException(op.label() + ": " + argument + ": expected F32, F64 or BF16, found " + tensor + "; cast it first");
+    }
+    return tensor;
+  }
+
   static Tensor computable(Op op, String argument, Tensor tensor) {
     if (!tensor.dtype().isComputable()) {
       throw new DTypeException(op.label() + ": " + argument + ": expected F32 or F64, found " + tensor
@@ -81,6 +88,17 @@ final class ShapeRules {
       if (in[i].dtype() != in[0].dtype()) {
         throw new DTypeException(op.label() + ": all inputs must have one type, input 0 is " + in[0] + ", input " + i
             + " is " + in[i]);
+      }
+    }
+  }
+
+  /** The first {@code count} inputs have one type, and the others what arithmetic on it runs in. */
+  static void types(Op op, int count, Tensor[] in) {
+    sameType(op, Arrays.copyOf(in, Math.min(count, in.length)));
+    DType wide = in[0].dtype().wide();
+    for (int i = count; i < in.length; i++) {
+      if (in[i].dtype() != wide) {
+        throw new DTypeException(op.label() + ": input " + i + ": expected " + wide + " beside " + in[0] + ", found " + in[i]);
       }
     }
   }
@@ -112,14 +130,14 @@ final class ShapeRules {
     Shape shape = Shape.broadcast(op.label(), in[0].shape(), in[1].shape());
     boolean compares = op instanceof Binary.Equal || op instanceof Binary.Less || op instanceof Binary.LessEqual;
     if (!compares) {
-      computable(op, "a", in[0]);
+      operand(op, "a", in[0]);
     }
     return List.of(new Spec(compares ? DType.BOOL : in[0].dtype(), shape));
   }
 
   private static List<Spec> reduction(Reduction op, Tensor[] in) {
     arity(op, in, 1, 1);
-    Tensor x = computable(op, "x", in[0]);
+    Tensor x = operand(op, "x", in[0]);
     return List.of(switch (op) {
       case Reduction.Sum(var dims, var keep) -> new Spec(x.dtype(), reduced(x.shape(), dims, keep));
       case Reduction.Max(var dims, var keep) -> new Spec(x.dtype(), reduced(x.shape(), dims, keep));
@@ -206,7 +224,7 @@ final class ShapeRules {
         arity(op, in, 3, 3);
         index(op, in[1]);
         rank(op, "index", in[1], 1);
-        sameType(op, new Tensor[] {computable(op, "x", in[0]), in[2]});
+        sameType(op, new Tensor[] {operand(op, "x", in[0]), in[2]});
         sameShape(op, "source", in[0].shape().with(dim, in[1].size(0)), in[2]);
         yield List.of(like(in[0]));
       }
@@ -219,14 +237,14 @@ final class ShapeRules {
       case Indexing.ScatterAdd(var dim) -> {
         arity(op, in, 3, 3);
         index(op, in[1]);
-        sameType(op, new Tensor[] {computable(op, "x", in[0]), in[2]});
+        sameType(op, new Tensor[] {operand(op, "x", in[0]), in[2]});
         fits(op, "index", in[1].shape(), in[0].shape(), dim);
         sameShape(op, "source", in[1].shape(), in[2]);
         yield List.of(like(in[0]));
       }
       case Indexing.Sort ignored -> {
         arity(op, in, 1, 1);
-        yield List.of(like(computable(op, "x", in[0])), new Spec(DType.I64, in[0].shape()));
+        yield List.of(like(operand(op, "x", in[0])), new Spec(DType.I64, in[0].shape()));
       }
       case Indexing.Where() -> {
         arity(op, in, 3, 3);
@@ -314,13 +332,23 @@ final class ShapeRules {
         requireOwnElements(op, in[0]);
       }
       case InPlace.Fill ignored -> arity(op, in, 1, 1);
-      case InPlace.ScaleInto ignored -> updates(op, in, 1, 1);
+      case InPlace.ScaleInto ignored -> {
+        operand(op, "target", in[0]);
+        updates(op, in, 1, 1);
+      }
       case InPlace.AddScaledInto ignored -> {
+        operand(op, "target", in[0]);
         alike(op, in, 2, 2);
         requireOwnElements(op, in[0]);
       }
-      case InPlace.AdamUpdate ignored -> updates(op, in, 4, 4);
-      case InPlace.SgdUpdate ignored -> updates(op, in, 2, 3);
+      case InPlace.AdamUpdate ignored -> {
+        computable(op, "target", in[0]);
+        updates(op, in, 4, 4);
+      }
+      case InPlace.SgdUpdate ignored -> {
+        computable(op, "target", in[0]);
+        updates(op, in, 2, 3);
+      }
     }
     return List.of();
   }
@@ -346,7 +374,6 @@ final class ShapeRules {
 
   private static void alike(InPlace op, Tensor[] in, int min, int max) {
     arity(op, in, min, max);
-    computable(op, "target", in[0]);
     sameType(op, in);
     for (int i = 1; i < in.length; i++) {
       sameShape(op, "input " + i, in[0].shape(), in[i]);

@@ -16,8 +16,8 @@ final class CommonOptions {
   @Option(names = "--device", paramLabel = "NAME", description = "Where to compute: cpu, or a card as cuda or cuda:1.")
   String device = "cpu";
 
-  @Option(names = "--precision", paramLabel = "NAME", description = "How a card multiplies float32: full, or faster on tensor cores tf32, "
-      + "bf16, f16. The CPU always multiplies in full.")
+  @Option(names = "--precision", paramLabel = "NAME", description = "How a card computes: full, or faster on tensor cores tf32, bf16 or f16, which "
+      + "factors are rounded to; with bf16 the denoiser also holds its activations in it. The CPU always computes in full.")
   String precision;
 
   @Option(names = "--threads", paramLabel = "N", description = "Threads to compute with; the results do not depend on it.")
@@ -38,7 +38,8 @@ final class CommonOptions {
     }
     try {
       if (precision != null) {
-        Precision.use(Precision.parse(precision));
+        Precision chosen = Precision.parse(precision);
+        Precision.use(Device.current() == Device.CUDA ? chosen : Precision.FULL);
       }
     } catch (IllegalArgumentException e) {
       problems.add("--precision: " + e.getMessage());

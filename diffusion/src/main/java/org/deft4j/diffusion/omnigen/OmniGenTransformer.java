@@ -7,6 +7,7 @@ import java.util.Map;
 import org.deft4j.nn.Module;
 import org.deft4j.nn.Parameter;
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Precision;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 
@@ -60,7 +61,7 @@ public final class OmniGenTransformer extends Module {
   }
 
   /**
-   * The velocity of each row's latent, of its shape.
+   * The velocity of each row's latent, of its shape and type; between its layers the model holds {@link Precision#activations}.
    *
    * @param input the conditions, B rows
    * @param pictures for each row the latents [1,C,h,w] of its input pictures
@@ -78,15 +79,15 @@ public final class OmniGenTransformer extends Module {
     List<Tensor> velocities = new ArrayList<>();
     try (Scope scope = Scope.open()) {
       Tensor noise = noiseTokens(noisy);
-      Tensor time = timeToken.forward(t).unsqueeze(1);
+      Tensor time = Precision.current().held(timeToken.forward(t)).unsqueeze(1);
       boolean isCached = cache != null && !cache.isEmpty();
       Tensor x = isCached ? Tensor.concat(1, time, noise) : Tensor.concat(1, conditionTokens(input, pictures), time, noise);
       observed("inputs_embeds", x);
       Tensor hidden = decoder.forward(x, context(input, mask, x, cache));
       Tensor last = hidden.slice(1, hidden.size(1) - noise.size(1), hidden.size(1));
-      Tensor patches = finalLayer.forward(last, timeModulation.forward(t));
+      Tensor patches = finalLayer.forward(last, timeModulation.forward(t).cast(last.dtype()));
       for (int row = 0; row < noisy.size(); row++) {
-        velocities.add(scope.keep(latent(patches.slice(0, row, row + 1L), noisy.get(row))));
+        velocities.add(scope.keep(latent(patches.slice(0, row, row + 1L), noisy.get(row)).cast(noisy.get(row).dtype())));
       }
       return velocities;
     }
@@ -99,12 +100,12 @@ public final class OmniGenTransformer extends Module {
     Tensor positions = input.positions(all - input.length() - 1).slice(1, all - count, all);
     long visible = cache == null ? all : cache.visible(all);
     Tensor seen = mask.slice(1, all - count, all).slice(2, 0, visible).unsqueeze(1);
-    return new Phi3Context(config.rope().angles(positions, all).cast(x.dtype()), seen, cache);
+    return new Phi3Context(config.rope().angles(positions, all).cast(x.dtype().wide()), seen, cache);
   }
 
   /** Text and pictures [B,L,D]: where a picture stands, its tokens instead of the placeholder's. */
   private Tensor conditionTokens(OmniGenInput input, List<List<Tensor>> pictures) {
-    Tensor text = decoder.embed(input.ids());
+    Tensor text = Precision.current().held(decoder.embed(input.ids()));
     List<Tensor> rows = new ArrayList<>();
     for (int row = 0; row < input.rows(); row++) {
       List<Tensor> parts = new ArrayList<>();
@@ -143,7 +144,8 @@ public final class OmniGenTransformer extends Module {
   }
 
   private Tensor positioned(PatchEmbedder embedder, Tensor latent) {
-    return embedder.forward(latent).add(positions(latent.size(2) / config.patch(), latent.size(3) / config.patch()));
+    Tensor tokens = embedder.forward(Precision.current().held(latent));
+    return tokens.add(positions(latent.size(2) / config.patch(), latent.size(3) / config.patch()).cast(tokens.dtype()));
   }
 
   /** The middle {@code height x width} entries of the position table [1, height width, D]; F32 where it is held in 16 bits. */

@@ -14,6 +14,11 @@ public interface Kernels {
    */
   void run(Op op, Tensor[] inputs, Tensor[] outputs);
 
+  /** Whether {@link #run} takes BF16 as the first input of {@code op}; if not, {@link Widened} gives it F32. */
+  default boolean takesBf16(Op op) {
+    return false;
+  }
+
   /** Which kernels these are. */
   String describe();
 }

@@ -6,7 +6,7 @@ import org.deft4j.tensor.ShapeException;
 /**
  * Sums of products. Each element of a product is one chain of fused multiply-adds, {@code acc = fma(a_k, b_k, acc)} with
  * k ascending from {@code acc = 0}, the bias added last: however the work is tiled, the bits are the same. A weight may
- * be F16 or BF16 where the other side is F32; it is converted as it is packed.
+ * be F32, F16 or BF16 where the other side is F32 or BF16; it is converted as it is packed.
  */
 public sealed interface Contraction extends Op {
   /** {@code a [..., M, K], b [..., K, N] -> [..., M, N]}; leading dimensions broadcast; any strides. */

@@ -66,7 +66,7 @@ class ErrorMessagesTest {
             + " dimension, must be equal or contain a 1", () -> f(2, 3).add(f(4))),
         new Refusal("mul: all inputs must have one type, input 0 is tensor F32[2], input 1 is tensor F64[2]",
             () -> f(2).mul(Tensor.zeros(DType.F64, 2))),
-        new Refusal("silu: x: expected F32 or F64, found tensor 'gate' F16[2]; cast it first",
+        new Refusal("silu: x: expected F32, F64 or BF16, found tensor 'gate' F16[2]; cast it first",
             () -> f(2).cast(DType.F16).named("gate").silu()),
         new Refusal("dimension 2 does not exist in shape [2, 3] of rank 2", () -> f(2, 3).softmax(2)),
         new Refusal("dimensions [0, -2] name one dimension twice", () -> f(2, 3).sum(0, -2)),

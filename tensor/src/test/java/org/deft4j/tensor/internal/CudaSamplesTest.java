@@ -3,10 +3,13 @@ package org.deft4j.tensor.internal;
 import java.util.ArrayList;
 import java.util.List;
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Precision;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.internal.KernelSamples.Sample;
 import org.deft4j.tensor.internal.cuda.CudaTests;
 import org.deft4j.tensor.internal.cuda.OnCard;
+import org.deft4j.tensor.op.Decompose;
+import org.deft4j.tensor.op.InPlace;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
@@ -29,18 +32,39 @@ class CudaSamplesTest {
     compareAll(DType.F64);
   }
 
+  /** With whatever is rounded to BF16 before a product of it, as a model has it. */
+  @Test
+  void everySampleInBf16() {
+    CudaTests.with(Precision.BF16, () -> {
+      compareAll(DType.BF16);
+      return null;
+    });
+  }
+
   private static void compareAll(DType dtype) {
     List<String> wrong = new ArrayList<>();
     int compared = 0;
     try (Scope _ = Scope.open()) {
       for (Sample sample : KernelSamples.all()) {
+        if (dtype == DType.BF16 && !takesBf16(sample)) {
+          continue;
+        }
         try (Scope _ = Scope.open()) {
           compared++;
           CudaTests.differences(sample.op(), dtype, sample.inputs()).ifPresent(text -> wrong.add(sample + ": " + text));
         }
       }
     }
-    assertTrue(compared > 1000, compared + " samples");
+    assertTrue(compared > 900, compared + " samples");
     assertEquals(List.of(), wrong.subList(0, Math.min(20, wrong.size())), wrong.size() + " of " + compared + " samples differ");
+  }
+
+  private static boolean takesBf16(Sample sample) {
+    return switch (sample.op()) {
+      case Decompose _ -> false;
+      case InPlace.AdamUpdate _ -> false;
+      case InPlace.SgdUpdate _ -> false;
+      default -> true;
+    };
   }
 }

@@ -75,6 +75,27 @@ final class CudaKernels implements Kernels {
     }
   }
 
+  /** What is not here is rare in a model, and given F32. */
+  @Override
+  public boolean takesBf16(Op op) {
+    return switch (op) {
+      case Unary _ -> false;
+      case Binary _ -> false;
+      case Fused.Gated _ -> false;
+      case Fused.GatedGrad _ -> false;
+      case Fused.ActivationGrad _ -> false;
+      case Fused.Rotary _ -> false;
+      case Norm _ -> false;
+      case Spatial.UpsampleNearest _ -> false;
+      case Spatial.UpsampleNearestGrad _ -> false;
+      case Reduction.Sum _ -> false;
+      case InPlace.AddScaledInto _ -> false;
+      case Contraction.Attention attention -> false;
+      case Contraction.AttentionGrad attention -> false;
+      default -> false;
+    };
+  }
+
   private void runContraction(Contraction op, Tensor[] in, Tensor[] out) {
     switch (op) {
       case Contraction.MatMul() -> products.matMul(in[0], in[1], out[0]);

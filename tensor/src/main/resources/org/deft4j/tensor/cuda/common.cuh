@@ -42,9 +42,14 @@ template <class T, int N> struct alignas(N * sizeof(T)) Vector {
 // How many elements are 16 bytes.
 template <class T> constexpr int WIDTH = 16 / (int) sizeof(T);
 
+// Whether N elements may be moved at once from there on.
+template <int N, class T> DEVICE bool is_aligned(const T *at) {
+  return (u64) at % sizeof(Vector<T, N>) == 0;
+}
+
 // Whether 16 bytes may be moved at once from there on.
 template <class T> DEVICE bool is_wide(const T *at) {
-  return (u64) at % sizeof(Wide) == 0;
+  return is_aligned<WIDTH<T>>(at);
 }
 
 template <class T, class... More> DEVICE bool is_wide(const T *at, More... more) {
@@ -231,6 +236,23 @@ template <> DEVICE bf16 from_float<bf16>(float x) {
 
 template <> DEVICE f16 from_float<f16>(float x) {
   return to_f16(x);
+}
+
+// A number of one type in another; of those of up to 32 bits by float32.
+template <class T, class F> struct Converter {
+  static DEVICE T of(F x) {
+    return from_float<T>(to_float(x));
+  }
+};
+
+template <> struct Converter<double, double> {
+  static DEVICE double of(double x) {
+    return x;
+  }
+};
+
+template <class T, class F> DEVICE T converted(F x) {
+  return Converter<T, F>::of(x);
 }
 
 // ---------------------------------------------------------------------------------------------------- sums over a block

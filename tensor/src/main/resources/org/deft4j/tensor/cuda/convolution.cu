@@ -12,22 +12,6 @@ struct Geometry {
 // at once. Neighbouring threads write, and mostly read, neighbouring numbers; what a tap reads, its neighbours have in the cache.
 const int RUN = 4;
 
-template <class T> struct alignas(RUN * sizeof(T)) Run {
-  T x[RUN];
-};
-
-template <class T> struct Narrowed {
-  static DEVICE T of(float x) {
-    return from_float<T>(x);
-  }
-};
-
-template <> struct Narrowed<double> {
-  static DEVICE double of(double x) {
-    return x;
-  }
-};
-
 template <class F, class T> DEVICE void patches_of(const F *x, T *patches, i64 depth, i64 picture_stride, const Geometry &g) {
   int p = (blockIdx.x * blockDim.x + threadIdx.x) * RUN;
   if (p >= g.pixels) {
@@ -53,18 +37,18 @@ template <class F, class T> DEVICE void patches_of(const F *x, T *patches, i64 d
     T *to = patches + ((i64) blockIdx.z * depth + (i64) c * kh * kw) * pixels + p;
     for (int i = 0; i < kh; i++) {
       for (int j = 0; j < kw; j++) {
-        Run<T> run;
+        Vector<T, RUN> run;
         for (int r = 0; r < RUN; r++) {
           int row = top[r] + i * (int) g.dilation_h;
           int column = left[r] + j * (int) g.dilation_w;
           bool inside = row >= 0 && row < height && column >= 0 && column < width;
-          run.x[r] = Narrowed<T>::of(inside ? plane[row * width + column] : F(0));
+          run.part[r] = inside ? converted<T>(plane[row * width + column]) : T{};
         }
         if (together) {
-          *(Run<T> *) to = run;
+          *(Vector<T, RUN> *) to = run;
         } else {
           for (int r = 0; r < RUN && p + r < pixels; r++) {
-            to[r] = run.x[r];
+            to[r] = run.part[r];
           }
         }
         to += pixels;
@@ -82,7 +66,69 @@ template <class F, class T> DEVICE void patches_of(const F *x, T *patches, i64 d
 PATCHES(patches_f32_f32, float, float)
 PATCHES(patches_f32_bf16, float, bf16)
 PATCHES(patches_f32_f16, float, f16)
+PATCHES(patches_bf16_f32, bf16, float)
+PATCHES(patches_bf16_bf16, bf16, bf16)
+PATCHES(patches_bf16_f16, bf16, f16)
 PATCHES(patches_f64_f64, double, double)
+
+// The same of kernels that are THREE wide, step by one, and see one pixel beyond each end of rows whose width is a multiple of 8: a thread reads
+// 16 bytes' worth of patches of each row that its pixels see, and the pixel on either side, and writes them three times, each time one further.
+const int THREE = 3;
+
+template <class F, class T> DEVICE void patches_of_three(const F *x, T *patches, i64 depth, i64 picture_stride, const Geometry &g) {
+  constexpr int N = WIDTH<T>;
+  int p = (blockIdx.x * blockDim.x + threadIdx.x) * N;
+  if (p >= g.pixels) {
+    return;
+  }
+  int height = (int) g.height;
+  int width = (int) g.width;
+  int kh = (int) g.kh;
+  i64 pixels = g.pixels;
+  int pixel = (int) g.first_pixel + p;
+  int top = pixel / width * (int) g.stride_h - (int) g.top;
+  int left = pixel % width;
+  int channels = (int) depth / (kh * THREE);
+  const F *picture = x + blockIdx.z * picture_stride;
+  for (int c = blockIdx.y; c < channels; c += gridDim.y) {
+    const F *plane = picture + (i64) c * height * width + left;
+    T *to = patches + ((i64) blockIdx.z * depth + (i64) c * kh * THREE) * pixels + p;
+    for (int i = 0; i < kh; i++) {
+      int row = top + i * (int) g.dilation_h;
+      bool inside = row >= 0 && row < height;
+      const F *line = plane + row * width;
+      Vector<F, N> middle = {};
+      if (inside) {
+        middle = *(const Vector<F, N> *) line;
+      }
+      T seen[N + THREE - 1];
+      seen[0] = inside && left > 0 ? converted<T>(line[-1]) : T{};
+      for (int k = 0; k < N; k++) {
+        seen[k + 1] = converted<T>(middle.part[k]);
+      }
+      seen[N + 1] = inside && left + N < width ? converted<T>(line[N]) : T{};
+      for (int j = 0; j < THREE; j++) {
+        Vector<T, N> run;
+        for (int k = 0; k < N; k++) {
+          run.part[k] = seen[j + k];
+        }
+        *(Vector<T, N> *) to = run;
+        to += pixels;
+      }
+    }
+  }
+}
+
+#define PATCHES_OF_THREE(name, F, T)                                                                  \
+  KERNEL(name, (const F *x, T *patches, i64 depth, i64 picture_stride, Geometry g)) {                 \
+    patches_of_three(x, patches, depth, picture_stride, g);                                           \
+  }                                                                                                   \
+  EXPORT(name)
+
+PATCHES_OF_THREE(patches_of_three_f32_f32, float, float)
+PATCHES_OF_THREE(patches_of_three_f32_bf16, float, bf16)
+PATCHES_OF_THREE(patches_of_three_f32_f16, float, f16)
+PATCHES_OF_THREE(patches_of_three_bf16_bf16, bf16, bf16)
 
 // Whether step divides a number that is not negative, and how often.
 DEVICE bool divided(int number, int step, int *times) {
@@ -95,7 +141,7 @@ DEVICE bool divided(int number, int step, int *times) {
 }
 
 // dx[c, h, w] = sum_{i, j} P[(c, i, j), (p, q)] over the positions (p, q) that saw the pixel through tap (i, j); i and j ascend.
-template <class T> DEVICE void gather_of(const T *patches, T *dx, i64 count, const Geometry &g) {
+template <class T, class S> DEVICE void gather_of(const T *patches, S *dx, i64 count, const Geometry &g) {
   int width = (int) g.width;
   int area = (int) g.height * width;
   int taps = (int) (g.kh * g.kw);
@@ -120,15 +166,16 @@ template <class T> DEVICE void gather_of(const T *patches, T *dx, i64 count, con
         }
       }
     }
-    dx[e] = sum;
+    dx[e] = converted<S>(sum);
   }
 }
 
-#define GATHER(name, T)                                                    \
-  KERNEL(name, (const T *patches, T *dx, i64 count, Geometry g)) {         \
+#define GATHER(name, T, S)                                                 \
+  KERNEL(name, (const T *patches, S *dx, i64 count, Geometry g)) {         \
     gather_of(patches, dx, count, g);                                      \
   }                                                                        \
   EXPORT(name)
 
-GATHER(gather_f32, float)
-GATHER(gather_f64, double)
+GATHER(gather_f32, float, float)
+GATHER(gather_bf16, float, bf16)
+GATHER(gather_f64, double, double)

@@ -1,41 +1,21 @@
 // What products need beside cuBLAS: factors in another type or without gaps, and biases.
 
-template <class F, class T> struct Converter {
-  static DEVICE T convert(F x) {
-    return from_float<T>(to_float(x));
-  }
-};
-
-template <> struct Converter<double, double> {
-  static DEVICE double convert(double x) {
-    return x;
-  }
-};
-
 // Read and written at once.
 const int RUN = 4;
 
-template <class T> struct alignas(RUN * sizeof(T)) Run {
-  T x[RUN];
-};
-
-template <class T> DEVICE bool is_aligned(const T *at) {
-  return (u64) at % sizeof(Run<T>) == 0;
-}
-
 // y = x, both dense.
 template <class F, class T> DEVICE void convert_dense(const F *x, T *y, i64 count) {
-  i64 runs = is_aligned(x) && is_aligned(y) ? count / RUN : 0;
+  i64 runs = is_aligned<RUN>(x) && is_aligned<RUN>(y) ? count / RUN : 0;
   FOR_EACH(i, runs) {
-    Run<F> from = ((const Run<F> *) x)[i];
-    Run<T> to;
+    Vector<F, RUN> from = ((const Vector<F, RUN> *) x)[i];
+    Vector<T, RUN> to;
     for (int r = 0; r < RUN; r++) {
-      to.x[r] = Converter<F, T>::convert(from.x[r]);
+      to.part[r] = converted<T>(from.part[r]);
     }
-    ((Run<T> *) y)[i] = to;
+    ((Vector<T, RUN> *) y)[i] = to;
   }
   FOR_EACH(i, count - runs * RUN) {
-    y[runs * RUN + i] = Converter<F, T>::convert(x[runs * RUN + i]);
+    y[runs * RUN + i] = converted<T>(x[runs * RUN + i]);
   }
 }
 
@@ -46,7 +26,7 @@ template <class F, class T> DEVICE void convert_dense(const F *x, T *y, i64 coun
       i64 row = quotient(i, minor);                                                                                            \
       i64 j = i - row * minor;                                                                                                 \
       i64 b = quotient(row, major);                                                                                            \
-      y[i] = Converter<F, T>::convert(x[b * batch_stride + (row - b * major) * major_stride + j * minor_stride]);              \
+      y[i] = converted<T>(x[b * batch_stride + (row - b * major) * major_stride + j * minor_stride]);              \
     }                                                                                                                          \
   }                                                                                                                            \
   EXPORT(name)                                                                                                                 \
@@ -69,30 +49,31 @@ CONVERT(convert_f16_f16, f16, f16)
 
 // y_i = b_(i / inner mod size): a bias in each row, or on each plane of a picture. A thread writes RUN numbers at once where they are of one
 // row or plane.
-template <class T> DEVICE void spread(const T *bias, T *y, i64 count, i64 size, i64 inner, i64 stride) {
+template <class F, class T> DEVICE void spread(const F *bias, T *y, i64 count, i64 size, i64 inner, i64 stride) {
   bool rows = inner == 1 && size % RUN == 0;
-  i64 runs = is_aligned(y) && (rows || inner % RUN == 0) ? count / RUN : 0;
+  i64 runs = is_aligned<RUN>(y) && (rows || inner % RUN == 0) ? count / RUN : 0;
   FOR_EACH(i, runs) {
     i64 e = i * RUN;
     i64 plane = inner == 1 ? e : quotient(e, inner);
     i64 at = plane - quotient(plane, size) * size;
-    Run<T> run;
+    Vector<T, RUN> run;
     for (int r = 0; r < RUN; r++) {
-      run.x[r] = bias[(rows ? at + r : at) * stride];
+      run.part[r] = converted<T>(bias[(rows ? at + r : at) * stride]);
     }
-    ((Run<T> *) y)[i] = run;
+    ((Vector<T, RUN> *) y)[i] = run;
   }
   FOR_EACH(i, count - runs * RUN) {
     i64 plane = quotient(runs * RUN + i, inner);
-    y[runs * RUN + i] = bias[(plane - quotient(plane, size) * size) * stride];
+    y[runs * RUN + i] = converted<T>(bias[(plane - quotient(plane, size) * size) * stride]);
   }
 }
 
-#define SPREAD(name, T)                                                                        \
-  KERNEL(name, (const T *bias, T *y, i64 count, i64 size, i64 inner, i64 stride)) {            \
+#define SPREAD(name, F, T)                                                                     \
+  KERNEL(name, (const F *bias, T *y, i64 count, i64 size, i64 inner, i64 stride)) {            \
     spread(bias, y, count, size, inner, stride);                                               \
   }                                                                                            \
   EXPORT(name)
 
-SPREAD(spread_f32, float)
-SPREAD(spread_f64, double)
+SPREAD(spread_f32, float, float)
+SPREAD(spread_f64, double, double)
+SPREAD(spread_bf16, float, bf16)

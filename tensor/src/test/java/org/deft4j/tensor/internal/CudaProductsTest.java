@@ -26,7 +26,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 class CudaProductsTest {
   private static final int[][] SIZES = {{1, 1, 1}, {1, 64, 3}, {5, 1, 7}, {7, 17, 33}, {13, 40, 37}, {61, 85, 5}, {33, 0, 4},
       {0, 8, 40}, {40, 8, 0}, {300, 70, 4}, {9, 130, 70}, {130, 12, 90}, {40, 1000, 16}, {70, 300, 7}};
-  private static final DType[] TYPES = {DType.F32, DType.F64};
+  private static final DType[] TYPES = {DType.F32, DType.F64, DType.BF16};
 
   private final Random random = new Random(7);
 
@@ -73,11 +73,11 @@ class CudaProductsTest {
     for (DType type : TYPES) {
       try (Scope _ = Scope.open()) {
         Contraction linear = new Contraction.Linear();
-        same("rows", in -> Dispatch.run(linear, in)[0], draw(type, 2, 9, 17), draw(type, 5, 17), draw(type, 5));
+        same("rows", in -> Dispatch.run(linear, in)[0], draw(type, 2, 9, 17), draw(type, 5, 17), draw(type.wide(), 5));
         same("no bias", in -> Dispatch.run(linear, in)[0], draw(type, 17), draw(type, 5, 17));
-        same("cut rows", in -> Dispatch.run(linear, in[0].slice(1, 1, 4), in[1], in[2])[0], draw(type, 2, 9, 17), draw(type, 5, 17), draw(type, 5));
-        same("turned", in -> Dispatch.run(linear, in[0].t(), in[1].t(), in[2])[0], draw(type, 17, 9), draw(type, 17, 5), draw(type, 5));
-        same("no inputs", in -> Dispatch.run(linear, in)[0], draw(type, 3, 0), draw(type, 5, 0), draw(type, 5));
+        same("cut rows", in -> Dispatch.run(linear, in[0].slice(1, 1, 4), in[1], in[2])[0], draw(type, 2, 9, 17), draw(type, 5, 17), draw(type.wide(), 5));
+        same("turned", in -> Dispatch.run(linear, in[0].t(), in[1].t(), in[2])[0], draw(type, 17, 9), draw(type, 17, 5), draw(type.wide(), 5));
+        same("no inputs", in -> Dispatch.run(linear, in)[0], draw(type, 3, 0), draw(type, 5, 0), draw(type.wide(), 5));
       }
     }
   }
@@ -137,13 +137,31 @@ class CudaProductsTest {
   @Test
   void rankUpdates() {
     for (DType type : TYPES) {
+      DType wide = type.wide();
       try (Scope _ = Scope.open()) {
         for (int output = 0; output < 2; output++) {
           int o = output;
-          same("with u", in -> Dispatch.run(new Contraction.RankUpdate(0.7), in)[o], draw(type, 2, 9, 21), draw(type, 21, 4), draw(type, 21, 4),
-              draw(type, 2, 9, 4));
-          same("without", in -> Dispatch.run(new Contraction.RankUpdate(1), in)[o], draw(type, 9, 21), draw(type, 21, 4), draw(type, 21, 4));
-          same("rank 0", in -> Dispatch.run(new Contraction.RankUpdate(1), in)[o], draw(type, 9, 21), draw(type, 21, 0), draw(type, 21, 0));
+          for (long r : new long[] {0, 4, 7, 16, 20}) {
+            same("with u", in -> Dispatch.run(new Contraction.RankUpdate(0.7), in)[o], draw(type, 2, 9, 21), draw(wide, 21, r),
+                draw(wide, 21, r), draw(type, 2, 9, r));
+          }
+          same("without", in -> Dispatch.run(new Contraction.RankUpdate(1), in)[o], draw(type, 9, 24), draw(wide, 24, 4), draw(wide, 24, 4));
+        }
+      }
+    }
+  }
+
+  /** An adapter's matrices are float32 beside BF16. */
+  @Test
+  void adaptersBesideBf16() {
+    try (Scope _ = Scope.open()) {
+      for (long r : new long[] {3, 8, 16, 20}) {
+        for (long columns : new long[] {40, 41}) {
+          Tensor x = draw(DType.BF16, 2, 30, columns);
+          same("inner", in -> in[0].linear(in[1]), x, draw(DType.F32, r, columns));
+          same("outer", in -> in[0].linear(in[1]), draw(DType.BF16, 2, 30, r), draw(DType.F32, columns, r));
+          same("gradient", in -> in[0].t().matmul(in[1]), draw(DType.BF16, 30, r), x.reshape(60, columns).slice(0, 0, 30));
+          same("back", in -> in[0].matmul(in[1]), draw(DType.BF16, 30, r), draw(DType.F32, r, columns));
         }
       }
     }
@@ -161,7 +179,7 @@ class CudaProductsTest {
             Tensor x = draw(type, 2, 4, 9, 8);
             Tensor w = draw(type, 6, 4 / spec.groups(), kernel[0], kernel[1]);
             String what = spec + " " + kernel[0] + "x" + kernel[1] + " " + type;
-            same(what, in -> Dispatch.run(new Contraction.Conv2d(spec), in)[0], x, w, draw(type, 6));
+            same(what, in -> Dispatch.run(new Contraction.Conv2d(spec), in)[0], x, w, draw(type.wide(), 6));
             same(what, in -> Dispatch.run(new Contraction.Conv2d(spec), in)[0], x, w);
             Tensor dy = draw(type, 2, 6, spec.outHeight(9, kernel[0]), spec.outWidth(8, kernel[1]));
             same("dx " + what, in -> Dispatch.run(new Contraction.Conv2dInputGrad(spec, x.shape()), in)[0], dy, w);

@@ -29,6 +29,10 @@ final class CudaConvolution {
   private static final long EVEN = 64;
   /** Neighbouring pixels whose patches a thread writes: {@code RUN} of the source. */
   private static final long RUN = 4;
+  /** Widths of pictures for {@code patches_of_three} are multiples of this. */
+  private static final long EIGHT = 8;
+  /** The most bytes that a thread reads at once. */
+  private static final long READ = 32;
   /** Blocks of the kernel that writes patches, if there are channels enough: some for each multiprocessor of a large card. */
   private static final long BLOCKS = 1024;
 
@@ -68,6 +72,11 @@ final class CudaConvolution {
 
     int groups() {
       return spec.groups();
+    }
+
+    /** Whether {@code patches_of_three} is for it. */
+    boolean isOfThree() {
+      return kw == 3 && spec.strideW() == 1 && spec.dilationW() == 1 && spec.left() == 1 && ow == width && width % EIGHT == 0;
     }
 
     /** Whether a column of patches is a pixel. */
@@ -161,7 +170,7 @@ final class CudaConvolution {
   }
 
   private void gather(Sizes s, Gemm.Matrix filters, Gemm.Matrix upstream, Gemm.Matrix dx) {
-    DType type = dx.dtype();
+    DType type = dx.dtype().wide();
     long channels = Math.clamp(PATCHES / Math.max(1, s.taps() * s.pixels() * type.bytes()), 1, Math.max(1, s.c()));
     try (Tensor patches = Tensor.empty(Device.CUDA, type, Shape.of(channels * s.taps(), s.pixels()))) {
       Gemm.Matrix product = new Gemm.Matrix(patches.address(), type, false, s.pixels(), 0);
@@ -169,7 +178,7 @@ final class CudaConvolution {
         for (long c = 0; c < s.c(); c += channels) {
           long some = Math.min(channels, s.c() - c);
           multiply(Gemm.of(filters.from(c * s.taps()), upstream.at(n), product, some * s.taps(), s.pixels(), s.o(), Precision.current()));
-          launcher.each(some * s.picture(), SOURCE, Launcher.variant("gather", type), patches, dx.at(n).from(c).address(),
+          launcher.each(some * s.picture(), SOURCE, Launcher.variant("gather", dx.dtype()), patches, dx.at(n).from(c).address(),
               some * s.picture(), new Geometry(s, 0, s.pixels()));
         }
       }
@@ -213,16 +222,29 @@ final class CudaConvolution {
           for (long pixel = 0; pixel < s.pixels(); pixel += columns) {
             Geometry geometry = new Geometry(s, pixel, Math.min(columns, s.pixels() - pixel));
             long count = Math.min(some, s.n() - n);
-            long across = Math.ceilDiv(geometry.pixels(), RUN * Launcher.THREADS);
-            launcher.grid(across, Math.clamp(BLOCKS / (across * count), 1, Math.max(1, s.c())), count, Launcher.THREADS, 0,
-                SOURCE, Launcher.variant(Launcher.variant("patches", x.dtype()), type), pixels(pictures, n, 0).address(), patches,
-                s.depth(), pictures.batchStride(), geometry);
+            write(pixels(pictures, n, 0), patches, count, geometry);
             Gemm.Matrix matrix = new Gemm.Matrix(patches.address(), type, false, geometry.pixels(), s.depth() * geometry.pixels());
             use.use(new Patches(matrix, count, pixel, geometry.pixels()), n);
           }
         }
       }
     }
+  }
+
+  /** The patches of {@code count} pictures. */
+  private void write(Gemm.Matrix pictures, Tensor patches, long count, Geometry geometry) {
+    Sizes s = geometry.s();
+    boolean three = s.isOfThree() && pictures.address() % READ == 0 && hasThree(pictures.dtype(), patches.dtype());
+    String kernel = three ? "patches_of_three" : "patches";
+    long run = three ? Walk.WIDE / patches.dtype().bytes() : RUN;
+    long across = Math.ceilDiv(geometry.pixels(), run * Launcher.THREADS);
+    launcher.grid(across, Math.clamp(BLOCKS / (across * count), 1, Math.max(1, s.c())), count, Launcher.THREADS, 0, SOURCE,
+        Launcher.variant(Launcher.variant(kernel, pictures.dtype()), patches.dtype()), pictures.address(), patches, s.depth(),
+        pictures.batchStride(), geometry);
+  }
+
+  private static boolean hasThree(DType from, DType to) {
+    return from == DType.F32 || (from == DType.BF16 && to == DType.BF16);
   }
 
   private void multiply(Gemm gemm) {

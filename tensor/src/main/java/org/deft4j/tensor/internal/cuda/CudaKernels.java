@@ -92,6 +92,7 @@ final class CudaKernels implements Kernels {
       case InPlace.AddScaledInto _ -> false;
       case Contraction.Attention attention -> false;
       case Contraction.AttentionGrad attention -> false;
+      case Contraction _ -> true;
       default -> false;
     };
   }

@@ -33,8 +33,8 @@ final class CudaProducts {
     long[] sa = a.strides();
     long[] sb = b.strides();
     int width = a.dtype().bytes();
-    if (batches.runs().size() == 1 && batches.count() == 1 && thin.multiply(a.dtype(), b.dtype(), matrix(a, sa), matrix(b, sb),
-        ThinProducts.Matrix.byRows(c.address(), n), m, n, k, 1, 0)) {
+    if (batches.runs().size() == 1 && batches.count() == 1
+        && thin.multiply(ThinProducts.Matrix.of(a), ThinProducts.Matrix.of(b), ThinProducts.Matrix.byRows(c, n), m, n, k, 1, 0)) {
       return;
     }
     try (Factors factors = new Factors(launcher)) {
@@ -65,9 +65,8 @@ final class CudaProducts {
       Tensor x = copy == null ? in[0] : copy;
       long[] sx = x.strides();
       long rowStride = rowStride(x);
-      ThinProducts.Matrix thinX = new ThinProducts.Matrix(x.address(), rowStride, sx[sx.length - 1]);
-      if (thin.multiply(x.dtype(), w.dtype(), thinX, matrix(w, w.strides()).t(), ThinProducts.Matrix.byRows(y.address(), n), rows, n, k, 1,
-          in.length == 3 ? 1 : 0)) {
+      ThinProducts.Matrix thinX = new ThinProducts.Matrix(x.address(), x.dtype(), rowStride, sx[sx.length - 1]);
+      if (thin.multiply(thinX, ThinProducts.Matrix.of(w).t(), ThinProducts.Matrix.byRows(y, n), rows, n, k, 1, in.length == 3 ? 1 : 0)) {
         return;
       }
       Gemm.Matrix left = factors.of(x.address(), x.dtype(), y.dtype(), rows, k, rowStride, sx[sx.length - 1], 1, 0);
@@ -87,10 +86,10 @@ final class CudaProducts {
       launcher.card().copy(in[3].address(), t.address(), t.elementCount() * t.dtype().bytes());
     }
     double keep = in.length == 4 ? scale : 0;
-    ThinProducts.Matrix byRank = ThinProducts.Matrix.byRows(t.address(), r);
-    if (rows > 0 && r > 0 && n >= r && thin.multiply(x.dtype(), in[1].dtype(), ThinProducts.Matrix.byRows(x.address(), n),
-        ThinProducts.Matrix.byRows(in[1].address(), r), byRank, rows, r, n, -1, keep)) {
-      thin.add(x.dtype(), byRank, ThinProducts.Matrix.byRows(in[2].address(), r).t(), x.address(), z.address(), rows, n, r);
+    ThinProducts.Matrix byRank = ThinProducts.Matrix.byRows(t, r);
+    if (rows > 0 && r > 0 && n >= r && thin.multiply(ThinProducts.Matrix.byRows(x, n), ThinProducts.Matrix.byRows(in[1], r), byRank, rows, r,
+        n, -1, keep)) {
+      thin.add(byRank, ThinProducts.Matrix.byRows(in[2], r).t(), x.address(), ThinProducts.Matrix.byRows(z, n), rows, n, r);
       return;
     }
     launcher.card().copy(x.address(), z.address(), z.elementCount() * z.dtype().bytes());
@@ -112,10 +111,6 @@ final class CudaProducts {
   void spread(Tensor bias, long inner, Tensor y) {
     launcher.each(y.elementCount(), SOURCE, Launcher.variant("spread", y.dtype()), bias, y, y.elementCount(), bias.elementCount(), inner,
         bias.strides()[0]);
-  }
-
-  private static ThinProducts.Matrix matrix(Tensor tensor, long[] strides) {
-    return new ThinProducts.Matrix(tensor.address(), strides[strides.length - 2], strides[strides.length - 1]);
   }
 
   private void multiply(Gemm gemm) {

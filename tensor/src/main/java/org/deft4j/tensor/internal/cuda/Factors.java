@@ -24,7 +24,7 @@ final class Factors implements AutoCloseable {
 
   /** What factors of a result of {@code dtype} are multiplied in. */
   DType type(DType dtype) {
-    return dtype == DType.F64 ? DType.F64 : Precision.current().factors();
+    return dtype == DType.F32 ? Precision.current().factors() : dtype;
   }
 
   /**

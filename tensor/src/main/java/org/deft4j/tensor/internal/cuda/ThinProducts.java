@@ -6,8 +6,8 @@ import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 
 /**
- * Products of float32 of which one dimension is at most {@link #MOST}, the rank of an adapter: {@code thin.cu}. They read their large side
- * once, where it lies; cuBLAS would want it rounded first, and has few threads for such shapes.
+ * Products of which one dimension is at most {@link #MOST}, the rank of an adapter: {@code thin.cu}. They read their large side once, where it
+ * lies; cuBLAS would want factors of one type, and has few threads for such shapes.
  */
 final class ThinProducts {
   private static final String SOURCE = "thin";
@@ -20,6 +20,8 @@ final class ThinProducts {
   private static final long MOST_PIECES = 128;
   /** Rows that a thread of {@code thin_outer} goes down. */
   private static final long DOWN = 16;
+  /** Columns that a thread of {@code thin_outer} has, if they can be moved at once. */
+  private static final long COLUMNS = 4;
   /** Blocks that a grid may have in y. */
   private static final long MOST_ROWS = 65_535;
 
@@ -29,21 +31,27 @@ final class ThinProducts {
     this.launcher = launcher;
   }
 
-  /** A matrix: where, and the elements from one row to the next and from one column to the next. */
-  record Matrix(long address, long row, long column) {
-    /** By rows, without gaps in them. */
-    static Matrix byRows(long address, long row) {
-      return new Matrix(address, row, 1);
+  /** A matrix: where, of what type, and the elements from one row to the next and from one column to the next. */
+  record Matrix(long address, DType dtype, long row, long column) {
+    /** The last two dimensions of a tensor. */
+    static Matrix of(Tensor tensor) {
+      long[] strides = tensor.strides();
+      return new Matrix(tensor.address(), tensor.dtype(), strides[strides.length - 2], strides[strides.length - 1]);
+    }
+
+    /** The elements of a tensor by rows of so many, without gaps. */
+    static Matrix byRows(Tensor tensor, long columns) {
+      return new Matrix(tensor.address(), tensor.dtype(), columns, 1);
     }
 
     Matrix t() {
-      return new Matrix(address, /* row= */ column, /* column= */ row);
+      return new Matrix(address, dtype, /* row= */ column, /* column= */ row);
     }
   }
 
   /** {@code C = alpha A B + beta C}, of m x k by k x n; or does nothing and returns false, if this is no product of its kind. */
-  boolean multiply(DType a, DType b, Matrix left, Matrix right, Matrix c, long m, long n, long k, double alpha, double beta) {
-    if (a != DType.F32 || b != DType.F32 || k == 0) {
+  boolean multiply(Matrix left, Matrix right, Matrix c, long m, long n, long k, double alpha, double beta) {
+    if (k == 0) {
       return false;
     }
     if (n <= MOST && n <= m) {
@@ -52,46 +60,57 @@ final class ThinProducts {
     if (m <= MOST) {
       return thin(right.t(), left.t(), c.t(), n, m, k, alpha, beta);
     }
-    if (k <= MOST && beta == 0 && c.column() == 1 && c.row() == n) {
-      outer(left, right, 0, c.address(), m, n, k, alpha);
+    if (k <= MOST && beta == 0 && c.column() == 1 && c.row() == n && isFor(left, right, c)) {
+      outer(left, right, 0, c, m, n, k, alpha);
       return true;
     }
     return false;
   }
 
   /** {@code Y = X + A B} of dense X and Y [m, n], k being at most {@link #MOST}, or does nothing and returns false. */
-  boolean add(DType type, Matrix left, Matrix right, long x, long y, long m, long n, long k) {
-    if (type != DType.F32 || k > MOST) {
+  boolean add(Matrix left, Matrix right, long x, Matrix y, long m, long n, long k) {
+    if (k > MOST || !isFor(left, right, y)) {
       return false;
     }
     outer(left, right, x, y, m, n, k, 1);
     return true;
   }
 
+  /** Whether there are kernels of these types. */
+  private static boolean isFor(Matrix a, Matrix b, Matrix c) {
+    boolean known = a.dtype() == DType.F32 || a.dtype() == DType.BF16;
+    return known && c.dtype() == a.dtype() && (b.dtype() == a.dtype() || b.dtype() == DType.F32);
+  }
+
   private boolean thin(Matrix a, Matrix b, Matrix c, long m, long n, long k, double alpha, double beta) {
+    if (!isFor(a, b, c) || (a.column() != 1 && a.row() != 1)) {
+      return false;
+    }
     if (a.column() == 1) {
-      launcher.rows(Math.ceilDiv(m, ROWS_BY_WIDTH / width(n)), Launcher.THREADS, SOURCE, "thin_rows_" + width(n), a.address(), a.row(),
+      launcher.rows(Math.ceilDiv(m, ROWS_BY_WIDTH / width(n)), Launcher.THREADS, SOURCE, kernel("thin_rows", n, a, b), a.address(), a.row(),
           b.address(), b.row(), b.column(), c.address(), c.row(), c.column(), m, k, (int) n, (float) alpha, (float) beta);
       return true;
-    }
-    if (a.row() != 1) {
-      return false;
     }
     long pieces = Math.clamp(k / PIECE, 1, MOST_PIECES);
     long piece = Math.ceilDiv(k, pieces);
     try (Tensor parts = Tensor.empty(Device.CUDA, DType.F32, Shape.of(pieces, n, m))) {
-      launcher.grid(Math.ceilDiv(m, (long) Launcher.THREADS), pieces, 1, Launcher.THREADS, 0, SOURCE, "thin_columns_" + width(n),
+      launcher.grid(Math.ceilDiv(m, (long) Launcher.THREADS), pieces, 1, Launcher.THREADS, 0, SOURCE, kernel("thin_columns", n, a, b),
           a.address(), a.column(), b.address(), b.row(), b.column(), parts, m, k, (int) n, piece);
-      launcher.each(m * n, SOURCE, "thin_columns_sum", parts, c.address(), c.row(), c.column(), m, (int) n, pieces, (float) alpha,
-          (float) beta);
+      launcher.each(m * n, SOURCE, Launcher.variant("thin_columns_sum", c.dtype()), parts, c.address(), c.row(), c.column(), m, (int) n,
+          pieces, (float) alpha, (float) beta);
     }
     return true;
   }
 
-  private void outer(Matrix a, Matrix b, long x, long y, long m, long n, long k, double alpha) {
+  private void outer(Matrix a, Matrix b, long x, Matrix y, long m, long n, long k, double alpha) {
     long rows = Math.max(DOWN, Math.ceilDiv(m, MOST_ROWS));
-    launcher.grid(Math.ceilDiv(n, (long) Launcher.THREADS), Math.ceilDiv(m, rows), 1, Launcher.THREADS, 0, SOURCE, "thin_outer_" + width(k),
-        a.address(), a.row(), a.column(), b.address(), b.row(), b.column(), x, y, m, n, (int) k, (float) alpha, rows);
+    launcher.grid(Math.ceilDiv(n, COLUMNS * Launcher.THREADS), Math.ceilDiv(m, rows), 1, Launcher.THREADS, 0, SOURCE,
+        kernel("thin_outer", k, a, b), a.address(), a.row(), a.column(), b.address(), b.row(), b.column(), x, y.address(), m, n, (int) k,
+        (float) alpha, rows);
+  }
+
+  private static String kernel(String name, long thin, Matrix a, Matrix b) {
+    return Launcher.variant(Launcher.variant(name + "_" + width(thin), a.dtype()), b.dtype());
   }
 
   private static long width(long n) {

@@ -130,6 +130,28 @@ PATCHES_OF_THREE(patches_of_three_f32_bf16, float, bf16)
 PATCHES_OF_THREE(patches_of_three_f32_f16, float, f16)
 PATCHES_OF_THREE(patches_of_three_bf16_bf16, bf16, bf16)
 
+// turned[g, c, o, t] = w[g, o, c, taps - 1 - t]: with these filters, a convolution that steps by one is the gradient by another's input.
+template <class T> DEVICE void turned_of(const T *w, T *turned, i64 count, i64 o, i64 c, i64 taps) {
+  FOR_EACH(e, count) {
+    i64 filter = quotient(e, taps);
+    i64 tap = e - filter * taps;
+    i64 channel = quotient(filter, o);  // of all groups
+    i64 group = quotient(channel, c);
+    i64 from = ((group * o + filter - channel * o) * c + channel - group * c) * taps;
+    turned[e] = w[from + taps - 1 - tap];
+  }
+}
+
+#define TURNED(name, T)                                                            \
+  KERNEL(name, (const T *w, T *turned, i64 count, i64 o, i64 c, i64 taps)) {       \
+    turned_of(w, turned, count, o, c, taps);                                       \
+  }                                                                                \
+  EXPORT(name)
+
+TURNED(turned_2, u16)
+TURNED(turned_4, u32)
+TURNED(turned_8, u64)
+
 // Whether step divides a number that is not negative, and how often.
 DEVICE bool divided(int number, int step, int *times) {
   if (step == 1) {

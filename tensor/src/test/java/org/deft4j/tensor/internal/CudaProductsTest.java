@@ -9,6 +9,7 @@ import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Precision;
 import org.deft4j.tensor.Scope;
+import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.internal.cuda.CudaTests;
 import org.deft4j.tensor.internal.cuda.OnCard;
@@ -201,6 +202,10 @@ class CudaProductsTest {
       Tensor dy = draw(DType.F32, 2, 1, 160, 80);
       same("dx in pieces", in -> Dispatch.run(new Contraction.Conv2dInputGrad(spec, x.shape()), in)[0], dy, w);
       same("dw in pieces", in -> Dispatch.run(new Contraction.Conv2dWeightGrad(spec, w.shape()), in)[0], dy, x);
+      ConvSpec second = ConvSpec.of(2, 1);
+      Shape large = Shape.of(1, 90, 320, 160);
+      Tensor thinned = draw(DType.F32, 1, 1, 160, 80);
+      same("dx gathered in pieces", in -> Dispatch.run(new Contraction.Conv2dInputGrad(second, large), in)[0], thinned, w);
     }
   }
 

@@ -29,6 +29,8 @@ final class CudaConvolution {
   private static final long EVEN = 64;
   /** Neighbouring pixels whose patches a thread writes: {@code RUN} of the source. */
   private static final long RUN = 4;
+  /** So many pixels for each channel of the result, and turning the filters costs less than gathering from patches. */
+  private static final long TURNED = 2;
   /** Widths of pictures for {@code patches_of_three} are multiples of this. */
   private static final long EIGHT = 8;
   /** The most bytes that a thread reads at once. */
@@ -77,6 +79,28 @@ final class CudaConvolution {
     /** Whether {@code patches_of_three} is for it. */
     boolean isOfThree() {
       return kw == 3 && spec.strideW() == 1 && spec.dilationW() == 1 && spec.left() == 1 && ow == width && width % EIGHT == 0;
+    }
+
+    /** Whether the gradient by the input is a convolution too, with the filters turned. */
+    boolean isTurnable() {
+      return taps() > 1 && spec.strideH() == 1 && spec.strideW() == 1 && reachH() >= Math.max(spec.top(), spec.bottom())
+          && reachW() >= Math.max(spec.left(), spec.right());
+    }
+
+    private long reachH() {
+      return (kh - 1) * spec.dilationH();
+    }
+
+    private long reachW() {
+      return (kw - 1) * spec.dilationW();
+    }
+
+    /** That convolution. */
+    ConvSpec turned() {
+      int h = Math.toIntExact(reachH());
+      int w = Math.toIntExact(reachW());
+      return new ConvSpec(1, 1, h - spec.top(), h - spec.bottom(), w - spec.left(), w - spec.right(), spec.dilationH(), spec.dilationW(),
+          spec.groups());
     }
 
     /** Whether a column of patches is a pixel. */
@@ -151,9 +175,16 @@ final class CudaConvolution {
     }
   }
 
-  /** {@code dP = W^T dy} for some channels of a picture at a time, from which each pixel of dx gathers what it was in. */
+  /**
+   * {@code dP = W^T dy} for some channels of a picture at a time, from which each pixel of dx gathers what it was in; or the convolution of dy
+   * with the filters turned, where they are small beside the pictures.
+   */
   void inputGrad(ConvSpec spec, Tensor dy, Tensor w, Tensor dx) {
     Sizes s = Sizes.of(spec, dx.shape(), w.shape());
+    if (s.isTurnable() && s.pixels() * s.n() > TURNED * s.o()) {
+      turned(s, dy, w, dx);
+      return;
+    }
     DType type = dx.dtype();
     try (Factors factors = new Factors(launcher)) {
       for (long g = 0; g < s.groups(); g++) {
@@ -166,6 +197,13 @@ final class CudaConvolution {
           gather(s, filters, upstream, planes(dx, s.c(), s.picture(), s.groups(), g));
         }
       }
+    }
+  }
+
+  private void turned(Sizes s, Tensor dy, Tensor w, Tensor dx) {
+    try (Tensor filters = Tensor.empty(Device.CUDA, w.dtype(), Shape.of(s.groups() * s.c(), s.o(), s.kh(), s.kw()))) {
+      launcher.each(w.elementCount(), SOURCE, "turned_" + w.dtype().bytes(), w, filters, w.elementCount(), s.o(), s.c(), s.taps());
+      forward(s.turned(), new Tensor[] {dy, filters}, dx);
     }
   }
 

@@ -8,6 +8,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Precision;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.Json;
@@ -17,12 +18,15 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** OmniGen's transformer, part by part and as a whole, against the official classes. */
 class OmniGenGoldenTest {
   private static final double PARTS = 2e-5;
   private static final double FORWARD = 5e-5;
+  /** What rounding to BF16 changes. */
+  private static final double BF16 = 0.08;
   private static final List<String> FORWARDS = List.of("forward_text", "forward_images", "forward_long");
 
   static List<OmniGenModelFixture> fixtures() {
@@ -155,12 +159,29 @@ class OmniGenGoldenTest {
   @ParameterizedTest
   @MethodSource("fixtures")
   void forwardWithWeightsIn16Bits(OmniGenModelFixture fixture) {
-    for (Map.Entry<DType, Double> type : Map.of(DType.BF16, 0.08, DType.F16, 0.01).entrySet()) {
+    for (Map.Entry<DType, Double> type : Map.of(DType.BF16, BF16, DType.F16, 0.01).entrySet()) {
       try (Scope _ = Scope.open(); OmniGenTransformer model = fixture.transformer(type.getKey())) {
         Map<String, Tensor> golden = fixture.golden("forward_images");
         Tensor output = run(fixture, model, "forward_images", golden, DType.F32);
         Fixtures.closeTo(type.getKey() + " weights", output, golden.get("output"), type.getValue());
       }
+    }
+  }
+
+  /** So do activations in BF16. */
+  @ParameterizedTest
+  @MethodSource("fixtures")
+  void forwardWithActivationsInBf16(OmniGenModelFixture fixture) {
+    Precision before = Precision.current();
+    Precision.use(Precision.BF16);
+    try (Scope _ = Scope.open(); OmniGenTransformer model = fixture.transformer(null)) {
+      Map<String, Tensor> golden = fixture.golden("forward_images");
+      Tensor output = run(fixture, model, "forward_images", golden, DType.F32);
+      assertEquals(DType.F32, output.dtype());
+      Fixtures.closeTo("BF16 activations", output, golden.get("output"), BF16);
+      assertThrows(AssertionError.class, () -> Fixtures.closeTo("BF16 activations", output, golden.get("output"), BF16 / 1000));
+    } finally {
+      Precision.use(before);
     }
   }
 

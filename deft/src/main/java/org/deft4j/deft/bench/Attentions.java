@@ -23,7 +23,7 @@ final class Attentions {
 
     /** Tokens [batch, tokens, n * width] as [batch, n, tokens, width]. */
     Tensor split(Inputs in, long tokens, long n) {
-      return in.draw(batch, tokens, n, width).transpose(1, 2);
+      return in.held(batch, tokens, n, width).transpose(1, 2);
     }
 
     /** Keys or values, a head repeated for all queries that share it. */

@@ -61,23 +61,23 @@ final class Convolutions {
   }
 
   private static Tensor input(Layer layer, Inputs in) {
-    return in.draw(layer.batch(), layer.in(), layer.size(), layer.size());
+    return in.held(layer.batch(), layer.in(), layer.size(), layer.size());
   }
 
   private static Tensor output(Layer layer, Inputs in) {
-    return in.draw(layer.batch(), layer.out(), layer.outSize(), layer.outSize());
+    return in.held(layer.batch(), layer.out(), layer.outSize(), layer.outSize());
   }
 
   private static Job forward(Layer layer, Inputs in) {
     Tensor x = input(layer, in);
-    Tensor w = in.draw(layer.weight().toArray());
+    Tensor w = in.held(layer.weight().toArray());
     Conv2d op = new Conv2d(layer.spec());
     return Job.arithmetic(() -> Dispatch.run(op, x, w));
   }
 
   private static Job inputGrad(Layer layer, Inputs in) {
     Tensor dy = output(layer, in);
-    Tensor w = in.draw(layer.weight().toArray());
+    Tensor w = in.held(layer.weight().toArray());
     Conv2dInputGrad op = new Conv2dInputGrad(layer.spec(), Shape.of(layer.batch(), layer.in(), layer.size(), layer.size()));
     return Job.arithmetic(() -> Dispatch.run(op, dy, w));
   }

@@ -6,6 +6,7 @@ import org.deft4j.nn.Module;
 import org.deft4j.nn.Parameter;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Dispatch;
+import org.deft4j.tensor.Precision;
 import org.deft4j.tensor.RandomSource;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
@@ -24,6 +25,11 @@ final class Inputs implements AutoCloseable {
   /** F32 from the standard normal distribution. */
   Tensor draw(long... sizes) {
     return random.normal(DType.F32, sizes);
+  }
+
+  /** The same as models hold it between their layers. */
+  Tensor held(long... sizes) {
+    return Precision.current().held(draw(sizes));
   }
 
   /** The same, rounded to another floating type. */

@@ -38,7 +38,7 @@ final class MemoryRows {
   /** From a tensor of {@code shape} to one of its size. */
   void map(String name, Shape shape, UnaryOperator<Tensor> body) {
     row(name, shape, in -> {
-      Tensor x = in.draw(shape.toArray());
+      Tensor x = in.held(shape.toArray());
       return Job.memory(Job.bytes(x), () -> body.apply(x), x);
     });
   }

@@ -45,11 +45,11 @@ final class NormsAndActivations {
     }
     rows.op("residual + layer norm", TOKENS, new Norm.LayerNormOfSum(EPS), in -> {
       Tensor[] x = affine(in, TOKENS, -1);
-      return new Tensor[] {x[0], in.draw(TOKENS.toArray()), x[1], x[2]};
+      return new Tensor[] {x[0], in.held(TOKENS.toArray()), x[1], x[2]};
     });
     Norm norm = new Norm.RmsNorm(EPS);
     for (Shape shape : List.of(Shape.of(640, 3072), Shape.of(1, 1024, 3072), Shape.of(4096, 3072))) {
-      rows.op("rms norm", shape, norm, in -> new Tensor[] {in.draw(shape.toArray()), in.draw(shape.size(-1))});
+      rows.op("rms norm", shape, norm, in -> new Tensor[] {in.held(shape.toArray()), in.draw(shape.size(-1))});
       rows.op("rms norm grad", shape, new Norm.RmsNormGrad(true), in -> rmsGradient(in, shape, norm));
       rows.op("rms norm grad, weight frozen", shape, new Norm.RmsNormGrad(false), in -> rmsGradient(in, shape, norm));
     }
@@ -57,28 +57,28 @@ final class NormsAndActivations {
   }
 
   private static Tensor[] rmsGradient(Inputs in, Shape shape, Norm norm) {
-    Tensor x = in.draw(shape.toArray());
+    Tensor x = in.held(shape.toArray());
     Tensor w = in.draw(shape.size(-1));
-    return new Tensor[] {in.draw(shape.toArray()), x, Dispatch.run(norm, x, w)[1], w};
+    return new Tensor[] {in.held(shape.toArray()), x, Dispatch.run(norm, x, w)[1], w};
   }
 
   /** x, weight and bias. */
   private static Tensor[] affine(Inputs in, Shape shape, int dim) {
-    return new Tensor[] {in.draw(shape.toArray()), in.draw(shape.size(dim)), in.draw(shape.size(dim))};
+    return new Tensor[] {in.held(shape.toArray()), in.draw(shape.size(dim)), in.draw(shape.size(dim))};
   }
 
   /** What a norm's gradient takes. */
   private static Tensor[] gradient(Inputs in, Shape shape, Norm norm, int dim) {
     Tensor[] x = affine(in, shape, dim);
     Tensor[] forward = Dispatch.run(norm, x);
-    return new Tensor[] {in.draw(shape.toArray()), x[0], forward[1], forward[2], x[1]};
+    return new Tensor[] {in.held(shape.toArray()), x[0], forward[1], forward[2], x[1]};
   }
 
   private static MemoryRows activations() {
     MemoryRows rows = new MemoryRows("activation");
     for (Unary function : List.of(new Unary.Silu(), new Unary.Gelu(), new Unary.QuickGelu())) {
       String name = function.label().replace('_', ' ');
-      rows.op(name, PICTURE, function, in -> new Tensor[] {in.draw(PICTURE.toArray())});
+      rows.op(name, PICTURE, function, in -> new Tensor[] {in.held(PICTURE.toArray())});
       rows.op(name + " grad", PICTURE, new Fused.ActivationGrad(function), in -> pair(in, PICTURE));
     }
     gated(rows, "geglu", Fused.Gated.GEGLU, GATED);
@@ -87,19 +87,19 @@ final class NormsAndActivations {
     }
     for (Shape shape : List.of(Shape.of(2, 8, 1024, 77), Shape.of(8, 1024, 1024))) {
       int last = shape.rank() - 1;
-      rows.op("softmax", shape, new Reduction.Softmax(last), in -> new Tensor[] {in.draw(shape.toArray())});
+      rows.op("softmax", shape, new Reduction.Softmax(last), in -> new Tensor[] {in.held(shape.toArray())});
       rows.op("softmax grad", shape, new Fused.SoftmaxGrad(last), in -> pair(in, shape));
     }
     return rows;
   }
 
   private static void gated(MemoryRows rows, String name, Fused.Gated op, Shape shape) {
-    rows.op(name, shape, op, in -> new Tensor[] {in.draw(shape.toArray())});
+    rows.op(name, shape, op, in -> new Tensor[] {in.held(shape.toArray())});
     rows.op(name + " grad", shape, new Fused.GatedGrad(op),
-        in -> new Tensor[] {in.draw(shape.with(-1, shape.size(-1) / 2).toArray()), in.draw(shape.toArray())});
+        in -> new Tensor[] {in.held(shape.with(-1, shape.size(-1) / 2).toArray()), in.held(shape.toArray())});
   }
 
   private static Tensor[] pair(Inputs in, Shape shape) {
-    return new Tensor[] {in.draw(shape.toArray()), in.draw(shape.toArray())};
+    return new Tensor[] {in.held(shape.toArray()), in.held(shape.toArray())};
   }
 }

@@ -23,16 +23,16 @@ final class Products {
   static List<Row> rows() {
     List<Row> rows = new ArrayList<>();
     for (long n : SQUARES) {
-      rows.add(row("a b " + n, in -> pair(in.draw(n, n), in.draw(n, n))));
-      rows.add(row("a b^T " + n, in -> pair(in.draw(n, n), in.draw(n, n).t())));
-      rows.add(row("a^T b " + n, in -> pair(in.draw(n, n).t(), in.draw(n, n))));
+      rows.add(row("a b " + n, in -> pair(in.held(n, n), in.held(n, n))));
+      rows.add(row("a b^T " + n, in -> pair(in.held(n, n), in.held(n, n).t())));
+      rows.add(row("a^T b " + n, in -> pair(in.held(n, n).t(), in.held(n, n))));
     }
     for (long[] size : LINEAR) {
       linear(rows, size[0], size[1], size[2]);
     }
     rows.add(new Row(GROUP, "linear + bias + geglu 8192x320x2560", in -> {
-      Tensor x = in.draw(8192, 320);
-      Tensor w = in.draw(2560, 320);
+      Tensor x = in.held(8192, 320);
+      Tensor w = in.held(2560, 320);
       Tensor b = in.draw(2560);
       return Job.arithmetic(() -> Scope.run(() -> x.linear(w, b).geglu()))
           .against("the same without bias", () -> Scope.run(() -> x.linear(w).geglu()));
@@ -44,16 +44,16 @@ final class Products {
     String shape = m + "x" + k + "x" + n;
     for (DType type : List.of(DType.F32, DType.BF16, DType.F16)) {
       rows.add(new Row(GROUP, "linear " + shape + (type == DType.F32 ? "" : " " + type), in -> {
-        Tensor x = in.draw(m, k);
+        Tensor x = in.held(m, k);
         Tensor w = in.draw(type, n, k);
         return Job.arithmetic(() -> x.linear(w));
       }));
     }
     for (DType type : List.of(DType.F32, DType.BF16)) {
       rows.add(row("dx = dy W " + shape + (type == DType.F32 ? "" : " " + type),
-          in -> pair(in.draw(m, n), in.draw(type, n, k))));
+          in -> pair(in.held(m, n), in.draw(type, n, k))));
     }
-    rows.add(row("dW = dy^T x " + shape, in -> pair(in.draw(m, n).t(), in.draw(m, k))));
+    rows.add(row("dW = dy^T x " + shape, in -> pair(in.held(m, n).t(), in.held(m, k))));
   }
 
   private record Pair(Tensor left, Tensor right) {}

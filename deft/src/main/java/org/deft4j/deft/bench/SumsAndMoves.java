@@ -30,11 +30,11 @@ final class SumsAndMoves {
   private static MemoryRows sums() {
     MemoryRows rows = new MemoryRows("sum");
     for (Shape shape : List.of(PICTURE, SMALL_PICTURE, Shape.of(8 << 20))) {
-      rows.op("a + b", shape, new Binary.Add(), in -> new Tensor[] {in.draw(shape.toArray()), in.draw(shape.toArray())});
+      rows.op("a + b", shape, new Binary.Add(), in -> new Tensor[] {in.held(shape.toArray()), in.held(shape.toArray())});
     }
     rows.op("x + a channel's number", PICTURE, new Binary.Add(),
-        in -> new Tensor[] {in.draw(PICTURE.toArray()), in.draw(2, 320, 1, 1)});
-    rows.op("x + bias", TOKENS, new Binary.Add(), in -> new Tensor[] {in.draw(TOKENS.toArray()), in.draw(320)});
+        in -> new Tensor[] {in.held(PICTURE.toArray()), in.held(2, 320, 1, 1)});
+    rows.op("x + bias", TOKENS, new Binary.Add(), in -> new Tensor[] {in.held(TOKENS.toArray()), in.held(320)});
     sum(rows, "over rows", TOKENS, 0, 1);
     sum(rows, "over rows", SMALL_TOKENS, 0, 1);
     sum(rows, "over pixels and batch", PICTURE, 0, 2, 3);
@@ -43,7 +43,7 @@ final class SumsAndMoves {
 
   private static void sum(MemoryRows rows, String name, Shape shape, int... dims) {
     rows.row(name, shape, in -> {
-      Tensor x = in.draw(shape.toArray());
+      Tensor x = in.held(shape.toArray());
       return Job.memory(0, () -> x.sum(dims), x);
     });
   }
@@ -62,20 +62,20 @@ final class SumsAndMoves {
     rows.map("join heads", Shape.of(2, 8, 4096, 40), x -> x.transpose(1, 2).contiguous());
     rows.map("transpose", Shape.of(1280, 1280), x -> x.t().contiguous());
     rows.op("concat channels", PICTURE, new Layout.Concat(1),
-        in -> new Tensor[] {in.draw(PICTURE.toArray()), in.draw(PICTURE.toArray())});
+        in -> new Tensor[] {in.held(PICTURE.toArray()), in.held(PICTURE.toArray())});
     rows.map("roll columns", PICTURE, x -> x.roll(3, 1));
     Shape coarse = Shape.of(2, 640, 32, 32);
-    rows.op("upsample nearest", coarse, new Spatial.UpsampleNearest(64, 64), in -> new Tensor[] {in.draw(coarse.toArray())});
+    rows.op("upsample nearest", coarse, new Spatial.UpsampleNearest(64, 64), in -> new Tensor[] {in.held(coarse.toArray())});
     rows.op("upsample nearest grad", PICTURE, new Spatial.UpsampleNearestGrad(32, 32),
-        in -> new Tensor[] {in.draw(PICTURE.toArray())});
+        in -> new Tensor[] {in.held(PICTURE.toArray())});
     Shape heads = Shape.of(1, 32, 4200, 96);
     rows.op("rotary", heads, new Fused.Rotary(false), in -> {
       // Queries as they lie in a projection to queries, keys and values.
-      Tensor queries = in.draw(1, 4200, 3, 32, 96).select(2, 0).transpose(1, 2);
+      Tensor queries = in.held(1, 4200, 3, 32, 96).select(2, 0).transpose(1, 2);
       return new Tensor[] {queries, in.draw(1, 1, 4200, 48), in.draw(1, 1, 4200, 48)};
     });
     rows.op("rotary grad", heads, new Fused.Rotary(true),
-        in -> new Tensor[] {in.draw(heads.toArray()), in.draw(1, 1, 4200, 48), in.draw(1, 1, 4200, 48)});
+        in -> new Tensor[] {in.held(heads.toArray()), in.draw(1, 1, 4200, 48), in.draw(1, 1, 4200, 48)});
     for (DType type : List.of(DType.BF16, DType.F16)) {
       rows.op("cast to " + type, TOKENS, new Layout.Cast(type), in -> new Tensor[] {in.draw(TOKENS.toArray())});
       rows.op("cast from " + type, TOKENS, new Layout.Cast(DType.F32), in -> new Tensor[] {in.draw(type, TOKENS.toArray())});
@@ -90,7 +90,7 @@ final class SumsAndMoves {
       rows.op("adam", Shape.of(n), adam, in -> new Tensor[] {in.draw(n), in.draw(n), in.draw(n), in.draw(n).square()});
     }
     rows.op("add scaled into", Shape.of(1 << 22), new InPlace.AddScaledInto(1e-6),
-        in -> new Tensor[] {in.draw(1 << 22), in.draw(1 << 22)});
+        in -> new Tensor[] {in.held(1 << 22), in.held(1 << 22)});
     return rows;
   }
 }

@@ -22,6 +22,8 @@ final class FusedRules {
       // a rotation's transpose is the rotation back
       case Fused.Rotary(var inverse) -> Rule.of(keeping(input(1).and(input(2)),
           b -> Dispatch.run(new Fused.Rotary(!inverse), b.dy(), b.input(1), b.input(2))[0]));
+      case Fused.GlobalNorm() -> throw new UnsupportedOperationException(op.label() + ": not differentiable: it measures gradients. Write the "
+          + "root of a sum of squares to differentiate one");
       case Fused.GatedGrad _ -> throw Rule.firstOrderOnly(op);
       case Fused.ActivationGrad _ -> throw Rule.firstOrderOnly(op);
       case Fused.SoftmaxGrad _ -> throw Rule.firstOrderOnly(op);

@@ -4,6 +4,7 @@ import java.util.List;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Shape;
+import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Binary;
 import org.deft4j.tensor.op.Contraction;
 import org.deft4j.tensor.op.Contraction.ConvSpec;
@@ -70,6 +71,7 @@ final class OtherSamples {
         sample(new Spatial.MaxPool2dGrad(4, 4), half, index(new long[] {0, 2, 8, 10, 0, 2, 8, 10}, 1, 2, 2, 2)),
         sample(new Fused.GatedGrad(Fused.Gated.SWIGLU), any(2, 2), any(2, 4)),
         sample(new Fused.ActivationGrad(new Unary.Silu()), any(3), any(3)),
+        sample(new Fused.GlobalNorm(), any(3), any(2, 2)),
         sample(new Fused.SoftmaxGrad(0), any(3), any(3)));
   }
 
@@ -80,6 +82,7 @@ final class OtherSamples {
         inPlace(new InPlace.Fill(2), any(3)),
         inPlace(new InPlace.AddScaledInto(2), any(3), any(3)),
         inPlace(new InPlace.ScaleInto(2), any(3)),
+        inPlace(new InPlace.ClipInto(0.1), _ -> Tensor.scalar(DType.F64, 2), any(3), any(2)),
         inPlace(new InPlace.AdamUpdate(0.1, 0.9, 0.999, 1e-8, 0.01, true, 1), any(3), any(3), any(3), between(1, 2, 3)),
         inPlace(new InPlace.SgdUpdate(0.1, 0.9, 0, false, true), any(3), any(3), any(3)));
   }

@@ -223,14 +223,14 @@ class TapeTest {
   }
 
   @Test
-  void sixteenBitTensorsHaveFloat32Gradients() {
+  void gradientsOfBf16AreBf16AndOfF16AreF32() {
     Tensor x = Tensor.of(new float[] {1, 2, 3, 4}, 2, 2);
     Tensor w = Tensor.of(new float[] {0.5f, 1, -1, 2}, 2, 2).cast(DType.BF16);
     Tensor half = Tensor.of(new float[] {3, 5}).cast(DType.F16);
     try (Tape tape = Tape.watch(x, w, half)) {
       Tensor y = x.linear(w).mul(half.cast(DType.F32)).sum();
       Gradients gradients = tape.gradients(y);
-      assertEquals(DType.F32, gradients.of(w).dtype());
+      assertEquals(DType.BF16, gradients.of(w).dtype());
       assertArrayEquals(new double[] {3 * 4, 3 * 6, 5 * 4, 5 * 6}, gradients.of(w).toDoubles());
       assertArrayEquals(new double[] {-3.5, 13, -3.5, 13}, gradients.of(x).toDoubles());
       assertEquals(DType.F32, gradients.of(half).dtype());

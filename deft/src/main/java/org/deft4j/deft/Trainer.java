@@ -1,5 +1,6 @@
 package org.deft4j.deft;
 
+import java.util.ArrayList;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Objects;
@@ -12,6 +13,7 @@ import org.deft4j.nn.AdamW;
 import org.deft4j.nn.GradientClip;
 import org.deft4j.nn.Optimizer;
 import org.deft4j.nn.Schedule;
+import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.NumericException;
 import org.deft4j.tensor.RandomSource;
@@ -79,43 +81,52 @@ public final class Trainer {
 
   private Step step(long number, Optimizer optimizer) {
     try (Scope _ = Scope.open()) {
-      double loss = 0;
+      List<Tensor> results = new ArrayList<>();
       IdentityHashMap<Tensor, Tensor> sums = new IdentityHashMap<>();
       for (int pass = 0; pass < options.accumulate(); pass++) {
         try (Scope scope = Scope.open()) {
           Pass result = pass(number);
-          loss += result.loss() / options.accumulate();
+          results.add(scope.keep(result.loss()));
           add(scope, sums, result.gradients());
         }
       }
       double limit = options.clip() == 0 ? Double.POSITIVE_INFINITY : options.clip();
-      double norm = GradientClip.globalNorm(inOrder(sums), limit);
-      if (!Double.isFinite(norm)) {
-        throw new NumericException("step " + number + ": the gradient is not finite though the loss, " + loss
-            + ", is; lower the learning rate");
-      }
+      results.add(GradientClip.globalNorm(inOrder(sums), limit));
       double learningRate = optimizer.currentLearningRate();
       optimizer.step(sums::get);
-      return new Step(number, loss, learningRate, norm);
+      return finished(number, results, learningRate);
     }
   }
 
-  private record Pass(double loss, Gradients gradients) {}
+  /** Of the losses and the norm, which are read together and last: so a card is waited for once, with the whole step to do meanwhile. */
+  private Step finished(long number, List<Tensor> results, double learningRate) {
+    double[] values = Tensor.concat(0, results.stream().map(x -> x.cast(DType.F64).reshape(1)).toList()).toDoubles();
+    double loss = 0;
+    for (int pass = 0; pass < options.accumulate(); pass++) {
+      if (!Double.isFinite(values[pass])) {
+        throw new NumericException("step " + number + ": the loss is " + values[pass]
+            + "; lower the learning rate, or look for values that are not finite in the model and the pictures");
+      }
+      loss += values[pass] / options.accumulate();
+    }
+    double norm = values[options.accumulate()];
+    if (!Double.isFinite(norm)) {
+      throw new NumericException("step " + number + ": the gradient is not finite though the loss, " + loss
+          + ", is; lower the learning rate");
+    }
+    return new Step(number, loss, learningRate, norm);
+  }
+
+  private record Pass(Tensor loss, Gradients gradients) {}
 
   private Pass pass(long number) {
     try (Tape tape = Tape.watch(trained.trainable())) {
       Tensor loss = Scope.run(this::loss);
       Gradients gradients = tape.gradients(options.accumulate() == 1 ? loss : loss.mul(1.0 / options.accumulate()));
-      // Asked for after the way back, which a card then has to do while this waits.
-      double value = loss.item();
-      if (!Double.isFinite(value)) {
-        throw new NumericException("step " + number + ": the loss is " + value
-            + "; lower the learning rate, or look for values that are not finite in the model and the pictures");
-      }
       if (number == 1 && !trained.mayLackGradients()) {
         requireAll(gradients);
       }
-      return new Pass(value, gradients);
+      return new Pass(loss, gradients);
     }
   }
 

@@ -1,49 +1,28 @@
 package org.deft4j.nn;
 
 import java.util.Collection;
-import java.util.List;
-import org.deft4j.tensor.DType;
+import java.util.stream.Stream;
 import org.deft4j.tensor.Dispatch;
-import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.Fused;
 import org.deft4j.tensor.op.InPlace;
 
 /** Limits gradients before an optimizer's step. */
 public final class GradientClip {
-  /** Keeps the factor finite; torch's {@code clip_grad_norm_} has the same. */
-  private static final double EPS = 1e-6;
-
   private GradientClip() {}
 
   /**
    * Multiplies all gradients, in place, by {@code min(1, maxNorm / (norm + 1e-6))}, where norm is the Euclidean norm of all of
-   * them together.
+   * them together (torch's {@code clip_grad_norm_}). A card goes on with it while the program does: read the norm when the step is over.
    *
-   * @return norm, from before; if it is not finite the gradients are left as they are, and no step should be taken by them
+   * @param gradients at least one, of one type, contiguous
+   * @return norm [], F64, from before, of the innermost scope; if it is not finite the gradients are left as they are, and what was learned
+   *     by them is worth nothing
    */
-  public static double globalNorm(Collection<Tensor> gradients, double maxNorm) {
-    double norm = Math.sqrt(squares(gradients));
-    double factor = maxNorm / (norm + EPS);
-    if (Double.isFinite(norm) && factor < 1) {
-      for (Tensor gradient : gradients) {
-        Dispatch.run(new InPlace.ScaleInto(factor), gradient);
-      }
-    }
+  public static Tensor globalNorm(Collection<Tensor> gradients, double maxNorm) {
+    Tensor norm = Dispatch.run(new Fused.GlobalNorm(), gradients.toArray(Tensor[]::new))[0];
+    Tensor[] all = Stream.concat(Stream.of(norm), gradients.stream()).toArray(Tensor[]::new);
+    Dispatch.run(new InPlace.ClipInto(maxNorm), all);
     return norm;
-  }
-
-  /** The sum of all squares; the parts are read together, so that a card is waited for once. */
-  private static double squares(Collection<Tensor> gradients) {
-    if (gradients.isEmpty()) {
-      return 0;
-    }
-    try (Scope _ = Scope.open()) {
-      List<Tensor> parts = gradients.stream().map(gradient -> gradient.square().sum().cast(DType.F64).reshape(1)).toList();
-      double squares = 0;
-      for (double part : Tensor.concat(0, parts).toDoubles()) {
-        squares += part;
-      }
-      return squares;
-    }
   }
 }

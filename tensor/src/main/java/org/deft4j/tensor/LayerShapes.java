@@ -203,6 +203,11 @@ final class LayerShapes {
         yield like(x);
       }
       case Fused.ActivationGrad ignored -> like(input(op, in, 1, 2, 2));
+      case Fused.GlobalNorm() -> {
+        ShapeRules.computable(op, "input 0", in[0]);
+        sameType(op, in);
+        yield new Spec(DType.F64, Shape.of());
+      }
       case Fused.SoftmaxGrad(var dim) -> {
         Tensor y = input(op, in, 1, 2, 2);
         y.shape().axis(dim);

@@ -341,6 +341,18 @@ final class ShapeRules {
         alike(op, in, 2, 2);
         requireOwnElements(op, in[0]);
       }
+      case InPlace.ClipInto ignored -> {
+        arity(op, in, 2, Integer.MAX_VALUE);
+        type(op, "norm", in[0], DType.F64);
+        rank(op, "norm", in[0], 0);
+        for (int i = 1; i < in.length; i++) {
+          computable(op, "input " + i, in[i]);
+          type(op, "input " + i, in[i], in[1].dtype());
+          if (!in[i].isContiguous()) {
+            throw wrong(op, "input " + i, "a contiguous tensor", in[i]);
+          }
+        }
+      }
       case InPlace.AdamUpdate ignored -> {
         computable(op, "target", in[0]);
         updates(op, in, 4, 4);

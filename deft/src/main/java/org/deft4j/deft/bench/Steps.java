@@ -132,9 +132,9 @@ final class Steps {
       List<Tensor> watched = Stream.concat(adapter.trainable().stream(), layers.inputs().stream()).toList();
       try (Tape tape = Tape.watch(watched)) {
         Gradients gradients = tape.gradients(layers.loss());
-        double norm = GradientClip.globalNorm(adapter.trainable().stream().map(gradients::of).toList(), 1);
+        Tensor norm = GradientClip.globalNorm(adapter.trainable().stream().map(gradients::of).toList(), 1);
         optimizer.step(gradients);
-        return norm;
+        return norm.item();
       } finally {
         adapter.detach();
       }

@@ -25,6 +25,7 @@ final class ScalarFused {
       case Fused.ActivationGrad(var function) ->
           Parallel.forRange(out[0].elementCount(), ScalarElementwise.GRAIN,
               f32 ? activationGrad(function, in, out) : activationGradF64(function, in, out));
+      case Fused.GlobalNorm() -> throw new IllegalStateException(op.label());
       case Fused.SoftmaxGrad(var dim) -> {
         Slab slab = Slab.of(out[0].shape(), dim);
         Parallel.forRange(slab.results(), slab.grain(), f32 ? softmaxGrad(slab, in, out) : softmaxGradF64(slab, in, out));

@@ -29,12 +29,14 @@ public final class ScalarKernels implements ProcessorKernels {
       case Contraction contraction -> ScalarContraction.run(contraction, in, out);
       case Norm norm -> ScalarNorms.run(norm, in, out);
       case Spatial spatial -> ScalarSpatial.run(spatial, in, out);
+      case Fused.GlobalNorm() -> GlobalNorm.run(this, in, out[0]);
       case Fused fused -> ScalarFused.run(fused, in, out);
       case Decompose.Qr() -> ThinQr.run(in[0], out, new ScalarReflectors());
       case Decompose.QrGrad() -> QrGradient.run(in, out[0], new ScalarReflectors());
       case Decompose decompose -> Decompositions.run(decompose, in[0], out);
       case InPlace.CopyInto() -> StridedCopy.convert(in[1], in[0]);
       case InPlace.Fill(var value) -> ScalarLayout.fill(in[0], value);
+      case InPlace.ClipInto clip -> GlobalNorm.clip(this, clip, in);
       case InPlace update -> ScalarUpdates.run(update, in, out);
     }
   }

@@ -56,6 +56,7 @@ final class ScalarUpdates {
       case InPlace.SgdUpdate sgd -> f32 ? sgd(sgd, in) : sgdF64(sgd, in);
       case InPlace.CopyInto ignored -> throw new IllegalStateException(op.label());
       case InPlace.Fill ignored -> throw new IllegalStateException(op.label());
+      case InPlace.ClipInto ignored -> throw new IllegalStateException(op.label());
     };
   }
 

@@ -30,6 +30,7 @@ final class VectorFused {
       case Fused.GatedGrad(var gated) -> gatedGrad(gated, in, out);
       case Fused.Rotary(var inverse) -> VectorRotary.run(inverse, in, out[0]);
       case Fused.ActivationGrad(var function) -> activationGrad(FloatFunctions.plain(function), in, out);
+      case Fused.GlobalNorm() -> false;
       case Fused.SoftmaxGrad(var dim) -> softmaxGrad(Slab.of(out[0].shape(), dim), in, out);
     };
   }

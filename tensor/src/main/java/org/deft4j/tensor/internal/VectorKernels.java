@@ -36,7 +36,15 @@ final class VectorKernels implements ProcessorKernels {
       case Binary binary -> VectorElementwise.run(binary, in, out);
       case Reduction reduction -> VectorReductions.run(reduction, in, out);
       case Norm norm -> VectorNorms.run(norm, in, out);
+      case InPlace.ClipInto clip -> {
+        GlobalNorm.clip(this, clip, in);
+        yield true;
+      }
       case InPlace update -> VectorUpdates.run(update, in);
+      case Fused.GlobalNorm() -> {
+        GlobalNorm.run(this, in, out[0]);
+        yield true;
+      }
       case Fused fused -> VectorFused.run(fused, in, out);
       case Contraction.MatMul product -> VectorProducts.run(product, in, out) || VectorDoubleProducts.run(in[0], in[1], out[0]);
       case Contraction.Linear product -> VectorProducts.run(product, in, out);

@@ -34,6 +34,9 @@ public sealed interface Fused extends Op {
   /** {@code dy, x -> dy * f'(x)}. */
   record ActivationGrad(Unary function) implements Fused {}
 
+  /** {@code x_1, x_2, ... -> sqrt(sum of the squares of all their elements) []}, F64; of any shapes, and one type, F32 or F64. */
+  record GlobalNorm() implements Fused {}
+
   /** {@code dy, y -> y * (dy - sum_dim(dy * y))}. */
   record SoftmaxGrad(int dim) implements Fused {}
 }

@@ -1,12 +1,13 @@
 package org.deft4j.tensor.op;
 
-/** Operations that change their first input (the optimizers' also their states) and yield nothing. Not recorded by a tape. */
+/** Operations that change their first input (or those that {@link #changes} names) and yield nothing. Not recorded by a tape. */
 public sealed interface InPlace extends Op {
-  /** Whether input {@code index} is changed: the target, and an optimizer's states. */
+  /** Whether input {@code index} is changed: the target, and an optimizer's states; all that is clipped. */
   default boolean changes(int index) {
     return switch (this) {
       case CopyInto _, Fill _, AddScaledInto _, ScaleInto _ -> index == 0;
       case AdamUpdate _, SgdUpdate _ -> index != 1;
+      case ClipInto _ -> index != 0;
     };
   }
 
@@ -21,6 +22,19 @@ public sealed interface InPlace extends Op {
 
   /** {@code target *= factor}. */
   record ScaleInto(double factor) implements InPlace {}
+
+  /**
+   * {@code norm, x_1, x_2, ...}: {@code x_i *= min(1, most / (norm + 1e-6))}, norm being F64 []; if it is not finite they are left as they are.
+   * As torch's {@code clip_grad_norm_}.
+   */
+  record ClipInto(double most) implements InPlace {
+    private static final double EPS = 1e-6;
+
+    /** What all are multiplied by. */
+    public double factor(double norm) {
+      return Double.isFinite(norm) ? Math.min(1, most / (norm + EPS)) : 1;
+    }
+  }
 
   /**
    * {@code p, g, m, v}: Adam (Kingma and Ba, algorithm 1) at {@code step} = 1, 2, ... with {@code p *= 1 - lr * weightDecay}

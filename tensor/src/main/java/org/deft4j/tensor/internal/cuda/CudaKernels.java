@@ -136,6 +136,7 @@ final class CudaKernels implements Kernels {
       case Fused.GatedGrad(var gated) -> elementwise.gradient(gated, in[0], in[1], out[0]);
       case Fused.Rotary(var inverse) -> rotary.run(inverse, in[0], in[1], in[2], out[0]);
       case Fused.ActivationGrad(var function) -> elementwise.gradient(function, in[0], in[1], out[0]);
+      case Fused.GlobalNorm() -> updates.globalNorm(in, out[0]);
       case Fused.SoftmaxGrad(var dim) -> reductions.softmaxGradient(dim, in[0], in[1], out[0]);
     }
   }
@@ -146,6 +147,7 @@ final class CudaKernels implements Kernels {
       case InPlace.Fill(var value) -> layout.fill(in[0], value);
       case InPlace.AddScaledInto add -> updates.run(add, in[0], in[1]);
       case InPlace.ScaleInto scale -> updates.run(scale, in[0]);
+      case InPlace.ClipInto clip -> updates.clip(clip, in);
       case InPlace.AdamUpdate adam -> updates.run(adam, in);
       case InPlace.SgdUpdate sgd -> updates.run(sgd, in);
     }

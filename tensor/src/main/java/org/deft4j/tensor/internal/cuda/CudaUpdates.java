@@ -1,12 +1,17 @@
 package org.deft4j.tensor.internal.cuda;
 
+import java.util.Arrays;
+import java.util.List;
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Device;
+import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.InPlace;
 
 /** The {@link InPlace} operations that compute: {@code updates.cu}. Steps of Adam that come one after the other are launched together. */
 final class CudaUpdates {
   private static final String SOURCE = "updates";
+  private static final String NORM = "global_norm";
 
   private final Launcher launcher;
   private final GatheringCard card;
@@ -29,6 +34,26 @@ final class CudaUpdates {
 
   void run(InPlace.ScaleInto op, Tensor target) {
     each("scale", target, target, target.elementCount(), real(target, op.factor()));
+  }
+
+  /** The sum of each block's squares, and of these, in float64. */
+  void globalNorm(Tensor[] in, Tensor norm) {
+    List<TensorBatch> batches = TensorBatch.of(Arrays.asList(in));
+    long blocks = batches.stream().mapToLong(TensorBatch::blocks).sum();
+    try (Tensor sums = Tensor.empty(Device.CUDA, DType.F64, Shape.of(blocks))) {
+      long at = sums.address();
+      for (TensorBatch batch : batches) {
+        launcher.rows(batch.blocks(), Launcher.THREADS, NORM, Launcher.variant("squares", in[0].dtype()), batch, at);
+        at += batch.blocks() * Double.BYTES;
+      }
+      launcher.rows(1, Launcher.THREADS, NORM, "root", sums, blocks, norm);
+    }
+  }
+
+  void clip(InPlace.ClipInto op, Tensor[] in) {
+    for (TensorBatch batch : TensorBatch.of(Arrays.asList(in).subList(1, in.length))) {
+      launcher.rows(batch.blocks(), Launcher.THREADS, NORM, Launcher.variant("clip", in[1].dtype()), batch, in[0], op.most());
+    }
   }
 
   /** {@code in} is p, g and perhaps the buffer. */

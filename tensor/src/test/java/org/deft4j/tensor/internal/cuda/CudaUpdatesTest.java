@@ -4,10 +4,13 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.Stream;
+import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.MemoryPool;
 import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.op.Fused;
 import org.deft4j.tensor.op.InPlace;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -203,5 +206,40 @@ class CudaUpdatesTest {
     Dispatch.run(STEP, here);
     here[1].write(bytes -> bytes.fill((byte) 0));
     assertSame(here, there);
+  }
+
+  /** More tensors than a launch takes, some empty, some of several blocks; the norm beyond the limit, within it, and not finite. */
+  @Test
+  void manyTensorsHaveOneNorm() {
+    for (DType type : List.of(DType.F32, DType.F64)) {
+      List<Tensor> here = new ArrayList<>();
+      for (int i = 0; i < 2 * TensorBatch.MOST; i++) {
+        here.add(drawn(i % 7 == 3 ? 0 : 1 + random.nextInt(i % 50 == 0 ? 9000 : 40))[0].cast(type));
+      }
+      Tensor[] there = onCard(here.toArray(Tensor[]::new));
+      double norm = Dispatch.run(new Fused.GlobalNorm(), here.toArray(Tensor[]::new))[0].item();
+      double[] found = new double[1];
+      assertLaunches(3, () -> found[0] = Dispatch.run(new Fused.GlobalNorm(), there)[0].item());
+      assertEquals(norm, found[0], 1e-6 * norm);
+      clipped(here, there, norm, 2 * norm, false);
+      clipped(here, there, norm, norm / 3, true);
+      clipped(here, there, Double.NaN, norm / 9, false);
+      clipped(here, there, Double.POSITIVE_INFINITY, norm / 9, false);
+    }
+  }
+
+  private static void clipped(List<Tensor> here, Tensor[] there, double norm, double most, boolean changes) {
+    Tensor given = Tensor.scalar(DType.F64, norm);
+    List<float[]> before = here.stream().map(Tensor::toFloats).toList();
+    Dispatch.run(new InPlace.ClipInto(most), with(given, here));
+    assertLaunches(2, () -> Dispatch.run(new InPlace.ClipInto(most), with(given.to(Device.CUDA), List.of(there))));
+    for (int i = 0; i < there.length; i++) {
+      assertArrayEquals(here.get(i).toFloats(), there[i].to(Device.CPU).toFloats(), 1e-6f, "tensor " + i);
+      assertEquals(!changes || before.get(i).length == 0, Arrays.equals(before.get(i), here.get(i).toFloats()), "tensor " + i);
+    }
+  }
+
+  private static Tensor[] with(Tensor norm, List<Tensor> all) {
+    return Stream.concat(Stream.of(norm), all.stream()).toArray(Tensor[]::new);
   }
 }

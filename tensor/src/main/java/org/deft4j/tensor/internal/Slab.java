@@ -51,7 +51,7 @@ public record Slab(long outer, long n, long inner) {
 
   /**
    * Reduces {@code x} over {@code dims} (ascending) into {@code y}: dimensions next to each other in one step, the
-   * innermost group first.
+   * innermost group first. What is between steps is of the type that arithmetic on {@code x} runs in.
    */
   public static void reduce(Tensor x, List<Integer> dims, Tensor y, Step step) {
     if (dims.isEmpty()) {
@@ -72,7 +72,7 @@ public record Slab(long outer, long n, long inner) {
     for (int i = start; i <= end; i++) {
       rest = rest.with(dims.get(i), 1);
     }
-    try (Tensor partial = Tensor.empty(x.device(), x.dtype(), rest)) {
+    try (Tensor partial = Tensor.empty(x.device(), x.dtype().wide(), rest)) {
       step.run(slab, x, partial);
       reduce(partial, dims.subList(0, start), y, step);
     }

@@ -1,7 +1,8 @@
 // What all sources share. It is compiled by NVRTC, which has no headers of its own: everything is here.
 //
 // Conventions. Kernels are functions of C named kernel_type, one for each type they are for (KERNEL). A thread strides over its
-// elements by the whole grid (FOR_EACH), a block over rows (FOR_ROWS), so that any grid computes the same. Indices are 64 bits.
+// elements by the whole grid (FOR_EACH), a block over rows (FOR_ROWS), so that any grid computes the same. Indices are 64 bits. A type S
+// is of numbers in memory, T of those in registers: they differ for bf16, which is computed with in float32 and rounded as it is stored.
 
 #ifdef DEFT_HOST
 // The tests run the same sources on the processor: their header defines what CUDA C adds to C++.
@@ -25,8 +26,8 @@ struct alignas(16) Wide {
   u64 high;
 };
 
-// N elements that a thread moves at once, and takes one by one.
-template <class T, int N> struct alignas(N * sizeof(T)) Vector {
+// N elements that a thread moves at once, or 16 bytes at a time, and takes one by one.
+template <class T, int N> struct alignas(N * sizeof(T) < sizeof(Wide) ? N * sizeof(T) : sizeof(Wide)) Vector {
   T part[N];
 
   // The first makes room for a result at the end: after N turns there are N results, in their order, of one copy of the code.
@@ -44,7 +45,7 @@ template <class T> constexpr int WIDTH = 16 / (int) sizeof(T);
 
 // Whether N elements may be moved at once from there on.
 template <int N, class T> DEVICE bool is_aligned(const T *at) {
-  return (u64) at % sizeof(Vector<T, N>) == 0;
+  return (u64) at % alignof(Vector<T, N>) == 0;
 }
 
 // Whether 16 bytes may be moved at once from there on.
@@ -147,21 +148,6 @@ DEVICE Offsets offsets(const Walk &walk, i64 i) {
   return result;
 }
 
-// N elements of tensor t of a walk in units of N, along whose last dimension a tensor has them side by side or one for all of them.
-template <class T, int N> DEVICE Vector<T, N> taken(const T *x, const Walk &walk, const Offsets &o, int t) {
-  const T *at = x + o.at[t];
-  if constexpr (N > 1) {
-    if (walk.stride[t][walk.rank - 1] == 0) {
-      Vector<T, N> same;
-      for (int k = 0; k < N; k++) {
-        same.part[k] = *at;
-      }
-      return same;
-    }
-  }
-  return *(const Vector<T, N> *) at;
-}
-
 // ---------------------------------------------------------------------------------------------------- numbers of 16 bits
 
 DEVICE float bits_to_float(u32 bits) {
@@ -253,6 +239,103 @@ template <> struct Converter<double, double> {
 
 template <class T, class F> DEVICE T converted(F x) {
   return Converter<T, F>::of(x);
+}
+
+// Two numbers of 16 bits, the first in the lower half: in one instruction, where there is one.
+template <class H> DEVICE u32 pack(float low, float high) {
+  return from_float<H>(low).bits | (u32) from_float<H>(high).bits << 16;
+}
+
+#if !defined(DEFT_HOST) && __CUDA_ARCH__ >= 800
+template <> DEVICE u32 pack<bf16>(float low, float high) {
+  u32 result;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(result) : "f"(high), "f"(low));
+  return result;
+}
+
+template <> DEVICE u32 pack<f16>(float low, float high) {
+  u32 result;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(result) : "f"(high), "f"(low));
+  return result;
+}
+#endif
+
+// -------------------------------------------------------------------------------------- as stored, and as computed with
+
+// What arithmetic on numbers stored as S runs in: float32 for bf16, else S.
+template <class S> struct Arithmetic {
+  typedef S type;
+};
+
+template <> struct Arithmetic<bf16> {
+  typedef float type;
+};
+
+template <class S> using Computed = typename Arithmetic<S>::type;
+
+template <class S> DEVICE S computed(S x) {
+  return x;
+}
+
+DEVICE float computed(bf16 x) {
+  return to_float(x);
+}
+
+// The other way, rounded.
+template <class S> DEVICE S stored(Computed<S> x) {
+  if constexpr (sizeof(S) < sizeof(x)) {
+    return from_float<S>(x);
+  } else {
+    return x;
+  }
+}
+
+// N numbers that lie side by side.
+template <int N, class S> DEVICE Vector<Computed<S>, N> loaded(const S *from) {
+  if constexpr (sizeof(S) == sizeof(Computed<S>)) {
+    return *(const Vector<S, N> *) from;
+  } else if constexpr (N == 1) {
+    return {computed(*from)};
+  } else {
+    Vector<u32, N / 2> pairs = *(const Vector<u32, N / 2> *) from;
+    Vector<Computed<S>, N> result;
+#pragma unroll
+    for (int k = 0; k < N; k += 2) {
+      result.part[k] = computed(S{(u16) pairs.part[k / 2]});
+      result.part[k + 1] = computed(S{(u16) (pairs.part[k / 2] >> 16)});
+    }
+    return result;
+  }
+}
+
+template <class S, int N, class T> DEVICE void store(S *to, const Vector<T, N> &v) {
+  if constexpr (sizeof(S) == sizeof(T)) {
+    *(Vector<T, N> *) to = v;
+  } else if constexpr (N == 1) {
+    *to = stored<S>(v.part[0]);
+  } else {
+    Vector<u32, N / 2> pairs;
+#pragma unroll
+    for (int k = 0; k < N; k += 2) {
+      pairs.part[k / 2] = pack<S>(v.part[k], v.part[k + 1]);
+    }
+    *(Vector<u32, N / 2> *) to = pairs;
+  }
+}
+
+// N numbers of tensor t of a walk in units of N, along whose last dimension a tensor has them side by side or one for all of them.
+template <int N, class S> DEVICE Vector<Computed<S>, N> taken(const S *x, const Walk &walk, const Offsets &o, int t) {
+  const S *at = x + o.at[t];
+  if constexpr (N > 1) {
+    if (walk.stride[t][walk.rank - 1] == 0) {
+      Vector<Computed<S>, N> same;
+      for (int k = 0; k < N; k++) {
+        same.part[k] = computed(*at);
+      }
+      return same;
+    }
+  }
+  return loaded<N>(at);
 }
 
 // ---------------------------------------------------------------------------------------------------- sums over a block

@@ -12,23 +12,46 @@ template <class T> DEVICE T combine(int f, T a, T b) {
   }
 }
 
-// What follows is of count vectors of N elements. Functions have many branches, so that there is one copy of them for all N.
+// ------------------------------------------------------------------------------------------------- which function it is
 
-template <class T, int N> DEVICE void unary(int f, const T *x, T *y, i64 count, T p, T q) {
-  FOR_EACH(i, count) {
-    Vector<T, N> v = ((const Vector<T, N> *) x)[i];
-#pragma unroll 1
-    for (int k = 0; k < N; k++) {
-      v.turn(apply(f, v.part[0], p, q));
+// Loops are for the function F, or for any, which f then says.
+const int ANY = -1;
+
+template <int F> struct Function {
+  static const int code = F;
+};
+
+// Functions have many branches, so that a loop for any has one copy of them for all N elements of a vector. That costs instructions, which
+// hide behind the memory of wider elements. Of bf16 a thread has 8: for frequent functions there are loops without branches.
+template <int... FREQUENT, class S, class Loop> DEVICE void with_function(const S *, int f, Loop loop) {
+  if constexpr (sizeof(S) < 4) {
+    bool done = ((f == FREQUENT && (loop(Function<FREQUENT>()), true)) || ...);
+    if (done) {
+      return;
     }
-    ((Vector<T, N> *) y)[i] = v;
+  }
+  loop(Function<ANY>());
+}
+
+template <int F, int N> constexpr int COPIES = F == ANY ? 1 : N;
+
+// -------------------------------------------------------------------------------------------- of count vectors of N elements
+
+template <int F, int N, class S, class T> DEVICE void unary(int f, const S *x, S *y, i64 count, T p, T q) {
+  FOR_EACH(i, count) {
+    Vector<T, N> v = loaded<N>(x + i * N);
+#pragma unroll (COPIES<F, N>)
+    for (int k = 0; k < N; k++) {
+      v.turn(apply(F == ANY ? f : F, v.part[0], p, q));
+    }
+    store(y + i * N, v);
   }
 }
 
-template <class T, int N> DEVICE void unary_grad(int f, const T *dy, const T *x, T *dx, i64 count, T p, T q) {
+template <int N, class S, class T> DEVICE void unary_grad(int f, const S *dy, const S *x, S *dx, i64 count, T p, T q) {
   FOR_EACH(i, count) {
-    Vector<T, N> v = ((const Vector<T, N> *) x)[i];
-    Vector<T, N> d = ((const Vector<T, N> *) dy)[i];
+    Vector<T, N> v = loaded<N>(x + i * N);
+    Vector<T, N> d = loaded<N>(dy + i * N);
 #pragma unroll 1
     for (int k = 0; k < N; k++) {
       v.turn(slope(f, v.part[0], p, q));
@@ -36,40 +59,40 @@ template <class T, int N> DEVICE void unary_grad(int f, const T *dy, const T *x,
     for (int k = 0; k < N; k++) {
       v.part[k] *= d.part[k];
     }
-    ((Vector<T, N> *) dx)[i] = v;
+    store(dx + i * N, v);
   }
 }
 
-template <class T, int N> DEVICE void binary(int f, const T *a, const T *b, T *y, i64 count, const Walk &walk) {
+template <int F, int N, class S> DEVICE void binary(int f, const S *a, const S *b, S *y, i64 count, const Walk &walk) {
+  typedef Computed<S> T;
   FOR_EACH(i, count) {
     Offsets o = offsets(walk, i);
-    Vector<T, N> u = taken<T, N>(a, walk, o, 0);
-    Vector<T, N> v = taken<T, N>(b, walk, o, 1);
-#pragma unroll 1
+    Vector<T, N> u = taken<N>(a, walk, o, 0);
+    Vector<T, N> v = taken<N>(b, walk, o, 1);
+#pragma unroll (COPIES<F, N>)
     for (int k = 0; k < N; k++) {
       T first = v.part[0];
-      u.turn(combine(f, u.part[0], first));
+      u.turn(combine(F == ANY ? f : F, u.part[0], first));
       v.turn(first);
     }
-    ((Vector<T, N> *) y)[i] = u;
+    store(y + i * N, u);
   }
 }
 
 // width vectors are a row of y, twice as many one of x.
-template <class T, int N> DEVICE void gated(int f, int gate_first, const T *x, T *y, i64 count, i64 width, T p, T q) {
-  const Vector<T, N> *xs = (const Vector<T, N> *) x;
+template <int F, int N, class S, class T> DEVICE void gated(int f, int gate_first, const S *x, S *y, i64 count, i64 width, T p, T q) {
   FOR_EACH(i, count) {
     i64 first = quotient(i, width) * width + i;
-    Vector<T, N> value = xs[gate_first ? first + width : first];
-    Vector<T, N> gate = xs[gate_first ? first : first + width];
-#pragma unroll 1
+    Vector<T, N> value = loaded<N>(x + (gate_first ? first + width : first) * N);
+    Vector<T, N> gate = loaded<N>(x + (gate_first ? first : first + width) * N);
+#pragma unroll (COPIES<F, N>)
     for (int k = 0; k < N; k++) {
-      gate.turn(apply(f, gate.part[0], p, q));
+      gate.turn(apply(F == ANY ? f : F, gate.part[0], p, q));
     }
     for (int k = 0; k < N; k++) {
       value.part[k] *= gate.part[k];
     }
-    ((Vector<T, N> *) y)[i] = value;
+    store(y + i * N, value);
   }
 }
 
@@ -93,79 +116,87 @@ template <class T> DEVICE ValueAndSlope<T> value_and_slope(int f, T x, T p, T q)
   }
 }
 
-template <class T, int N>
-DEVICE void gated_grad(int f, int gate_first, const T *dy, const T *x, T *dx, i64 count, i64 width, T p, T q) {
-  const Vector<T, N> *xs = (const Vector<T, N> *) x;
-  Vector<T, N> *dxs = (Vector<T, N> *) dx;
+template <int F, int N, class S, class T>
+DEVICE void gated_grad(int f, int gate_first, const S *dy, const S *x, S *dx, i64 count, i64 width, T p, T q) {
   FOR_EACH(i, count) {
     i64 first = quotient(i, width) * width + i;
-    i64 value_at = gate_first ? first + width : first;
-    i64 gate_at = gate_first ? first : first + width;
-    Vector<T, N> value = xs[value_at];
-    Vector<T, N> gate = xs[gate_at];
-    Vector<T, N> d = ((const Vector<T, N> *) dy)[i];
-#pragma unroll 1
+    i64 value_at = (gate_first ? first + width : first) * N;
+    i64 gate_at = (gate_first ? first : first + width) * N;
+    Vector<T, N> value = loaded<N>(x + value_at);
+    Vector<T, N> gate = loaded<N>(x + gate_at);
+    Vector<T, N> d = loaded<N>(dy + i * N);
+#pragma unroll (COPIES<F, N>)
     for (int k = 0; k < N; k++) {
-      ValueAndSlope<T> of_gate = value_and_slope(f, gate.part[0], p, q);
+      ValueAndSlope<T> of_gate = value_and_slope(F == ANY ? f : F, gate.part[0], p, q);
       T reaches = d.part[0];
       d.turn(reaches);
       gate.turn(reaches * value.part[0] * of_gate.slope);
       value.turn(reaches * of_gate.value);
     }
-    dxs[value_at] = value;
-    dxs[gate_at] = gate;
+    store(dx + value_at, value);
+    store(dx + gate_at, gate);
   }
 }
 
-#define ELEMENTWISE(suffix, T)                                                                                            \
-  KERNEL(unary_##suffix, (int f, const T *x, T *y, i64 count, T p, T q)) {                                                \
-    i64 wide = is_wide(x, y) ? count / WIDTH<T> : 0;                                                                      \
-    i64 past = wide * WIDTH<T>;                                                                                           \
-    unary<T, WIDTH<T>>(f, x, y, wide, p, q);                                                                              \
-    unary<T, 1>(f, x + past, y + past, count - past, p, q);                                                               \
+#define ELEMENTWISE(suffix, S)                                                                                            \
+  KERNEL(unary_##suffix, (int f, const S *x, S *y, i64 count, Computed<S> p, Computed<S> q)) {                            \
+    i64 wide = is_wide(x, y) ? count / WIDTH<S> : 0;                                                                      \
+    i64 past = wide * WIDTH<S>;                                                                                           \
+    with_function<UNARY_SILU, UNARY_GELU, UNARY_AFFINE>(x, f, [&](auto known) {                                           \
+      unary<decltype(known)::code, WIDTH<S>>(f, x, y, wide, p, q);                                                        \
+    });                                                                                                                   \
+    unary<ANY, 1>(f, x + past, y + past, count - past, p, q);                                                             \
   }                                                                                                                       \
   EXPORT(unary_##suffix)                                                                                                  \
                                                                                                                           \
   /* dx = dy f'(x) */                                                                                                     \
-  KERNEL(unary_grad_##suffix, (int f, const T *dy, const T *x, T *dx, i64 count, T p, T q)) {                             \
-    i64 wide = is_wide(dy, x, dx) ? count / WIDTH<T> : 0;                                                                 \
-    i64 past = wide * WIDTH<T>;                                                                                           \
-    unary_grad<T, WIDTH<T>>(f, dy, x, dx, wide, p, q);                                                                    \
-    unary_grad<T, 1>(f, dy + past, x + past, dx + past, count - past, p, q);                                              \
+  KERNEL(unary_grad_##suffix, (int f, const S *dy, const S *x, S *dx, i64 count, Computed<S> p, Computed<S> q)) {         \
+    i64 wide = is_wide(dy, x, dx) ? count / WIDTH<S> : 0;                                                                 \
+    i64 past = wide * WIDTH<S>;                                                                                           \
+    unary_grad<WIDTH<S>>(f, dy, x, dx, wide, p, q);                                                                       \
+    unary_grad<1>(f, dy + past, x + past, dx + past, count - past, p, q);                                                 \
   }                                                                                                                       \
   EXPORT(unary_grad_##suffix)                                                                                             \
                                                                                                                           \
   /* Of count vectors where the walk is one of these, else elements. */                                                   \
-  KERNEL(binary_##suffix, (int f, int wide, const T *a, const T *b, T *y, i64 count, Walk walk)) {                        \
+  KERNEL(binary_##suffix, (int f, int wide, const S *a, const S *b, S *y, i64 count, Walk walk)) {                        \
     if (wide) {                                                                                                           \
-      binary<T, WIDTH<T>>(f, a, b, y, count, walk);                                                                       \
+      with_function<BINARY_ADD, BINARY_SUB, BINARY_MUL>(a, f, [&](auto known) {                                           \
+        binary<decltype(known)::code, WIDTH<S>>(f, a, b, y, count, walk);                                                 \
+      });                                                                                                                 \
     } else {                                                                                                              \
-      binary<T, 1>(f, a, b, y, count, walk);                                                                              \
+      binary<ANY, 1>(f, a, b, y, count, walk);                                                                            \
     }                                                                                                                     \
   }                                                                                                                       \
   EXPORT(binary_##suffix)                                                                                                 \
                                                                                                                           \
   /* x [rows, 2 width], y [rows, width] = value f(gate), the gate in the first half of a row or in the second */          \
-  KERNEL(gated_##suffix, (int f, int gate_first, const T *x, T *y, i64 count, i64 width, T p, T q)) {                     \
-    if (width % WIDTH<T> == 0 && is_wide(x, y)) {                                                                         \
-      gated<T, WIDTH<T>>(f, gate_first, x, y, count / WIDTH<T>, width / WIDTH<T>, p, q);                                  \
+  KERNEL(gated_##suffix, (int f, int gate_first, const S *x, S *y, i64 count, i64 width, Computed<S> p, Computed<S> q)) { \
+    if (width % WIDTH<S> == 0 && is_wide(x, y)) {                                                                         \
+      with_function<UNARY_SILU, UNARY_GELU>(x, f, [&](auto known) {                                                       \
+        gated<decltype(known)::code, WIDTH<S>>(f, gate_first, x, y, count / WIDTH<S>, width / WIDTH<S>, p, q);            \
+      });                                                                                                                 \
     } else {                                                                                                              \
-      gated<T, 1>(f, gate_first, x, y, count, width, p, q);                                                               \
+      gated<ANY, 1>(f, gate_first, x, y, count, width, p, q);                                                             \
     }                                                                                                                     \
   }                                                                                                                       \
   EXPORT(gated_##suffix)                                                                                                  \
                                                                                                                           \
-  KERNEL(gated_grad_##suffix, (int f, int gate_first, const T *dy, const T *x, T *dx, i64 count, i64 width, T p, T q)) {  \
-    if (width % WIDTH<T> == 0 && is_wide(dy, x, dx)) {                                                                    \
-      gated_grad<T, WIDTH<T>>(f, gate_first, dy, x, dx, count / WIDTH<T>, width / WIDTH<T>, p, q);                        \
+  KERNEL(gated_grad_##suffix, (int f, int gate_first, const S *dy, const S *x, S *dx, i64 count, i64 width,               \
+      Computed<S> p, Computed<S> q)) {                                                                                    \
+    if (width % WIDTH<S> == 0 && is_wide(dy, x, dx)) {                                                                    \
+      with_function<UNARY_SILU, UNARY_GELU>(x, f, [&](auto known) {                                                       \
+        gated_grad<decltype(known)::code, WIDTH<S>>(f, gate_first, dy, x, dx, count / WIDTH<S>, width / WIDTH<S>, p, q);  \
+      });                                                                                                                 \
     } else {                                                                                                              \
-      gated_grad<T, 1>(f, gate_first, dy, x, dx, count, width, p, q);                                                     \
+      gated_grad<ANY, 1>(f, gate_first, dy, x, dx, count, width, p, q);                                                   \
     }                                                                                                                     \
   }                                                                                                                       \
   EXPORT(gated_grad_##suffix)
 
 ELEMENTWISE(f32, float)
 ELEMENTWISE(f64, double)
+ELEMENTWISE(bf16, bf16)
 
 // --------------------------------------------------------------------------------------------------------- comparisons
 

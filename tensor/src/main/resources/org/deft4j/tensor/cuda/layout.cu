@@ -206,20 +206,16 @@ template <> DEVICE double from_float<double>(float x) {
   return x;
 }
 
-template <class T> struct alignas(sizeof(T) < 4 ? 4 * sizeof(T) : 16) Four {
-  T part[4];
-};
-
 // Both dense, four at a time, then what is left. Of both types one at least is exact in float32.
 #define CAST(from, to, F, T)                                                                                                \
   KERNEL(cast_##from##_##to, (const F *x, T *y, i64 count)) {                                                               \
     FOR_EACH(i, count / 4) {                                                                                                \
-      Four<F> four = ((const Four<F> *) x)[i];                                                                              \
-      Four<T> result;                                                                                                       \
+      Vector<F, 4> four = ((const Vector<F, 4> *) x)[i];                                                                    \
+      Vector<T, 4> result;                                                                                                  \
       for (int k = 0; k < 4; k++) {                                                                                         \
         result.part[k] = from_float<T>(to_float(four.part[k]));                                                             \
       }                                                                                                                     \
-      ((Four<T> *) y)[i] = result;                                                                                          \
+      ((Vector<T, 4> *) y)[i] = result;                                                                                     \
     }                                                                                                                       \
     FOR_EACH(i, count % 4) {                                                                                                \
       i64 at = count - 1 - i;                                                                                               \

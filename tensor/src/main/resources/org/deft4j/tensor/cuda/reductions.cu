@@ -34,40 +34,47 @@ template <class T> struct Smallest {
   }
 };
 
-// y [outer, parts, inner]: of each part of so many of the n elements, the last perhaps of fewer.
-template <class F, class T>
-DEVICE void reduce(const T *x, T *y, i64 results, i64 n, i64 part, i64 parts, i64 inner, int lanes, int across) {
+// y [outer, parts, inner]: of each part of so many of the n elements, the last perhaps of fewer. Of narrower elements more are on their
+// way at once.
+template <template <class> class Reduction, class X, class Y>
+DEVICE void reduce(const X *x, Y *y, i64 results, i64 n, i64 part, i64 parts, i64 inner, int lanes, int across) {
+  typedef Computed<X> T;
+  typedef Reduction<T> F;
   Team team = team_of(lanes, across);
   FOR_TEAMS(result, team, results) {
     i64 row = result / inner;
     i64 o = row / parts;
     i64 from = (row - o * parts) * part;
     i64 to = result < results ? (from + part < n ? from + part : n) : 0;
-    const T *xs = x + (o * n * inner + (result - row * inner));
+    const X *xs = x + (o * n * inner + (result - row * inner));
     T found = F::none();
-#pragma unroll 4
+#pragma unroll (sizeof(X) < 4 ? 8 : 4)
     for (i64 i = from + team.lane; i < to; i += lanes) {
-      found = F::join(found, xs[i * inner]);
+      found = F::join(found, computed(xs[i * inner]));
     }
     found = team_join<F>(team, found);
     if (team.lane == 0 && result < results) {
-      y[result] = found;
+      y[result] = stored<Y>(found);
     }
   }
 }
 
-#define REDUCE(name, F, suffix, T)                                                                                        \
-  KERNEL(name##_##suffix, (const T *x, T *y, i64 results, i64 n, i64 part, i64 parts, i64 inner, int lanes, int across)) { \
-    reduce<F<T>>(x, y, results, n, part, parts, inner, lanes, across);                                                    \
-  }                                                                                                                       \
-  EXPORT(name##_##suffix)
+#define REDUCE(name, F, X, Y)                                                                                      \
+  KERNEL(name, (const X *x, Y *y, i64 results, i64 n, i64 part, i64 parts, i64 inner, int lanes, int across)) {    \
+    reduce<F>(x, y, results, n, part, parts, inner, lanes, across);                                                \
+  }                                                                                                                \
+  EXPORT(name)
 
-REDUCE(sum, Sum, f32, float)
-REDUCE(sum, Sum, f64, double)
-REDUCE(max, Largest, f32, float)
-REDUCE(max, Largest, f64, double)
-REDUCE(min, Smallest, f32, float)
-REDUCE(min, Smallest, f64, double)
+REDUCE(sum_f32, Sum, float, float)
+REDUCE(sum_f64, Sum, double, double)
+REDUCE(max_f32, Largest, float, float)
+REDUCE(max_f64, Largest, double, double)
+REDUCE(min_f32, Smallest, float, float)
+REDUCE(min_f64, Smallest, double, double)
+// Where sums are sums of sums, those between are not rounded.
+REDUCE(sum_bf16, Sum, bf16, bf16)
+REDUCE(sum_bf16_f32, Sum, bf16, float)
+REDUCE(sum_f32_bf16, Sum, float, bf16)
 
 // -------------------------------------------------------------------------------------------------- index of an extreme
 

@@ -2,12 +2,6 @@
 
 #ifndef DEFT_HOST
 #define MULTIPLY_ADD(H)                                                                                                    \
-  template <> DEVICE u32 pack<H>(float low, float high) {                                                                  \
-    u32 result;                                                                                                            \
-    asm("cvt.rn." #H "x2.f32 %0, %1, %2;" : "=r"(result) : "f"(high), "f"(low));                                           \
-    return result;                                                                                                         \
-  }                                                                                                                       \
-                                                                                                                          \
   template <> DEVICE void multiply_add<H>(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {                              \
     asm("mma.sync.aligned.m16n8k16.row.col.f32." #H "." #H ".f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};" \
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])                                                                   \
@@ -16,10 +10,6 @@
 #endif
 
 #ifdef DEFT_HOST
-template <class H> DEVICE u32 pack(float low, float high) {
-  return from_float<H>(low).bits | (u32) from_float<H>(high).bits << 16;
-}
-
 template <class H> DEVICE void multiply_add(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
   host::multiply_16x8x16(c, a, b0, b1, [](u16 bits) { return to_float(H{bits}); });
 }
@@ -40,9 +30,6 @@ DEVICE float power_of_2(float x) {
   return std::exp2(x);
 }
 #else
-// Two numbers in 16 bits each.
-template <class H> DEVICE u32 pack(float low, float high);
-
 // c += a b of a warp: a [16, 16], b [16, 8]. Of lane l, c[0..1] are row l / 4, columns 2 (l % 4) + {0, 1}, and c[2..3] the same columns of
 // row l / 4 + 8; a[r] is row l / 4 + 8 (r % 2), columns 2 (l % 4) + 8 (r / 2) + {0, 1}; b_r rows 2 (l % 4) + 8 r + {0, 1} of column l / 4.
 template <class H> DEVICE void multiply_add(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1);

@@ -82,28 +82,33 @@ DEVICE void sgd(T *ps, const T *gs, T *buffers, i64 count, T lr, T momentum, T d
 }
 
 // target = fma(alpha, x, target), of count vectors of N elements. All elements of target have places of their own.
-template <class T, int N> DEVICE void add_scaled(T *target, const T *x, i64 count, const Walk &walk, T alpha) {
+template <int N, class S, class T> DEVICE void add_scaled(S *target, const S *x, i64 count, const Walk &walk, T alpha) {
   FOR_EACH(i, count) {
     Offsets o = offsets(walk, i);
-    Vector<T, N> sum = *(const Vector<T, N> *) (target + o.at[0]);
-    Vector<T, N> added = taken<T, N>(x, walk, o, 1);
+    Vector<T, N> sum = loaded<N>(target + o.at[0]);
+    Vector<T, N> added = taken<N>(x, walk, o, 1);
     for (int k = 0; k < N; k++) {
       sum.part[k] = fma(alpha, added.part[k], sum.part[k]);
     }
-    *(Vector<T, N> *) (target + o.at[0]) = sum;
+    store(target + o.at[0], sum);
   }
 }
 
-#define UPDATES(suffix, T)                                                                                                \
-  KERNEL(add_scaled_##suffix, (int wide, T *target, const T *x, i64 count, Walk walk, T alpha)) {                         \
+#define ADD_SCALED(suffix, S)                                                                                             \
+  KERNEL(add_scaled_##suffix, (int wide, S *target, const S *x, i64 count, Walk walk, Computed<S> alpha)) {               \
     if (wide) {                                                                                                           \
-      add_scaled<T, WIDTH<T>>(target, x, count, walk, alpha);                                                             \
+      add_scaled<WIDTH<S>>(target, x, count, walk, alpha);                                                                \
     } else {                                                                                                              \
-      add_scaled<T, 1>(target, x, count, walk, alpha);                                                                    \
+      add_scaled<1>(target, x, count, walk, alpha);                                                                       \
     }                                                                                                                     \
   }                                                                                                                       \
-  EXPORT(add_scaled_##suffix)                                                                                             \
-                                                                                                                          \
+  EXPORT(add_scaled_##suffix)
+
+ADD_SCALED(f32, float)
+ADD_SCALED(f64, double)
+ADD_SCALED(bf16, bf16)
+
+#define UPDATES(suffix, T)                                                                                                \
   KERNEL(scale_##suffix, (T *target, i64 count, T factor)) {                                                              \
     FOR_EACH(i, count) {                                                                                                  \
       target[i] *= factor;                                                                                                \

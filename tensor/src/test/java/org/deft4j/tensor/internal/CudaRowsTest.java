@@ -37,8 +37,14 @@ class CudaRowsTest {
 
   private final List<String> wrong = new ArrayList<>();
 
+  /** The types that there are kernels of an operation for. */
+  private static List<DType> types(Op op) {
+    boolean takesBf16 = op instanceof Reduction.Sum || op instanceof InPlace.AddScaledInto;
+    return takesBf16 ? List.of(DType.F32, DType.F64, DType.BF16) : List.of(DType.F32, DType.F64);
+  }
+
   private void compare(Op op, Tensor... in) {
-    for (DType dtype : List.of(DType.F32, DType.F64)) {
+    for (DType dtype : types(op)) {
       try (Scope _ = Scope.open()) {
         CudaTests.differences(op, dtype, in)
             .ifPresent(text -> wrong.add(new Sample(op, in) + " in " + dtype + ": " + text));
@@ -81,6 +87,21 @@ class CudaRowsTest {
     }
     compare(new Reduction.Sum(List.of(0, 2), false), normal(300, 3, 300));
     assertNoneWrong();
+  }
+
+  /** Of BF16, which has no 257: the sums that are added up once more keep what it would round away. */
+  @Test
+  void whatSumsAreMadeOfIsNotRounded() {
+    float[] values = new float[3 * 8192];
+    for (int i = 0; i < 257; i++) {
+      values[i] = 1;
+      values[8192 + i] = 1;
+    }
+    values[2 * 8192] = -512;
+    Tensor x = Tensor.of(values, 3, 8192).cast(DType.BF16).to(Device.CUDA);
+    assertArrayEquals(new double[] {2}, x.reshape(3 * 8192).sum(0).toDoubles(), "in several steps");
+    assertArrayEquals(new double[] {2}, x.reshape(3, 1, 8192).sum(0, 2).toDoubles(), "over dimensions that are not neighbours");
+    assertArrayEquals(new double[] {256, 256, -512}, x.sum(1).toDoubles(), "in one");
   }
 
   @Test
@@ -197,10 +218,11 @@ class CudaRowsTest {
 
   @Test
   void scaledAdditionOfAnyStrides() {
-    for (DType dtype : List.of(DType.F32, DType.F64)) {
+    InPlace.AddScaledInto op = new InPlace.AddScaledInto(2);
+    for (DType dtype : types(op)) {
       Tensor whole = Tensor.zeros(dtype, 8, 12).to(Device.CUDA);
       Tensor x = Tensor.of(new double[] {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, 3, 4).cast(dtype).to(Device.CUDA);
-      Dispatch.run(new InPlace.AddScaledInto(2), whole.slice(0, 1, 8, 2).slice(1, 3, 12, 3), x.t());
+      Dispatch.run(op, whole.slice(0, 1, 8, 2).slice(1, 3, 12, 3), x.t());
       double[] expected = new double[96];
       for (int i = 0; i < 4; i++) {
         for (int j = 0; j < 3; j++) {
@@ -217,7 +239,7 @@ class CudaRowsTest {
     for (Sample sample : KernelSamples.all()) {
       // Threads go round in the longest as they do in shorter ones.
       if (isOfRows(sample.op()) && Arrays.stream(sample.inputs()).allMatch(x -> x.elementCount() < LONG)) {
-        for (DType dtype : List.of(DType.F32, DType.F64)) {
+        for (DType dtype : types(sample.op())) {
           try (Scope _ = Scope.open()) {
             compared++;
             CudaTests.changesWithOrder(sample.op(), dtype, sample.inputs())

@@ -22,7 +22,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 /** The card resamples pictures as the CPU does, and adds in the same order where it goes back: bit by bit. Rotations likewise. */
 @ExtendWith(OnCard.class)
 class CudaSpatialTest {
-  private static final DType[] TYPES = {DType.F32, DType.F64};
+  private static final DType[] TYPES = {DType.F32, DType.F64, DType.BF16};
   private static final long[][] PICTURES = {{2, 3, 8, 8}, {1, 2, 5, 7}, {1, 1, 1, 1}, {2, 1, 1, 9}, {0, 3, 4, 4}};
   private static final long[][] SIZES = {{16, 16}, {8, 8}, {5, 7}, {10, 21}, {3, 4}, {1, 1}, {13, 2}, {33, 50}};
   private static final Window[] WINDOWS = {new Window(1, 1, 0), new Window(2, 2, 0), new Window(2, 1, 1), new Window(3, 2, 1),
@@ -109,17 +109,18 @@ class CudaSpatialTest {
   @Test
   void rotatesWhateverTheStrides() {
     for (DType type : TYPES) {
+      DType wide = type.wide();
       for (boolean inverse : new boolean[] {false, true}) {
         Fused.Rotary op = new Fused.Rotary(inverse);
-        SameBits.check(op, normal(type, 2, 3, 7, 10), normal(type, 7, 5), normal(type, 7, 5));
-        SameBits.check(op, new Input(normal(type, 2, 7, 3, 10), x -> x.transpose(1, 2)), new Input(normal(type, 5, 7), Tensor::t),
-            Input.of(normal(type, 7, 5)));
-        SameBits.check(op, new Input(normal(type, 10, 7, 3), x -> x.permute(2, 1, 0)), Input.of(normal(type, 5)),
-            new Input(normal(type, 10), x -> x.slice(0, 0, 10, 2)));
-        SameBits.check(op, new Input(normal(type, 7, 40), x -> x.slice(1, 3, 37, 2).slice(1, 0, 16)), Input.of(normal(type, 7, 8)),
-            Input.of(normal(type, 1, 7, 8).reshape(7, 8)));
-        SameBits.check(op, normal(type, 4, 2), normal(type, 4, 1), normal(type, 4, 1));
-        SameBits.check(op, normal(type, 0, 2), normal(type, 1), normal(type, 1));
+        SameBits.check(op, normal(type, 2, 3, 7, 10), normal(wide, 7, 5), normal(wide, 7, 5));
+        SameBits.check(op, new Input(normal(type, 2, 7, 3, 10), x -> x.transpose(1, 2)), new Input(normal(wide, 5, 7), Tensor::t),
+            Input.of(normal(wide, 7, 5)));
+        SameBits.check(op, new Input(normal(type, 10, 7, 3), x -> x.permute(2, 1, 0)), Input.of(normal(wide, 5)),
+            new Input(normal(wide, 10), x -> x.slice(0, 0, 10, 2)));
+        SameBits.check(op, new Input(normal(type, 7, 40), x -> x.slice(1, 3, 37, 2).slice(1, 0, 16)), Input.of(normal(wide, 7, 8)),
+            Input.of(normal(wide, 1, 7, 8).reshape(7, 8)));
+        SameBits.check(op, normal(type, 4, 2), normal(wide, 4, 1), normal(wide, 4, 1));
+        SameBits.check(op, normal(type, 0, 2), normal(wide, 1), normal(wide, 1));
       }
     }
   }

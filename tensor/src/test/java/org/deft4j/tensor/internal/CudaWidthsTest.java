@@ -10,6 +10,7 @@ import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.internal.cuda.CudaTests;
 import org.deft4j.tensor.internal.cuda.OnCard;
 import org.deft4j.tensor.internal.cuda.SameBits;
 import org.deft4j.tensor.internal.cuda.SameBits.Input;
@@ -27,7 +28,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 /** What the card moves 16 bytes at once where it can is the same where it cannot. */
 @ExtendWith(OnCard.class)
 class CudaWidthsTest {
-  private static final List<DType> TYPES = List.of(DType.F32, DType.F64);
+  private static final List<DType> TYPES = List.of(DType.F32, DType.F64, DType.BF16);
 
   private final Random random = new Random(5);
 
@@ -52,7 +53,7 @@ class CudaWidthsTest {
   /** Each input in its turn lies where it cannot be moved at once, then all of them. */
   private static void check(Op op, Tensor... in) {
     for (DType type : TYPES) {
-      Tensor[] here = Arrays.stream(in).map(x -> x.cast(type)).toArray(Tensor[]::new);
+      Tensor[] here = CudaTests.converted(op, type, in);
       byte[][] expected = bits(op, here, x -> x.to(Device.CUDA), -1);
       for (int only = -1; only < in.length; only++) {
         byte[][] actual = bits(op, here, CudaWidthsTest::apart, only);
@@ -82,10 +83,12 @@ class CudaWidthsTest {
   void functions() {
     Fused.Gated first = new Fused.Gated(new Unary.Silu(), true);
     Fused.Gated second = new Fused.Gated(new Unary.Gelu(), false);
-    for (long width : new long[] {1, 8, 1028, 1030}) {
+    Fused.Gated third = new Fused.Gated(new Unary.Sigmoid(), true);
+    for (long width : new long[] {1, 8, 1028, 1030, 1032}) {
       check(new Unary.Gelu(), normal(3, width));
+      check(new Unary.Exp(), normal(3, width));
       check(new Fused.ActivationGrad(new Unary.Tanh()), normal(3, width), normal(3, width));
-      for (Fused.Gated op : List.of(first, second)) {
+      for (Fused.Gated op : List.of(first, second, third)) {
         check(op, normal(3, 2 * width));
         check(new Fused.GatedGrad(op), normal(3, width), normal(3, 2 * width));
       }
@@ -127,7 +130,7 @@ class CudaWidthsTest {
       for (Binary op : List.of(new Binary.Add(), new Binary.Maximum(), new Binary.Div())) {
         Input whole = Input.of(normal(type, 6, 5, 24));
         SameBits.check(op, whole, whole);
-        for (long start : new long[] {0, 1, 4}) {
+        for (long start : new long[] {0, 1, 4, 8}) {
           Input columns = new Input(normal(type, 6, 5, 40), x -> x.slice(2, start, start + 24));
           SameBits.check(op, whole, columns);
           SameBits.check(op, columns, columns);
@@ -164,13 +167,14 @@ class CudaWidthsTest {
   void headsThatAreTurned() {
     for (DType type : TYPES) {
       for (long size : new long[] {16, 12, 96}) {
-        for (long start : new long[] {0, 1, 4}) {
-          Input heads = new Input(normal(type, 2, 7, 3, size + 4), x -> x.slice(3, start, start + size).transpose(1, 2));
+        for (long start : new long[] {0, 1, 4, 8}) {
+          Input heads = new Input(normal(type, 2, 7, 3, size + 8), x -> x.slice(3, start, start + size).transpose(1, 2));
+          DType wide = type.wide();
           Fused.Rotary op = new Fused.Rotary(start == 1);
-          SameBits.check(op, heads, Input.of(normal(type, 7, size / 2)), Input.of(normal(type, 7, size / 2)));
-          SameBits.check(op, heads, new Input(normal(type, 7, size), x -> x.slice(1, 0, size / 2)), Input.of(normal(type, 7, size / 2)));
-          SameBits.check(op, heads, new Input(normal(type, 7, 1), x -> x.expand(7, size / 2)),
-              new Input(normal(type, size / 2), x -> x.expand(7, size / 2)));
+          SameBits.check(op, heads, Input.of(normal(wide, 7, size / 2)), Input.of(normal(wide, 7, size / 2)));
+          SameBits.check(op, heads, new Input(normal(wide, 7, size), x -> x.slice(1, 0, size / 2)), Input.of(normal(wide, 7, size / 2)));
+          SameBits.check(op, heads, new Input(normal(wide, 7, 1), x -> x.expand(7, size / 2)),
+              new Input(normal(wide, size / 2), x -> x.expand(7, size / 2)));
         }
       }
     }

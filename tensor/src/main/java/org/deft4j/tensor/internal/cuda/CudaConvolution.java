@@ -33,8 +33,6 @@ final class CudaConvolution {
   private static final long TURNED = 2;
   /** Widths of pictures for {@code patches_of_three} are multiples of this. */
   private static final long EIGHT = 8;
-  /** The most bytes that a thread reads at once. */
-  private static final long READ = 32;
   /** Blocks of the kernel that writes patches, if there are channels enough: some for each multiprocessor of a large card. */
   private static final long BLOCKS = 1024;
 
@@ -272,7 +270,7 @@ final class CudaConvolution {
   /** The patches of {@code count} pictures. */
   private void write(Gemm.Matrix pictures, Tensor patches, long count, Geometry geometry) {
     Sizes s = geometry.s();
-    boolean three = s.isOfThree() && pictures.address() % READ == 0 && hasThree(pictures.dtype(), patches.dtype());
+    boolean three = s.isOfThree() && pictures.address() % Walk.WIDE == 0 && hasThree(pictures.dtype(), patches.dtype());
     String kernel = three ? "patches_of_three" : "patches";
     long run = three ? Walk.WIDE / patches.dtype().bytes() : RUN;
     long across = Math.ceilDiv(geometry.pixels(), run * Launcher.THREADS);

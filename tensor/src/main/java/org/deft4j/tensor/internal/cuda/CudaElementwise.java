@@ -16,16 +16,10 @@ final class CudaElementwise {
     this.launcher = launcher;
   }
 
-  /** The threads that dense elements are work for, 16 bytes of them each; where they cannot be moved so, threads take several. */
-  private static long vectors(Tensor x) {
-    int unit = Walk.WIDE / x.dtype().bytes();
-    return (x.elementCount() + unit - 1) / unit;
-  }
-
   void run(Unary op, Tensor x, Tensor y) {
     double[] p = CudaFunctions.parameters(op);
     DType type = x.dtype();
-    launcher.each(vectors(y), SOURCE, Launcher.variant("unary", type), CudaFunctions.code(op), x, y, y.elementCount(),
+    launcher.each(Launcher.vectors(y), SOURCE, Launcher.variant("unary", type), CudaFunctions.code(op), x, y, y.elementCount(),
         Arguments.real(type, p[0]), Arguments.real(type, p[1]));
   }
 
@@ -46,7 +40,7 @@ final class CudaElementwise {
   void gradient(Unary op, Tensor dy, Tensor x, Tensor dx) {
     double[] p = CudaFunctions.parameters(op);
     DType type = x.dtype();
-    launcher.each(vectors(dx), SOURCE, Launcher.variant("unary_grad", type), CudaFunctions.code(op), dy, x, dx, dx.elementCount(),
+    launcher.each(Launcher.vectors(dx), SOURCE, Launcher.variant("unary_grad", type), CudaFunctions.code(op), dy, x, dx, dx.elementCount(),
         Arguments.real(type, p[0]), Arguments.real(type, p[1]));
   }
 
@@ -54,7 +48,7 @@ final class CudaElementwise {
   void run(Fused.Gated op, Tensor x, Tensor y) {
     double[] p = CudaFunctions.parameters(op.activation());
     DType type = x.dtype();
-    launcher.each(vectors(y), SOURCE, Launcher.variant("gated", type), CudaFunctions.code(op.activation()), op.gateFirst(), x, y,
+    launcher.each(Launcher.vectors(y), SOURCE, Launcher.variant("gated", type), CudaFunctions.code(op.activation()), op.gateFirst(), x, y,
         y.elementCount(), y.size(-1), Arguments.real(type, p[0]), Arguments.real(type, p[1]));
   }
 
@@ -62,7 +56,7 @@ final class CudaElementwise {
   void gradient(Fused.Gated op, Tensor dy, Tensor x, Tensor dx) {
     double[] p = CudaFunctions.parameters(op.activation());
     DType type = x.dtype();
-    launcher.each(vectors(dy), SOURCE, Launcher.variant("gated_grad", type), CudaFunctions.code(op.activation()), op.gateFirst(), dy, x,
-        dx, dy.elementCount(), dy.size(-1), Arguments.real(type, p[0]), Arguments.real(type, p[1]));
+    launcher.each(Launcher.vectors(dy), SOURCE, Launcher.variant("gated_grad", type), CudaFunctions.code(op.activation()), op.gateFirst(),
+        dy, x, dx, dy.elementCount(), dy.size(-1), Arguments.real(type, p[0]), Arguments.real(type, p[1]));
   }
 }

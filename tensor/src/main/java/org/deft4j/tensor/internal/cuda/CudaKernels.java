@@ -79,17 +79,17 @@ final class CudaKernels implements Kernels {
   @Override
   public boolean takesBf16(Op op) {
     return switch (op) {
-      case Unary _ -> false;
-      case Binary _ -> false;
-      case Fused.Gated _ -> false;
-      case Fused.GatedGrad _ -> false;
-      case Fused.ActivationGrad _ -> false;
-      case Fused.Rotary _ -> false;
+      case Unary _ -> true;
+      case Binary _ -> true;
+      case Fused.Gated _ -> true;
+      case Fused.GatedGrad _ -> true;
+      case Fused.ActivationGrad _ -> true;
+      case Fused.Rotary _ -> true;
       case Norm _ -> false;
-      case Spatial.UpsampleNearest _ -> false;
-      case Spatial.UpsampleNearestGrad _ -> false;
-      case Reduction.Sum _ -> false;
-      case InPlace.AddScaledInto _ -> false;
+      case Spatial.UpsampleNearest _ -> true;
+      case Spatial.UpsampleNearestGrad _ -> true;
+      case Reduction.Sum _ -> true;
+      case InPlace.AddScaledInto _ -> true;
       case Contraction.Attention attention -> false;
       case Contraction.AttentionGrad attention -> false;
       case Contraction _ -> true;

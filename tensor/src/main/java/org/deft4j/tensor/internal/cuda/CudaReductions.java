@@ -62,7 +62,7 @@ final class CudaReductions {
       reduce(kernel, slab, part, parts, teams, from, to);
       return;
     }
-    try (Tensor partial = Tensor.empty(from.device(), from.dtype(), Shape.of(slab.outer(), parts, slab.inner()))) {
+    try (Tensor partial = Tensor.empty(from.device(), from.dtype().wide(), Shape.of(slab.outer(), parts, slab.inner()))) {
       reduce(kernel, slab, part, parts, teams, from, partial);
       reduce(kernel, new Slab(slab.outer(), parts, slab.inner()), partial, to);
     }
@@ -70,8 +70,10 @@ final class CudaReductions {
 
   private void reduce(String kernel, Slab slab, long part, long parts, Teams teams, Tensor from, Tensor to) {
     long results = slab.results() * parts;
-    launch(teams.blocks(results), kernel, from.dtype(), from, to, results, slab.n(), part, parts, slab.inner(), teams.lanes(),
-        teams.across());
+    String name = Launcher.variant(kernel, from.dtype());
+    String variant = to.dtype() == from.dtype() ? name : Launcher.variant(name, to.dtype());
+    launcher.rows(teams.blocks(results), Launcher.THREADS, SOURCE, variant, from, to, results, slab.n(), part, parts, slab.inner(),
+        teams.lanes(), teams.across());
   }
 
   private void choose(double sign, Slab slab, Tensor x, Tensor y) {

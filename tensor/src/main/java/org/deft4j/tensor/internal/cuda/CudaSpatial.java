@@ -23,10 +23,10 @@ final class CudaSpatial {
     Tensor x = in[0];
     Tensor y = out[0];
     switch (op) {
-      case Spatial.UpsampleNearest ignored -> resample("upsample_nearest", x, y, x, y);
-      case Spatial.UpsampleNearestGrad ignored -> resample("upsample_nearest_grad", x, y, y, x);
-      case Spatial.UpsampleBilinear ignored -> resample("upsample_bilinear", x, y, x, y);
-      case Spatial.UpsampleBilinearGrad ignored -> resample("upsample_bilinear_grad", x, y, y, x);
+      case Spatial.UpsampleNearest ignored -> resample(Launcher.vectors(y), "upsample_nearest", x, y, x, y);
+      case Spatial.UpsampleNearestGrad ignored -> resample(y.elementCount(), "upsample_nearest_grad", x, y, y, x);
+      case Spatial.UpsampleBilinear ignored -> resample(y.elementCount(), "upsample_bilinear", x, y, x, y);
+      case Spatial.UpsampleBilinearGrad ignored -> resample(y.elementCount(), "upsample_bilinear_grad", x, y, y, x);
       case Spatial.AvgPool2d(var window, var count) -> average("avg_pool", x, y, x, y, window, count);
       case Spatial.AvgPool2dGrad(var window, var count, var h, var w) -> average("avg_pool_grad", x, y, y, x, window, count);
       case Spatial.MaxPool2d(var window) -> launcher.each(y.elementCount(), SOURCE, Launcher.variant("max_pool", y.dtype()), x, y, out[1],
@@ -35,9 +35,9 @@ final class CudaSpatial {
     }
   }
 
-  private void resample(String kernel, Tensor from, Tensor to, Tensor picture, Tensor resampled) {
-    launcher.each(to.elementCount(), SOURCE, Launcher.variant(kernel, to.dtype()), from, to, to.elementCount(), picture.size(2),
-        picture.size(3), resampled.size(2), resampled.size(3));
+  private void resample(long threads, String kernel, Tensor from, Tensor to, Tensor picture, Tensor resampled) {
+    launcher.each(threads, SOURCE, Launcher.variant(kernel, to.dtype()), from, to, to.elementCount(), picture.size(2), picture.size(3),
+        resampled.size(2), resampled.size(3));
   }
 
   private void average(String kernel, Tensor from, Tensor to, Tensor picture, Tensor means, Window window, boolean countPadding) {

@@ -2,6 +2,7 @@ package org.deft4j.tensor.internal.cuda;
 
 import java.util.Locale;
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Tensor;
 
 /** Launches kernels in the usual forms. */
 final class Launcher {
@@ -24,6 +25,12 @@ final class Launcher {
   /** The name of a kernel's variant for a type: {@code softmax_f32}. */
   static String variant(String kernel, DType dtype) {
     return kernel + "_" + dtype.name().toLowerCase(Locale.ROOT);
+  }
+
+  /** The threads that dense elements are work for, 16 bytes of them each; where they cannot be moved so, threads take several. */
+  static long vectors(Tensor x) {
+    int unit = Walk.WIDE / x.dtype().bytes();
+    return (x.elementCount() + unit - 1) / unit;
   }
 
   /** A kernel whose threads stride over {@code count} elements; it is not launched for none. */

@@ -119,7 +119,8 @@ public final class CudaTests {
     return Arrays.stream(tensors).map(x -> x.contiguous().to(Device.CPU).bytes().toArray(ValueLayout.JAVA_BYTE)).toArray(byte[][]::new);
   }
 
-  private static Tensor[] converted(Op op, DType dtype, Tensor... given) {
+  /** Inputs in {@code dtype} where they are F32, but for those that stay F32 beside BF16. */
+  public static Tensor[] converted(Op op, DType dtype, Tensor... given) {
     return IntStream.range(0, given.length)
         .mapToObj(i -> converted(given[i], dtype == DType.BF16 && !isActivation(op, i) ? DType.F32 : dtype)).toArray(Tensor[]::new);
   }

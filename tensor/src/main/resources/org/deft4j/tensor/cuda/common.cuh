@@ -171,6 +171,7 @@ DEVICE float to_float(bf16 x) {
   return bits_to_float((u32) x.bits << 16);
 }
 
+#ifdef DEFT_HOST
 DEVICE bf16 to_bf16(float x) {
   u32 bits = float_to_bits(x);
   bf16 result;
@@ -182,7 +183,6 @@ DEVICE bf16 to_bf16(float x) {
   return result;
 }
 
-#ifdef DEFT_HOST
 DEVICE float to_float(f16 x) {
   return host_f16_to_float(x.bits);
 }
@@ -193,6 +193,13 @@ DEVICE f16 to_f16(float x) {
   return result;
 }
 #else
+// One instruction, where the arithmetic above would take a kernel that only moves numbers longer than memory does.
+DEVICE bf16 to_bf16(float x) {
+  bf16 result;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(result.bits) : "f"(x));
+  return result;
+}
+
 DEVICE float to_float(f16 x) {
   float result;
   asm("cvt.f32.f16 %0, %1;" : "=f"(result) : "h"(x.bits));

@@ -44,24 +44,25 @@ template <class T> struct ChannelNumbers {
 };
 
 // Of each part p of each row, a tile or less, the centre, mean - centre, and sum((x - mean)^2): moments[0 .. 2][row parts + p].
-template <class T> DEVICE void group_moments(const T *x, T *moments, i64 rows, i64 count, i64 part, i64 parts, int lanes) {
+template <class S, class T>
+DEVICE void group_moments(const S *x, T *moments, i64 rows, i64 count, i64 part, i64 parts, int lanes) {
   Team team = team_of(lanes, 0);
   i64 pieces = rows * parts;
-  bool wide = count % WIDTH<T> == 0 && part % WIDTH<T> == 0 && is_wide(x);
+  bool wide = count % WIDTH<S> == 0 && part % WIDTH<S> == 0 && is_wide(x);
   FOR_TEAMS(piece, team, pieces) {
     i64 row = piece / parts;
     i64 from = (piece - row * parts) * part;
     i64 n = piece < pieces ? (from + part < count ? part : count - from) : 0;
     T kept[HELD];
     T sum = T(0);
-    read(kept, x + (row * count + from), (int) n, team, wide);
+    read<S>(kept, x + (row * count + from), (int) n, team, wide);
 #pragma unroll
     for (int j = 0; j < HELD; j++) {
       sum += kept[j];
     }
     T centre = team_sum(team, sum) / T(n);
     Pair<T> left = {T(0), T(0)};
-    FOR_HELD(T, j, (int) n, team) {
+    FOR_HELD(S, j, (int) n, team) {
       T d = kept[j] - centre;
       left.a += d;
       left.b = fma(d, d, left.b);
@@ -99,13 +100,13 @@ DEVICE Statistics<T> row_statistics(const Team &team, const T *moments, i64 row,
 }
 
 // y = (x - mean) rstd w + b, and with silu h sigmoid(h) of that.
-template <class T>
-DEVICE void group_norm(const T *x, const T *w, const T *b, const T *moments, T *y, T *mean, T *rstd, Channels shape, i64 part, i64 parts,
+template <class S, class T>
+DEVICE void group_norm(const S *x, const T *w, const T *b, const T *moments, S *y, T *mean, T *rstd, Channels shape, i64 part, i64 parts,
     i64 piece, i64 pieces, T eps, int silu, int lanes) {
   Team team = team_of(lanes, 0);
   i64 count = shape.per_group * shape.positions;
   i64 all = shape.rows * pieces;
-  bool wide = shape.positions % WIDTH<T> == 0 && piece % WIDTH<T> == 0 && is_wide(x, y);
+  bool wide = shape.positions % WIDTH<S> == 0 && piece % WIDTH<S> == 0 && is_wide(x, y);
   // From the last: what the moments were found of last is the likeliest to be in the cache still.
   FOR_TEAMS(later, team, all) {
     bool there = later < all;
@@ -115,7 +116,7 @@ DEVICE void group_norm(const T *x, const T *w, const T *b, const T *moments, T *
     i64 to = there ? (from + piece < count ? from + piece : count) : from;
     // The first tile is read while the statistics are found.
     T kept[HELD];
-    read(kept, x + (row * count + from), (int) (to - from < tile_of(team) ? to - from : tile_of(team)), team, wide);
+    read<S>(kept, x + (row * count + from), (int) (to - from < tile_of(team) ? to - from : tile_of(team)), team, wide);
     Statistics<T> s = row_statistics(team, moments, row, shape.rows, count, part, parts, eps);
     if (team.lane == 0 && there && from == 0) {
       mean[row] = s.mean;
@@ -125,10 +126,10 @@ DEVICE void group_norm(const T *x, const T *w, const T *b, const T *moments, T *
     ChannelNumbers<T> channel(w + base, b + base, s.rstd, shape.positions, from, to);
     FOR_TILES(start, inside, to - from, team) {
       if (start > 0) {
-        read(kept, x + (row * count + from + start), inside, team, wide);
+        read<S>(kept, x + (row * count + from + start), inside, team, wide);
       }
-      FOR_HELD(T, j, inside, team) {
-        channel.turn_to(start + place<T>(team, j), !wide || j % WIDTH<T> == 0);
+      FOR_HELD(S, j, inside, team) {
+        channel.turn_to(start + place<S>(team, j), !wide || j % WIDTH<S> == 0);
         T h = fma(kept[j] - s.mean, channel.scale, fma(-s.low, channel.scale, channel.shift));
         kept[j] = silu ? h * sigmoid(h) : h;
       }
@@ -144,13 +145,13 @@ template <class T> DEVICE T through_silu(int silu, T dy, T d, T scale, T shift) 
 
 // Of each part p, a tile or less, of each channel k of the batch A = sum dh and B = sum dh xhat: sums[0 .. 1][k parts + p]. b is given with
 // silu alone.
-template <class T>
-DEVICE void group_norm_sums(const T *dy, const T *x, const T *means, const T *rstds, const T *w, const T *b, T *sums, Channels shape,
+template <class S, class T>
+DEVICE void group_norm_sums(const S *dy, const S *x, const T *means, const T *rstds, const T *w, const T *b, T *sums, Channels shape,
     i64 part, i64 parts, int lanes) {
   Team team = team_of(lanes, 0);
   i64 channels = shape.groups * shape.per_group;
   i64 pieces = shape.rows * shape.per_group * parts;
-  bool wide = shape.positions % WIDTH<T> == 0 && part % WIDTH<T> == 0 && is_wide(dy, x);
+  bool wide = shape.positions % WIDTH<S> == 0 && part % WIDTH<S> == 0 && is_wide(dy, x);
   FOR_TEAMS(piece, team, pieces) {
     bool there = piece < pieces;
     i64 k = there ? piece / parts : 0;
@@ -164,10 +165,10 @@ DEVICE void group_norm_sums(const T *dy, const T *x, const T *means, const T *rs
     i64 at = k * shape.positions + from;
     T dys[HELD];
     T xs[HELD];
-    read(dys, dy + at, (int) (to - from), team, wide);
-    read(xs, x + at, (int) (to - from), team, wide);
+    read<S>(dys, dy + at, (int) (to - from), team, wide);
+    read<S>(xs, x + at, (int) (to - from), team, wide);
     Pair<T> found = {T(0), T(0)};
-    FOR_HELD(T, j, (int) (to - from), team) {
+    FOR_HELD(S, j, (int) (to - from), team) {
       T d = xs[j] - mean;
       T dh = through_silu(b != nullptr, dys[j], d, scale, shift);
       found.a += dh;
@@ -182,14 +183,14 @@ DEVICE void group_norm_sums(const T *dy, const T *x, const T *means, const T *rs
 }
 
 // dx = rstd (dh w - sum_c(w A) / m - xhat sum_c(w B) / m), m = count, from the sums over sum_parts parts of each channel.
-template <class T>
-DEVICE void group_norm_grad(const T *dy, const T *x, const T *means, const T *rstds, const T *w, const T *b, const T *sums, T *dx,
+template <class S, class T>
+DEVICE void group_norm_grad(const S *dy, const S *x, const T *means, const T *rstds, const T *w, const T *b, const T *sums, S *dx,
     Channels shape, i64 sum_parts, i64 piece, i64 pieces, int lanes) {
   Team team = team_of(lanes, 0);
   i64 count = shape.per_group * shape.positions;
   i64 all = shape.rows * pieces;
   i64 row_sums = shape.per_group * sum_parts;
-  bool wide = shape.positions % WIDTH<T> == 0 && piece % WIDTH<T> == 0 && is_wide(dy, x, dx);
+  bool wide = shape.positions % WIDTH<S> == 0 && piece % WIDTH<S> == 0 && is_wide(dy, x, dx);
   FOR_TEAMS(index, team, all) {
     i64 row = index < all ? index / pieces : 0;
     i64 from = (index - row * pieces) * piece;
@@ -211,10 +212,10 @@ DEVICE void group_norm_grad(const T *dy, const T *x, const T *means, const T *rs
       i64 at = row * count + from + start;
       T dys[HELD];
       T xs[HELD];
-      read(dys, dy + at, inside, team, wide);
-      read(xs, x + at, inside, team, wide);
-      FOR_HELD(T, j, inside, team) {
-        channel.turn_to(start + place<T>(team, j), !wide || j % WIDTH<T> == 0);
+      read<S>(dys, dy + at, inside, team, wide);
+      read<S>(xs, x + at, inside, team, wide);
+      FOR_HELD(S, j, inside, team) {
+        channel.turn_to(start + place<S>(team, j), !wide || j % WIDTH<S> == 0);
         T d = xs[j] - mean;
         T dh = through_silu(b != nullptr, dys[j], d, channel.scale, channel.shift);
         xs[j] = fma(d, slope, fma(dh, channel.scale, constant));
@@ -240,36 +241,42 @@ template <class T> DEVICE void group_norm_weights(const T *sums, T *dw, T *db, i
   }
 }
 
-#define GROUP_NORMS(suffix, T)                                                                                            \
-  KERNEL(group_moments_##suffix, (const T *x, T *moments, i64 rows, i64 count, i64 part, i64 parts, int lanes)) {         \
+#define GROUP_NORMS(suffix, S, T)                                                                                         \
+  KERNEL(group_moments_##suffix, (const S *x, T *moments, i64 rows, i64 count, i64 part, i64 parts, int lanes)) {         \
     group_moments(x, moments, rows, count, part, parts, lanes);                                                           \
   }                                                                                                                       \
   EXPORT(group_moments_##suffix)                                                                                          \
                                                                                                                           \
   KERNEL(__launch_bounds__(TEAM_THREADS, 12 / sizeof(T)) group_norm_##suffix,                                             \
-      (const T *x, const T *w, const T *b, const T *moments, T *y, T *mean, T *rstd, Channels shape, i64 part,            \
+      (const S *x, const T *w, const T *b, const T *moments, S *y, T *mean, T *rstd, Channels shape, i64 part,            \
       i64 parts, i64 piece, i64 pieces, T eps, int silu, int lanes)) {                                                    \
     group_norm(x, w, b, moments, y, mean, rstd, shape, part, parts, piece, pieces, eps, silu, lanes);                     \
   }                                                                                                                       \
   EXPORT(group_norm_##suffix)                                                                                             \
                                                                                                                           \
-  KERNEL(group_norm_sums_##suffix, (const T *dy, const T *x, const T *mean, const T *rstd, const T *w, const T *b,        \
+  KERNEL(group_norm_sums_##suffix, (const S *dy, const S *x, const T *mean, const T *rstd, const T *w, const T *b,        \
                                     T *sums, Channels shape, i64 part, i64 parts, int lanes)) {                           \
     group_norm_sums(dy, x, mean, rstd, w, b, sums, shape, part, parts, lanes);                                            \
   }                                                                                                                       \
   EXPORT(group_norm_sums_##suffix)                                                                                        \
                                                                                                                           \
-  KERNEL(group_norm_grad_##suffix, (const T *dy, const T *x, const T *mean, const T *rstd, const T *w, const T *b,        \
-                                    const T *sums, T *dx, Channels shape, i64 sum_parts, i64 piece, i64 pieces,           \
+  KERNEL(group_norm_grad_##suffix, (const S *dy, const S *x, const T *mean, const T *rstd, const T *w, const T *b,        \
+                                    const T *sums, S *dx, Channels shape, i64 sum_parts, i64 piece, i64 pieces,           \
                                     int lanes)) {                                                                         \
     group_norm_grad(dy, x, mean, rstd, w, b, sums, dx, shape, sum_parts, piece, pieces, lanes);                           \
   }                                                                                                                       \
-  EXPORT(group_norm_grad_##suffix)                                                                                        \
-                                                                                                                          \
+  EXPORT(group_norm_grad_##suffix)
+
+GROUP_NORMS(f32, float, float)
+GROUP_NORMS(f64, double, double)
+GROUP_NORMS(bf16, bf16, float)
+
+// From sums alone, which are of the type of the arithmetic.
+#define GROUP_NORM_WEIGHTS(suffix, T)                                                                                     \
   KERNEL(group_norm_weights_##suffix, (const T *sums, T *dw, T *db, i64 batch, i64 channels, i64 parts)) {                \
     group_norm_weights(sums, dw, db, batch, channels, parts);                                                             \
   }                                                                                                                       \
   EXPORT(group_norm_weights_##suffix)
 
-GROUP_NORMS(f32, float)
-GROUP_NORMS(f64, double)
+GROUP_NORM_WEIGHTS(f32, float)
+GROUP_NORM_WEIGHTS(f64, double)

@@ -98,7 +98,7 @@ class CudaWidthsTest {
   @Test
   void norms() {
     Tensor statistics = normal(3).abs().add(0.5);
-    for (long n : new long[] {8, 640, 3072, 5000}) {
+    for (long n : new long[] {8, 12, 640, 3072, 5000}) {
       Tensor x = normal(3, n).add(2);
       Tensor other = normal(3, n);
       Tensor w = normal(n);

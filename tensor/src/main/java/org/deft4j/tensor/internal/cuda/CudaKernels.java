@@ -85,7 +85,7 @@ final class CudaKernels implements Kernels {
       case Fused.GatedGrad _ -> true;
       case Fused.ActivationGrad _ -> true;
       case Fused.Rotary _ -> true;
-      case Norm _ -> false;
+      case Norm _ -> true;
       case Spatial.UpsampleNearest _ -> true;
       case Spatial.UpsampleNearestGrad _ -> true;
       case Reduction.Sum _ -> true;

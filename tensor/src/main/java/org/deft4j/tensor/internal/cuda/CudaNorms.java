@@ -7,7 +7,10 @@ import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.internal.Slab;
 import org.deft4j.tensor.op.Norm;
 
-/** {@link Norm}: {@code norms.cu} and {@code group_norms.cu}. */
+/**
+ * {@link Norm}: {@code norms.cu} and {@code group_norms.cu}. What a kernel leaves for the next, as statistics and gradients of weights,
+ * is of the type that arithmetic on x runs in.
+ */
 final class CudaNorms {
   private static final String ROWS = "norms";
   private static final String GROUPS = "group_norms";
@@ -97,8 +100,8 @@ final class CudaNorms {
     long parts = (rows.outer() + part - 1) / part;
     Slab partial = new Slab(1, parts, rows.n());
     Shape shape = Shape.of(parts, rows.n());
-    try (Tensor dws = Tensor.empty(x.device(), x.dtype(), shape);
-        Tensor dbs = db == null ? null : Tensor.empty(x.device(), x.dtype(), shape)) {
+    try (Tensor dws = Tensor.empty(x.device(), x.dtype().wide(), shape);
+        Tensor dbs = db == null ? null : Tensor.empty(x.device(), x.dtype().wide(), shape)) {
       launch(teams.blocks(parts * rows.n()), ROWS, "row_norm_weights", x.dtype(), dy, x, mean, rstd, dws, dbs, rows.outer(), rows.n(), part,
           parts, teams.lanes());
       reductions.sum(partial, dws, dw);
@@ -151,7 +154,7 @@ final class CudaNorms {
     long parts = parts(shape.count(), PART);
     long piece = piece(parts);
     long pieces = parts(shape.count(), piece);
-    try (Tensor moments = Tensor.empty(x.device(), x.dtype(), Shape.of(MOMENTS, shape.rows(), parts))) {
+    try (Tensor moments = Tensor.empty(x.device(), x.dtype().wide(), Shape.of(MOMENTS, shape.rows(), parts))) {
       launch(teams.blocks(shape.rows() * parts), GROUPS, "group_moments", x.dtype(), x, moments, shape.rows(), shape.count(), PART, parts,
           teams.lanes());
       launch(teams.blocks(shape.rows() * pieces), GROUPS, "group_norm", x.dtype(), x, in[1], in[2], moments, out[0], out[1], out[2], shape,
@@ -170,12 +173,12 @@ final class CudaNorms {
     long sumParts = parts(shape.positions(), PART);
     long piece = piece(sumParts * shape.perGroup());
     long pieces = parts(shape.count(), piece);
-    try (Tensor sums = Tensor.empty(x.device(), x.dtype(), Shape.of(2, shape.batch(), channels, sumParts))) {
+    try (Tensor sums = Tensor.empty(x.device(), x.dtype().wide(), Shape.of(2, shape.batch(), channels, sumParts))) {
       launch(ofChannels.blocks(shape.batch() * channels * sumParts), GROUPS, "group_norm_sums", x.dtype(), dy, x, in[2], in[3], in[4], b,
           sums, shape, PART, sumParts, ofChannels.lanes());
       launch(ofGroups.blocks(shape.rows() * pieces), GROUPS, "group_norm_grad", x.dtype(), dy, x, in[2], in[3], in[4], b, sums, out[0],
           shape, sumParts, piece, pieces, ofGroups.lanes());
-      launcher.each(channels, GROUPS, Launcher.variant("group_norm_weights", x.dtype()), sums, out[1], out[2], shape.batch(), channels,
+      launcher.each(channels, GROUPS, Launcher.variant("group_norm_weights", sums.dtype()), sums, out[1], out[2], shape.batch(), channels,
           sumParts);
     }
   }

@@ -14,8 +14,8 @@ public interface Kernels {
    */
   void run(Op op, Tensor[] inputs, Tensor[] outputs);
 
-  /** Whether {@link #run} takes BF16 as the first input of {@code op}; if not, {@link Widened} gives it F32. */
-  default boolean takesBf16(Op op) {
+  /** Whether {@link #run} takes BF16 as the first of these inputs of {@code op}; if not, {@link Widened} gives it F32. */
+  default boolean takesBf16(Op op, Tensor[] inputs) {
     return false;
   }
 

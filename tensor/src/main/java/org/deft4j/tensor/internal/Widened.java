@@ -18,7 +18,7 @@ public final class Widened {
 
   /** Runs {@code op} by {@code kernels}, which may or may not take BF16. */
   public static void run(Kernels kernels, Op op, Tensor[] inputs, Tensor[] outputs) {
-    if (inputs[0].dtype() != DType.BF16 || !isArithmetic(op) || kernels.takesBf16(op)) {
+    if (inputs[0].dtype() != DType.BF16 || !isArithmetic(op) || kernels.takesBf16(op, inputs)) {
       kernels.run(op, inputs, outputs);
       return;
     }

@@ -9,6 +9,12 @@ struct Steps {
   i64 batch, head, row, column;
 };
 
+// Such a tensor.
+template <class T> struct Strided {
+  const T *at;
+  Steps steps;
+};
+
 // Read and written at once.
 template <class T> struct alignas(16) Four {
   T x[4];
@@ -24,6 +30,10 @@ template <class T> struct Matrix {
 template <class T> DEVICE Matrix<T> matrix(const T *tensor, const Steps &steps, i64 batch, i64 head, i64 rows) {
   Matrix<T> result = {tensor + batch * steps.batch + head * steps.head, steps.row, steps.column, (int) rows};
   return result;
+}
+
+template <class T> DEVICE Matrix<T> matrix(const Strided<T> &tensor, i64 batch, i64 head, i64 rows) {
+  return matrix(tensor.at, tensor.steps, batch, head, rows);
 }
 
 enum Mask { MASK_NONE, MASK_BOOL, MASK_ADDED };

@@ -1,9 +1,10 @@
 #include "attention_sight.cuh"
 #include "tensor_cores.cuh"
 
-// Attention on tensor cores (Dao et al. 2022 and 2023): factors are rounded to 16 bits, H being bf16 or f16; scores, softmax and sums are
-// float32. What products stream over (k, v; for gradients q and do too) is rounded once before them, to [B H, rows, 16 K] with zeros beyond
-// its width.
+// Attention on tensor cores (Dao et al. 2022 and 2023): factors are of 16 bits, H being bf16 or f16; scores, softmax and sums are float32.
+// Tensors are of I: H, or float32 to be rounded. What products stream over (k, v; for gradients q and do too) is read where it lies if it
+// is of H and copies of 16 bytes fit its rows; else it is rounded once before them, to [B, H, rows, width], the width made up to whole
+// copies with zeros.
 //
 // A block owns a tile of 128 rows, 16 for each of 8 warps, or 32 for each of 4 where registers hold them, which halves what is read of
 // shared memory. It streams over tiles of 32 columns: rows are queries and columns keys, or for dk and dv the other way round. The rows'
@@ -12,27 +13,38 @@
 
 const float LOG2_E = 1.4426950408889634f;
 
-// One head of rounded factors.
+// One head of factors: rows of `width` numbers side by side, that start at multiples of 16 bytes and consist of whole ones; zeros follow.
 struct Factors {
   const u16 *at;
-  int rows;
+  int row;  // the step to the next
+  int rows, width;
+
+  DEVICE const u16 *from(int r, int d) const {
+    return at + (i64) r * row + d;
+  }
 };
 
+// Of a tensor whose rows are like that, of heads `width` wide, made up to whole 16 bytes.
+template <class H> DEVICE Factors factors(const Strided<H> &all, const Place &at, i64 rows, i64 width) {
+  Matrix<H> head = matrix(all, at.batch, at.head, rows);
+  return {(const u16 *) head.at, (int) head.row, head.rows, (int) (width + 7) / 8 * 8};
+}
+
 // x [B, heads, rows, width] of any strides, rounded to [B heads, rows, columns]; four columns a thread.
-template <class H>
-DEVICE void round_factors(const float *x, u16 *to, i64 count, i64 heads, int rows, int width, int columns, const Steps &steps) {
+template <class H, class I>
+DEVICE void round_factors(const I *x, u16 *to, i64 count, i64 heads, int rows, int width, int columns, const Steps &steps) {
   int quads = columns / 4;
   for (i64 head = blockIdx.y; head < count; head += gridDim.y) {
-    Matrix<float> m = matrix(x, steps, head / heads, head % heads, rows);
+    Matrix<I> m = matrix(x, steps, head / heads, head % heads, rows);
     u32 *start = (u32 *) (to + head * rows * columns);
     FOR_EACH(i, (i64) rows * quads) {
       int row = (u32) i / (u32) quads;
       int d = (int) (i - (i64) row * quads) * 4;
-      const float *at = m.at + row * m.row + d * m.column;
+      const I *at = m.at + row * m.row + d * m.column;
       float four[4];
       #pragma unroll
       for (int e = 0; e < 4; e++) {
-        four[e] = d + e < width ? at[e * m.column] : 0;
+        four[e] = d + e < width ? to_float(at[e * m.column]) : 0;
       }
       start[2 * i] = pack<H>(four[0], four[1]);
       start[2 * i + 1] = pack<H>(four[2], four[3]);
@@ -54,8 +66,8 @@ template <int K> struct Tile {
       int row = i / (2 * K);
       int d = i % (2 * K) * 8;
       if (start + COUNT <= pieces || i < pieces) {
-        bool wanted = first + row < m.rows && (seen >> row & 1);
-        copy_16_bytes(to + row * PITCH + d, wanted ? m.at + (i64) (first + row) * (16 * K) + d : m.at, wanted);
+        bool wanted = first + row < m.rows && d < m.width && (seen >> row & 1);
+        copy_16_bytes(to + row * PITCH + d, wanted ? m.from(first + row, d) : m.at, wanted);
       }
     }
   }
@@ -68,10 +80,11 @@ template <int M, int K> DEVICE void load_rows(u32 (&to)[M][K][4], const Factors 
     #pragma unroll
     for (int r = 0; r < 4; r++) {
       int at = row + 16 * m + r % 2 * 8;
-      const u16 *x = factors.at + (i64) at * (16 * K) + r / 2 * 8 + threadIdx.x % 4 * 2;
+      int start = r / 2 * 8 + threadIdx.x % 4 * 2;
+      const u16 *x = factors.from(at, start);
       #pragma unroll
       for (int k = 0; k < K; k++) {
-        to[m][k][r] = at < factors.rows ? *(const u32 *) (x + 16 * k) : 0;
+        to[m][k][r] = at < factors.rows && start + 16 * k < factors.width ? *(const u32 *) (x + 16 * k) : 0;
       }
     }
   }
@@ -91,6 +104,16 @@ template <class H, int M, int K> DEVICE void round_rows(u32 (&to)[M][K][4], cons
         to[m][k][r] = pack<H>(at < x.rows && d < width ? two[0] : 0, at < x.rows && d + 1 < width ? two[x.column] : 0);
       }
     }
+  }
+}
+
+// The queries of a lane's rows, as they lie or rounded here.
+template <class H, class I, int M, int K>
+DEVICE void query_rows(u32 (&to)[M][K][4], const Strided<I> &q, const Place &at, const Sizes &n, int row) {
+  if constexpr (sizeof(I) == sizeof(H)) {
+    load_rows(to, factors(q, at, n.queries, n.width), row);
+  } else {
+    round_rows<H>(to, matrix(q, at.batch, at.head, n.queries), row, (int) n.width);
   }
 }
 
@@ -137,17 +160,36 @@ DEVICE void accumulate(float (&sum)[M][2 * N][4], const float (&p)[M][2][4], con
   }
 }
 
+// Two numbers side by side, at a place for both.
+DEVICE void put(float *to, float first, float second) {
+  *(Vector<float, 2> *) to = {{first, second}};
+}
+
+template <class H> DEVICE void put(H *to, float first, float second) {
+  *(u32 *) to = pack<H>(first, second);
+}
+
 // The warp's part of a result [.., rows, width] at the head's start, a lane's row i times scale[i].
-template <int N>
-DEVICE void store(const float (&sum)[2 * N][4], const float (&scale)[2], float *to, int row, int rows, int start, int width) {
+template <class I, int N>
+DEVICE void store(const float (&sum)[2 * N][4], const float (&scale)[2], I *to, int row, int rows, int start, int width) {
   #pragma unroll
   for (int n = 0; n < 2 * N; n++) {
     #pragma unroll
-    for (int e = 0; e < 4; e++) {
-      int r = row + e / 2 * 8;
-      int d = start + 8 * n + threadIdx.x % 4 * 2 + e % 2;
+    for (int i = 0; i < 2; i++) {
+      int r = row + 8 * i;
+      int d = start + 8 * n + threadIdx.x % 4 * 2;
+      float first = sum[n][2 * i] * scale[i];
+      float second = sum[n][2 * i + 1] * scale[i];
       if (r < rows && d < width) {
-        to[(i64) r * width + d] = sum[n][e] * scale[e / 2];
+        I *two = to + (i64) r * width + d;
+        if (width % 2 == 0) {
+          put(two, first, second);
+        } else {
+          two[0] = from_float<I>(first);
+          if (d + 1 < width) {
+            two[1] = from_float<I>(second);
+          }
+        }
       }
     }
   }
@@ -183,12 +225,12 @@ DEVICE void stream(const View &look, const Factors &a, const Factors &b, int blo
 
 // o = softmax(scale q k^T + mask) v and lse = log sum_s e^score, with the online softmax: a maximum m and a sum l of each row so far, m of
 // q k^T where nothing is added and the scale is positive, so that each exponent is one multiply-add; else of scores.
-template <class H, int K, int M>
-DEVICE void attention(const Matrix<float> &q, const Factors &k, const Factors &v, const View &look, const Place &at, float *o, float *lse,
-    float scale, int width) {
+template <class H, class I, int K, int M>
+DEVICE void attention(const Strided<I> &q, const Factors &k, const Factors &v, const View &look, const Place &at, const Sizes &n, I *o,
+    float *lse, float scale) {
   int row = lane_row<M>(at.first);
   u32 query[M][K][4];
-  round_rows<H>(query, q, row, width);
+  query_rows<H>(query, q, at, n, row);
   bool plain = look.kind != MASK_ADDED && scale > 0;
   float unit = plain ? scale : 1;
   float exponent = unit * LOG2_E;
@@ -272,6 +314,6 @@ DEVICE void attention(const Matrix<float> &q, const Factors &k, const Factors &v
         lse[at.index * look.queries + first + 8 * i] = total == 0 ? minus_infinity<float>() : m[2 * strip + i] * unit + log(total);
       }
     }
-    store<K>(sum[strip], inverse, o + at.index * look.queries * width, first, look.queries, 0, width);
+    store<I, K>(sum[strip], inverse, o + at.index * n.queries * n.width, first, look.queries, 0, (int) n.width);
   }
 }

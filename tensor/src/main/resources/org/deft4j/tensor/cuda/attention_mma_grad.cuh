@@ -6,22 +6,23 @@ struct alignas(8) Row {
 };
 
 // The rows of all heads, a warp for each.
-DEVICE void summarize(const float *dout, const float *o, const float *lse, Row *rows, i64 count, const Sizes &n, const Steps &of_do,
-    const Steps &of_o, const Steps &of_lse) {
+template <class I>
+DEVICE void summarize(const Strided<I> &dout, const Strided<I> &o, const Strided<float> &lse, Row *rows, i64 count, const Sizes &n) {
   int warps = blockDim.x / WARP;
   for (i64 row = (i64) blockIdx.x * warps + threadIdx.x / WARP; row < count; row += (i64) gridDim.x * warps) {
     i64 t = row % n.queries;
     i64 h = row / n.queries % n.heads;
     i64 b = row / n.queries / n.heads;
-    Matrix<float> x = matrix(dout, of_do, b, h, n.queries);
-    Matrix<float> y = matrix(o, of_o, b, h, n.queries);
+    Matrix<I> x = matrix(dout, b, h, n.queries);
+    Matrix<I> y = matrix(o, b, h, n.queries);
     float sum = 0;
     for (i64 d = threadIdx.x % WARP; d < n.width; d += WARP) {
-      sum = fma(x.at[t * x.row + d * x.column], y.at[t * y.row + d * y.column], sum);
+      sum = fma(to_float(x.at[t * x.row + d * x.column]), to_float(y.at[t * y.row + d * y.column]), sum);
     }
     sum = warp_sum(sum);
     if (threadIdx.x % WARP == 0) {
-      float seen = lse[b * of_lse.batch + h * of_lse.head + t * of_lse.row];
+      Matrix<float> of = matrix(lse, b, h, n.queries);
+      float seen = of.at[t * of.row];
       rows[row] = {seen == minus_infinity<float>() ? 0 : seen, sum};
     }
   }
@@ -76,7 +77,7 @@ template <bool TURNED, int COUNT> DEVICE void slopes(float (&p)[2][4], float (&d
 }
 
 // dq = scale (ds k): a block for a tile of queries.
-template <class H, int K> DEVICE void query_grad(const Given &x, const Place &at, float *dq) {
+template <class H, class I, int K> DEVICE void query_grad(const Given &x, const Place &at, I *dq) {
   int row = lane_row<1>(at.first);
   u32 query[1][K][4], dout[1][K][4];
   load_rows(query, x.query, row);
@@ -100,12 +101,12 @@ template <class H, int K> DEVICE void query_grad(const Given &x, const Place &at
     }
   });
   float scale[2] = {x.scale, x.scale};
-  store<K>(sum[0], scale, dq, row, x.look.queries, 0, x.width);
+  store<I, K>(sum[0], scale, dq + at.index * x.look.queries * x.width, row, x.look.queries, 0, x.width);
 }
 
 // dk = scale (ds^T q) and dv = p^T do: a block for a tile of keys, queries ascending of those from blockIdx.z times `share`, a whole number
-// of tiles, and 16 N columns of the results.
-template <class H, int K, int N> DEVICE void key_grads(const Given &x, const Place &at, int share, float *dk, float *dv) {
+// of tiles, and 16 N columns of the results, which are float32 where they are parts.
+template <class H, class I, int K, int N> DEVICE void key_grads(const Given &x, const Place &at, int share, void *dk, void *dv) {
   int row = lane_row<1>(at.first);
   int start = blockIdx.y * 16 * N;
   u32 key[1][K][4], value[1][K][4];
@@ -135,94 +136,95 @@ template <class H, int K, int N> DEVICE void key_grads(const Given &x, const Pla
   });
   float scale_k[2] = {x.scale, x.scale};
   float scale_v[2] = {1, 1};
-  store<N>(sum_k[0], scale_k, dk, row, x.look.keys, start, x.width);
-  store<N>(sum_v[0], scale_v, dv, row, x.look.keys, start, x.width);
-}
-
-template <int K> DEVICE Factors factors(const u16 *all, const Place &at, i64 rows) {
-  return {all + at.index * rows * (16 * K), (int) rows};
+  i64 head = (i64) x.look.keys * x.width;
+  if (sizeof(I) == sizeof(float) || gridDim.z > 1) {
+    i64 heads = gridDim.x / ((x.look.keys + TILE - 1) / TILE);
+    i64 skipped = (blockIdx.z * heads + at.index) * head;
+    store<float, N>(sum_k[0], scale_k, (float *) dk + skipped, row, x.look.keys, start, x.width);
+    store<float, N>(sum_v[0], scale_v, (float *) dv + skipped, row, x.look.keys, start, x.width);
+  } else {
+    store<I, N>(sum_k[0], scale_k, (I *) dk + at.index * head, row, x.look.keys, start, x.width);
+    store<I, N>(sum_v[0], scale_v, (I *) dv + at.index * head, row, x.look.keys, start, x.width);
+  }
 }
 
 // The sums over parts [parts, count], ascending.
-DEVICE void add_parts(const float *from, float *to, i64 count, int parts) {
+template <class I> DEVICE void add_parts(const float *from, I *to, i64 count, int parts) {
   FOR_EACH(i, count) {
     float sum = from[i];
     for (int p = 1; p < parts; p++) {
       sum += from[p * count + i];
     }
-    to[i] = sum;
+    to[i] = from_float<I>(sum);
   }
 }
 
-template <int K, bool TURNED>
-DEVICE Given given(const Place &at, const u16 *dout, const u16 *q, const u16 *k, const u16 *v, const Row *rows, const void *mask,
-    const Sizes &n, const Steps &of_mask, const Pictures &pictures, int kind, int causal, float scale) {
-  return {factors<K>(q, at, n.queries), factors<K>(k, at, n.keys), factors<K>(v, at, n.keys), factors<K>(dout, at, n.queries),
-      rows + at.index * n.queries,
+template <bool TURNED, class H>
+DEVICE Given given(const Place &at, const Strided<H> &dout, const Strided<H> &q, const Strided<H> &k, const Strided<H> &v, const Row *rows,
+    const void *mask, const Sizes &n, const Steps &of_mask, const Pictures &pictures, int kind, int causal, float scale) {
+  return {factors(q, at, n.queries, n.width), factors(k, at, n.keys, n.width), factors(v, at, n.keys, n.width),
+      factors(dout, at, n.queries, n.width), rows + at.index * n.queries,
       view<TURNED>(sight<float>(mask, kind, of_mask, at.batch, at.head, causal, n), pictures, at), scale, (int) n.width};
 }
 
-#define GRADIENT_INPUTS                                                                                                    \
-  const u16 *dout, const u16 *q, const u16 *k, const u16 *v, const Row *rows, const void *mask, Sizes n, Steps of_mask,    \
+#define GRADIENT_INPUTS(H)                                                                                                 \
+  Strided<H> dout, Strided<H> q, Strided<H> k, Strided<H> v, const Row *rows, const void *mask, Sizes n, Steps of_mask,    \
       Pictures pictures, int kind, int causal, float scale
 
 // Kernels for head dimensions up to `columns` = 16 K: warps of forward own 16 M rows, blocks of dk and dv 16 N columns. BLOCKS of forward
 // and GRAD_BLOCKS of dq fit a multiprocessor.
-#define ATTENTION_MMA(H, columns, K, M, N, BLOCKS, GRAD_BLOCKS)                                                            \
-  KERNEL(__launch_bounds__(THREADS / M, BLOCKS) attention_##columns##_##H,                                                 \
-      (const float *q, const u16 *k, const u16 *v, const void *mask, float *o, float *lse, Sizes n, Steps of_q,            \
-          Steps of_mask, Pictures pictures, int kind, int causal, float scale)) {                                          \
+#define ATTENTION_MMA(variant, H, I, columns, K, M, N, BLOCKS, GRAD_BLOCKS)                                                \
+  KERNEL(__launch_bounds__(THREADS / M, BLOCKS) attention_##columns##_##variant,                                           \
+      (Strided<I> q, Strided<H> k, Strided<H> v, const void *mask, I *o, float *lse, Sizes n, Steps of_mask,               \
+          Pictures pictures, int kind, int causal, float scale)) {                                                         \
     Place at = place<TILE>(n.heads, n.queries);                                                                            \
-    attention<H, K, M>(matrix(q, of_q, at.batch, at.head, n.queries), factors<K>(k, at, n.keys), factors<K>(v, at, n.keys),\
-        view<false>(sight<float>(mask, kind, of_mask, at.batch, at.head, causal, n), pictures, at), at, o, lse, scale,     \
-        (int) n.width);                                                                                                    \
+    attention<H, I, K, M>(q, factors(k, at, n.keys, n.width), factors(v, at, n.keys, n.width),                             \
+        view<false>(sight<float>(mask, kind, of_mask, at.batch, at.head, causal, n), pictures, at), at, n, o, lse, scale); \
   }                                                                                                                        \
-  EXPORT(attention_##columns##_##H)                                                                                        \
+  EXPORT(attention_##columns##_##variant)                                                                                  \
                                                                                                                            \
-  KERNEL(__launch_bounds__(THREADS, GRAD_BLOCKS) attention_dq_##columns##_##H, (GRADIENT_INPUTS, float *dq)) {             \
+  KERNEL(__launch_bounds__(THREADS, GRAD_BLOCKS) attention_dq_##columns##_##variant, (GRADIENT_INPUTS(H), I *dq)) {        \
     Place at = place<TILE>(n.heads, n.queries);                                                                            \
-    query_grad<H, K>(given<K, false>(at, dout, q, k, v, rows, mask, n, of_mask, pictures, kind, causal, scale), at,        \
-        dq + at.index * n.queries * n.width);                                                                              \
+    query_grad<H, I, K>(given<false>(at, dout, q, k, v, rows, mask, n, of_mask, pictures, kind, causal, scale), at, dq);   \
   }                                                                                                                        \
-  EXPORT(attention_dq_##columns##_##H)                                                                                     \
+  EXPORT(attention_dq_##columns##_##variant)                                                                               \
                                                                                                                            \
-  KERNEL(__launch_bounds__(THREADS) attention_dk_dv_##columns##_##H, (GRADIENT_INPUTS, int share, float *dk, float *dv)) { \
+  KERNEL(__launch_bounds__(THREADS) attention_dk_dv_##columns##_##variant,                                                 \
+      (GRADIENT_INPUTS(H), int share, void *dk, void *dv)) {                                                               \
     Place at = place<TILE>(n.heads, n.keys);                                                                               \
-    i64 heads = gridDim.x / ((n.keys + TILE - 1) / TILE);                                                                  \
-    i64 start = (blockIdx.z * heads + at.index) * n.keys * n.width;                                                        \
-    key_grads<H, K, N>(given<K, true>(at, dout, q, k, v, rows, mask, n, of_mask, pictures, kind, causal, scale), at, share,\
-        dk + start, dv + start);                                                                                           \
+    key_grads<H, I, K, N>(given<true>(at, dout, q, k, v, rows, mask, n, of_mask, pictures, kind, causal, scale), at,       \
+        share, dk, dv);                                                                                                    \
   }                                                                                                                        \
-  EXPORT(attention_dk_dv_##columns##_##H)
+  EXPORT(attention_dk_dv_##columns##_##variant)
 
-#define ATTENTIONS_MMA(H)                                                                                                  \
-  KERNEL(attention_factors_##H,                                                                                            \
-      (const float *x, u16 *to, i64 count, i64 heads, int rows, int width, int columns, Steps steps)) {                    \
+// Of tensors of I, with factors of H.
+#define ATTENTIONS_MMA(variant, H, I)                                                                                      \
+  KERNEL(attention_factors_##variant,                                                                                      \
+      (const I *x, u16 *to, i64 count, i64 heads, int rows, int width, int columns, Steps steps)) {                        \
     round_factors<H>(x, to, count, heads, rows, width, columns, steps);                                                    \
   }                                                                                                                        \
-  EXPORT(attention_factors_##H)                                                                                            \
+  EXPORT(attention_factors_##variant)                                                                                      \
                                                                                                                            \
-  KERNEL(attention_rows_##H,                                                                                               \
-      (const float *dout, const float *o, const float *lse, Row *rows, i64 count, Sizes n, Steps of_do, Steps of_o,        \
-          Steps of_lse)) {                                                                                                 \
-    summarize(dout, o, lse, rows, count, n, of_do, of_o, of_lse);                                                          \
+  KERNEL(attention_rows_##variant,                                                                                         \
+      (Strided<I> dout, Strided<I> o, Strided<float> lse, Row *rows, i64 count, Sizes n)) {                                \
+    summarize(dout, o, lse, rows, count, n);                                                                               \
   }                                                                                                                        \
-  EXPORT(attention_rows_##H)                                                                                               \
+  EXPORT(attention_rows_##variant)                                                                                         \
                                                                                                                            \
-  KERNEL(attention_pictures_##H,                                                                                           \
+  KERNEL(attention_pictures_##variant,                                                                                     \
       (const void *mask, Pictures to, i64 heads, Sizes n, Steps of_mask, int causal, int turned)) {                        \
     draw(mask, to, heads, n, of_mask, causal, turned);                                                                     \
   }                                                                                                                        \
-  EXPORT(attention_pictures_##H)                                                                                           \
+  EXPORT(attention_pictures_##variant)                                                                                     \
                                                                                                                            \
-  KERNEL(attention_parts_##H, (const float *from, float *to, i64 count, int parts)) {                                      \
+  KERNEL(attention_parts_##variant, (const float *from, I *to, i64 count, int parts)) {                                    \
     add_parts(from, to, count, parts);                                                                                     \
   }                                                                                                                        \
-  EXPORT(attention_parts_##H)                                                                                              \
+  EXPORT(attention_parts_##variant)                                                                                        \
                                                                                                                            \
-  ATTENTION_MMA(H, 48, 3, 2, 3, 3, 2)                                                                                      \
-  ATTENTION_MMA(H, 64, 4, 2, 4, 3, 2)                                                                                      \
-  ATTENTION_MMA(H, 80, 5, 2, 5, 2, 1)                                                                                      \
-  ATTENTION_MMA(H, 96, 6, 2, 6, 2, 1)                                                                                      \
-  ATTENTION_MMA(H, 128, 8, 1, 4, 1, 1)                                                                                     \
-  ATTENTION_MMA(H, 160, 10, 1, 5, 1, 1)
+  ATTENTION_MMA(variant, H, I, 48, 3, 2, 3, 3, 2)                                                                          \
+  ATTENTION_MMA(variant, H, I, 64, 4, 2, 4, 3, 2)                                                                          \
+  ATTENTION_MMA(variant, H, I, 80, 5, 2, 5, 2, 1)                                                                          \
+  ATTENTION_MMA(variant, H, I, 96, 6, 2, 6, 2, 1)                                                                          \
+  ATTENTION_MMA(variant, H, I, 128, 8, 1, 4, 1, 1)                                                                         \
+  ATTENTION_MMA(variant, H, I, 160, 10, 1, 5, 1, 1)

@@ -12,8 +12,8 @@ import org.deft4j.tensor.internal.Strides;
 import org.deft4j.tensor.op.Contraction;
 
 /**
- * {@link Contraction.Attention} and its gradient: {@code attention.cu}; or where float32 is to be multiplied in 16 bits, and heads are not
- * too wide, {@link CudaMmaAttention}.
+ * {@link Contraction.Attention} and its gradient: {@code attention.cu}; or where BF16 is given, or float32 is to be multiplied in 16 bits,
+ * and heads are not too wide, {@link CudaMmaAttention}.
  */
 final class CudaAttention {
   private static final String SOURCE = "attention";
@@ -74,11 +74,15 @@ final class CudaAttention {
     }
   }
 
+  /** Whether queries of BF16 may stay what they are: where they are multiplied as that, and heads are not too wide. */
+  static boolean takesBf16(Tensor q) {
+    return Precision.current().factors() == DType.BF16 && q.size(3) <= CudaMmaAttention.WIDEST;
+  }
+
   void run(Contraction.Attention op, Tensor[] in, Tensor[] out) {
     Problem x = new Problem(in[0], in[1], in[2], in.length == 4 ? in[3] : null);
-    DType factors = Precision.current().factors();
-    if (onTensorCores(x, factors)) {
-      new CudaMmaAttention(launcher, factors).run(op, x, out[0], out[1]);
+    if (onTensorCores(x)) {
+      new CudaMmaAttention(launcher, x.type()).run(op, x, out[0], out[1]);
       return;
     }
     launch("attention", x, x.queries(), List.of(x.q(), x.k(), x.v(), x.maskAddress(), out[0], out[1], x.sizes(), x.q().strides(),
@@ -90,9 +94,8 @@ final class CudaAttention {
     Tensor dO = in[0];
     Tensor o = in[4];
     Tensor lse = in[5];
-    DType factors = Precision.current().factors();
-    if (onTensorCores(x, factors)) {
-      new CudaMmaAttention(launcher, factors).gradient(op, x, dO, o, lse, out);
+    if (onTensorCores(x)) {
+      new CudaMmaAttention(launcher, x.type()).gradient(op, x, dO, o, lse, out);
       return;
     }
     try (Scope _ = Scope.open()) {
@@ -106,8 +109,9 @@ final class CudaAttention {
     }
   }
 
-  private static boolean onTensorCores(Problem x, DType factors) {
-    return factors != DType.F32 && x.type() == DType.F32 && x.width() <= CudaMmaAttention.WIDEST;
+  private static boolean onTensorCores(Problem x) {
+    boolean rounds = x.type() == DType.F32 && Precision.current().factors() != DType.F32;
+    return (rounds || x.type() == DType.BF16) && x.width() <= CudaMmaAttention.WIDEST;
   }
 
   /** Blocks with a warp for each element. */

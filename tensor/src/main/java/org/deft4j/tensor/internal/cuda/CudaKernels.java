@@ -77,7 +77,7 @@ final class CudaKernels implements Kernels {
 
   /** What is not here is rare in a model, and given F32. */
   @Override
-  public boolean takesBf16(Op op) {
+  public boolean takesBf16(Op op, Tensor[] in) {
     return switch (op) {
       case Unary _ -> true;
       case Binary _ -> true;
@@ -90,8 +90,8 @@ final class CudaKernels implements Kernels {
       case Spatial.UpsampleNearestGrad _ -> true;
       case Reduction.Sum _ -> true;
       case InPlace.AddScaledInto _ -> true;
-      case Contraction.Attention attention -> false;
-      case Contraction.AttentionGrad attention -> false;
+      case Contraction.Attention _ -> CudaAttention.takesBf16(in[0]);
+      case Contraction.AttentionGrad _ -> CudaAttention.takesBf16(in[1]);
       case Contraction _ -> true;
       default -> false;
     };

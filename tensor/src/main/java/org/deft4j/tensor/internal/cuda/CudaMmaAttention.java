@@ -3,6 +3,7 @@ package org.deft4j.tensor.internal.cuda;
 import java.util.List;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
+import org.deft4j.tensor.Precision;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
@@ -10,10 +11,10 @@ import org.deft4j.tensor.internal.cuda.CudaAttention.Problem;
 import org.deft4j.tensor.op.Contraction;
 
 /**
- * Attention of float32 with factors rounded to 16 bits, on tensor cores: {@code attention_mma.cuh}. What products stream over is scratch,
- * rounded, [B H, rows, columns]: k and v, and for gradients q and do; columns are the head's width, made up to one that there are kernels for. So are pictures
- * of a BOOL mask, one for all heads that share it; and where there are few keys, and thus few blocks for dk and dv, these of parts of the
- * queries, before they are added.
+ * Attention with factors of 16 bits, on tensor cores: {@code attention_mma.cuh}. Tensors are BF16, or F32 whose factors are rounded. What
+ * products stream over (k and v, and for gradients q and do) is read where it lies if it can be, else from scratch, rounded, [B,H,R,D]. Scratch
+ * are also pictures of a BOOL mask, one for all heads that share it; and where there are few keys, and thus few blocks for dk and dv, these
+ * of parts of the queries, before they are added.
  */
 final class CudaMmaAttention {
   /** The largest head dimension. */
@@ -30,21 +31,28 @@ final class CudaMmaAttention {
   private static final long STREAM = 32;
   /** So many blocks keep a card busy: parts are made up to there, each of as many queries at least as a block has keys. */
   private static final long BLOCKS = 256;
+  /** Numbers of 16 bits that a thread copies at once. */
+  private static final long PIECE = 8;
 
   private final Launcher launcher;
   private final DType factors;
+  private final String variant;
 
-  CudaMmaAttention(Launcher launcher, DType factors) {
+  /** For tensors of {@code type}, F32 or BF16. */
+  CudaMmaAttention(Launcher launcher, DType type) {
     this.launcher = launcher;
-    this.factors = factors;
+    this.factors = type == DType.F32 ? Precision.current().factors() : type;
+    String ofFactors = Launcher.variant("", factors);
+    this.variant = type == DType.F32 ? ofFactors : Launcher.variant(ofFactors, type);
   }
 
   void run(Contraction.Attention op, Problem x, Tensor o, Tensor lse) {
     int columns = columns(x);
     try (Scope _ = Scope.open()) {
+      long[] queries = o.dtype() == factors ? factors(x.q()) : strided(x.q(), x.q().strides());
       launcher.grid(x.heads() * Math.ceilDiv(x.queries(), TILE), 1, 1, columns <= TALL ? THREADS / 2 : THREADS, 0, source(),
-          variant("attention_" + columns), x.q(), rounded(x.k(), columns), rounded(x.v(), columns), x.maskAddress(), o, lse,
-          x.sizes(), x.q().strides(), x.maskSteps(), pictures(x, op.causal(), false), x.maskKind(), op.causal(), (float) op.scale());
+          variant("attention_" + columns), queries, factors(x.k()), factors(x.v()), x.maskAddress(), o, lse, x.sizes(), x.maskSteps(),
+          pictures(x, op.causal(), false), x.maskKind(), op.causal(), (float) op.scale());
     }
   }
 
@@ -52,10 +60,10 @@ final class CudaMmaAttention {
     int columns = columns(x);
     try (Scope _ = Scope.open()) {
       Tensor rows = Tensor.empty(Device.CUDA, DType.F32, lse.shape().append(2));
-      launcher.rows(CudaAttention.blocksOfWarps(lse), Launcher.THREADS, source(), variant("attention_rows"), dO, o, lse, rows,
-          lse.elementCount(), x.sizes(), dO.strides(), o.strides(), CudaAttention.rowSteps(lse));
-      List<Object> factors = List.of(rounded(dO, columns), rounded(x.q(), columns), rounded(x.k(), columns), rounded(x.v(), columns),
-          rows, x.maskAddress(), x.sizes(), x.maskSteps());
+      launcher.rows(CudaAttention.blocksOfWarps(lse), Launcher.THREADS, source(), variant("attention_rows"),
+          strided(dO, dO.strides()), strided(o, o.strides()), strided(lse, CudaAttention.rowSteps(lse)), rows, lse.elementCount(), x.sizes());
+      List<Object> factors = List.of(factors(dO), factors(x.q()), factors(x.k()), factors(x.v()), rows, x.maskAddress(), x.sizes(),
+          x.maskSteps());
       List<Object> rest = List.of(x.maskKind(), op.causal(), (float) op.scale());
       launch("attention_dq_" + columns, x, x.queries(), 1, 1, given(factors, pictures(x, op.causal(), false), rest, out[0]));
       keyGradients(x, columns, given(factors, pictures(x, op.causal(), true), rest), out[1], out[2]);
@@ -109,7 +117,7 @@ final class CudaMmaAttention {
   }
 
   private String variant(String name) {
-    return Launcher.variant(name, factors);
+    return name + variant;
   }
 
   private static int columns(Problem x) {
@@ -120,11 +128,33 @@ final class CudaMmaAttention {
     return COLUMNS[best];
   }
 
-  /** Each number of a tensor [B,H,R,D] rounded, as [B H, R, columns] with zeros beyond D. */
-  private Tensor rounded(Tensor x, int columns) {
+  /** {@code struct Strided}. */
+  private static long[] strided(Tensor x, long[] steps) {
+    return new long[] {x.address(), steps[0], steps[1], steps[2], steps[3]};
+  }
+
+  /** A tensor [B,H,R,D] as products read it. */
+  private long[] factors(Tensor x) {
+    Tensor read = isReadable(x) ? x : rounded(x);
+    return strided(read, read.strides());
+  }
+
+  /** Whether each row is whole pieces, each at a multiple of its size. */
+  private boolean isReadable(Tensor x) {
+    long[] strides = x.strides();
+    boolean readable = x.dtype() == factors && x.size(3) % PIECE == 0 && x.address() % (PIECE * factors.bytes()) == 0;
+    for (int d = 0; d < 3; d++) {
+      readable &= x.size(d) == 1 || strides[d] % PIECE == 0;
+    }
+    return readable && strides[3] == 1 && strides[2] <= Integer.MAX_VALUE;
+  }
+
+  /** Each number of a tensor [B,H,R,D] rounded, with zeros beyond D up to whole pieces. */
+  private Tensor rounded(Tensor x) {
     long heads = x.size(0) * x.size(1);
     int rows = Math.toIntExact(x.size(2));
-    Tensor to = Tensor.empty(Device.CUDA, factors, Shape.of(heads, rows, columns));
+    int columns = Math.toIntExact(Math.ceilDiv(x.size(3), PIECE) * PIECE);
+    Tensor to = Tensor.empty(Device.CUDA, factors, Shape.of(x.size(0), x.size(1), rows, columns));
     launcher.grid(Math.ceilDiv((long) rows * columns / 4, (long) Launcher.THREADS), Math.min(heads, MOST_IN_Y), 1, Launcher.THREADS, 0,
         source(), variant("attention_factors"), x, to, heads, x.size(1), rows, Math.toIntExact(x.size(3)), columns, x.strides());
     return to;

@@ -10,9 +10,10 @@ template <class I>
 DEVICE void summarize(const Strided<I> &dout, const Strided<I> &o, const Strided<float> &lse, Row *rows, i64 count, const Sizes &n) {
   int warps = blockDim.x / WARP;
   for (i64 row = (i64) blockIdx.x * warps + threadIdx.x / WARP; row < count; row += (i64) gridDim.x * warps) {
-    i64 t = row % n.queries;
-    i64 h = row / n.queries % n.heads;
-    i64 b = row / n.queries / n.heads;
+    i64 index = quotient(row, n.queries);
+    i64 t = row - index * n.queries;
+    i64 b = quotient(index, n.heads);
+    i64 h = index - b * n.heads;
     Matrix<I> x = matrix(dout, b, h, n.queries);
     Matrix<I> y = matrix(o, b, h, n.queries);
     float sum = 0;
@@ -148,14 +149,16 @@ template <class H, class I, int K, int N> DEVICE void key_grads(const Given &x, 
   }
 }
 
-// The sums over parts [parts, count], ascending.
-template <class I> DEVICE void add_parts(const float *from, I *to, i64 count, int parts) {
-  FOR_EACH(i, count) {
-    float sum = from[i];
+// The sums over parts [parts, count] of both results, ascending.
+template <class I> DEVICE void add_parts(const float *parts_of_dk, const float *parts_of_dv, I *dk, I *dv, i64 count, int parts) {
+  FOR_EACH(i, 2 * count) {
+    i64 at = i < count ? i : i - count;
+    const float *from = (i < count ? parts_of_dk : parts_of_dv) + at;
+    float sum = *from;
     for (int p = 1; p < parts; p++) {
-      sum += from[p * count + i];
+      sum += from[p * count];
     }
-    to[i] = from_float<I>(sum);
+    (i < count ? dk : dv)[at] = from_float<I>(sum);
   }
 }
 
@@ -217,8 +220,9 @@ DEVICE Given given(const Place &at, const Strided<H> &dout, const Strided<H> &q,
   }                                                                                                                        \
   EXPORT(attention_pictures_##variant)                                                                                     \
                                                                                                                            \
-  KERNEL(attention_parts_##variant, (const float *from, I *to, i64 count, int parts)) {                                    \
-    add_parts(from, to, count, parts);                                                                                     \
+  KERNEL(attention_parts_##variant,                                                                                        \
+      (const float *parts_of_dk, const float *parts_of_dv, I *dk, I *dv, i64 count, int parts)) {                          \
+    add_parts(parts_of_dk, parts_of_dv, dk, dv, count, parts);                                                             \
   }                                                                                                                        \
   EXPORT(attention_parts_##variant)                                                                                        \
                                                                                                                            \

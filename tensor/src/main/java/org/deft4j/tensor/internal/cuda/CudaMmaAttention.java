@@ -12,9 +12,9 @@ import org.deft4j.tensor.op.Contraction;
 
 /**
  * Attention with factors of 16 bits, on tensor cores: {@code attention_mma.cuh}. Tensors are BF16, or F32 whose factors are rounded. What
- * products stream over (k and v, and for gradients q and do) is read where it lies if it can be, else from scratch, rounded, [B,H,R,D]. Scratch
- * are also pictures of a BOOL mask, one for all heads that share it; and where there are few keys, and thus few blocks for dk and dv, these
- * of parts of the queries, before they are added.
+ * products stream over (k and v, and for gradients q and do) is read where it lies if it can be, else from scratch, rounded, [B,H,R,D].
+ * Scratch are also pictures of a BOOL mask, one for all heads that share it; and where there are few keys, and thus few blocks for dk and
+ * dv, these of parts of the queries, before they are added.
  */
 final class CudaMmaAttention {
   /** The largest head dimension. */
@@ -51,8 +51,8 @@ final class CudaMmaAttention {
     try (Scope _ = Scope.open()) {
       long[] queries = o.dtype() == factors ? factors(x.q()) : strided(x.q(), x.q().strides());
       launcher.grid(x.heads() * Math.ceilDiv(x.queries(), TILE), 1, 1, columns <= TALL ? THREADS / 2 : THREADS, 0, source(),
-          variant("attention_" + columns), queries, factors(x.k()), factors(x.v()), x.maskAddress(), o, lse, x.sizes(), x.maskSteps(),
-          pictures(x, op.causal(), false), x.maskKind(), op.causal(), (float) op.scale());
+          variant("attention_" + columns), queries, factors(x.k()), factors(x.v()), x.maskAddress(), o, lse, x.sizes(),
+          x.maskSteps(), pictures(x, op.causal(), false), x.maskKind(), op.causal(), (float) op.scale());
     }
   }
 
@@ -89,8 +89,8 @@ final class CudaMmaAttention {
     Tensor partsOfDk = Tensor.empty(Device.CUDA, DType.F32, Shape.of(parts, dk.elementCount()));
     Tensor partsOfDv = Tensor.empty(Device.CUDA, DType.F32, Shape.of(parts, dv.elementCount()));
     launch(kernel, x, x.keys(), halves, parts, CudaAttention.with(given, (int) share, partsOfDk, partsOfDv));
-    launcher.each(dk.elementCount(), source(), variant("attention_parts"), partsOfDk, dk, dk.elementCount(), parts);
-    launcher.each(dv.elementCount(), source(), variant("attention_parts"), partsOfDv, dv, dv.elementCount(), parts);
+    launcher.each(2 * dk.elementCount(), source(), variant("attention_parts"), partsOfDk, partsOfDv, dk, dv, dk.elementCount(),
+        parts);
   }
 
   /** {@code struct Pictures} of a BOOL mask, drawn here; of rows of queries by keys, or of keys by queries where {@code turned}. */

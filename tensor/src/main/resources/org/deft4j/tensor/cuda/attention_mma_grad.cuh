@@ -39,9 +39,10 @@ struct Given {
 };
 
 // p = e^(score - lse) and ds = p (do v^T - delta), from p = q k^T and ds = do v^T at columns 16 h of a step; zero where nothing is seen.
-// The queries are given, those of a lane's rows, or where TURNED of its columns 8 j + {0, 1}.
-template <bool TURNED, int COUNT> DEVICE void slopes(float (&p)[2][4], float (&ds)[2][4], const Given &x, const Step &step,
-    const Glance<1> &seen, int row, int h, const Row (&queries)[COUNT]) {
+// Of a lane's rows these are `row` and the eighth after it, those of strip m. The queries are given, those of these rows, or where TURNED
+// of its columns 8 j + {0, 1}.
+template <bool TURNED, int M, int COUNT> DEVICE void slopes(float (&p)[2][4], float (&ds)[2][4], const Given &x, const Step &step,
+    const Glance<M> &seen, int m, int row, int h, const Row (&queries)[COUNT]) {
   if (x.look.kind == MASK_ADDED) {
     #pragma unroll
     for (int i = 0; i < 8; i++) {
@@ -70,7 +71,7 @@ template <bool TURNED, int COUNT> DEVICE void slopes(float (&p)[2][4], float (&d
     #pragma unroll
     for (int i = 0; i < 8; i++) {
       int j = i / 4, e = i % 4;
-      bool sees = seen.sees(0, h, j, e);
+      bool sees = seen.sees(m, h, j, e);
       p[j][e] = sees ? p[j][e] : 0;
       ds[j][e] = sees ? ds[j][e] : 0;
     }
@@ -78,31 +79,38 @@ template <bool TURNED, int COUNT> DEVICE void slopes(float (&p)[2][4], float (&d
 }
 
 // dq = scale (ds k): a block for a tile of queries.
-template <class H, class I, int K> DEVICE void query_grad(const Given &x, const Place &at, I *dq) {
-  int row = lane_row<1>(at.first);
-  u32 query[1][K][4], dout[1][K][4];
+template <class H, class I, int K, int M> DEVICE void query_grad(const Given &x, const Place &at, I *dq) {
+  int row = lane_row<M>(at.first);
+  u32 query[M][K][4], dout[M][K][4];
   load_rows(query, x.query, row);
   load_rows(dout, x.dout, row);
-  Row of_rows[2];
+  Row of_rows[M][2];
   #pragma unroll
-  for (int i = 0; i < 2; i++) {
-    of_rows[i] = row + 8 * i < x.look.queries ? x.rows[row + 8 * i] : Row{0, 0};
+  for (int i = 0; i < 2 * M; i++) {
+    of_rows[i / 2][i % 2] = row + 8 * i < x.look.queries ? x.rows[row + 8 * i] : Row{0, 0};
   }
-  float sum[1][2 * K][4] = {};
+  float sum[M][2 * K][4] = {};
   int end = x.look.causal && at.first + TILE < x.look.keys ? at.first + TILE : x.look.keys;
-  stream<K, 1, false>(x.look, x.key, x.value, at.first, 0, end,
-      [&](const Step &step, const Glance<1> &seen, const u16 *key, const u16 *value) {
+  stream<K, M, false>(x.look, x.key, x.value, at.first, 0, end,
+      [&](const Step &step, const Glance<M> &seen, const u16 *key, const u16 *value) {
     #pragma unroll
     for (int h = 0; h < 2; h++) {
-      float p[1][2][4], ds[1][2][4];
+      float p[M][2][4], ds[M][2][4];
       dots<H>(p, query, key, 16 * h);
       dots<H>(ds, dout, value, 16 * h);
-      slopes<false>(p[0], ds[0], x, step, seen, row, h, of_rows);
+      #pragma unroll
+      for (int m = 0; m < M; m++) {
+        slopes<false>(p[m], ds[m], x, step, seen, m, row + 16 * m, h, of_rows[m]);
+      }
       accumulate<H, K, K>(sum, ds, key, 16 * h, 0);
     }
   });
   float scale[2] = {x.scale, x.scale};
-  store<I, K>(sum[0], scale, dq + at.index * x.look.queries * x.width, row, x.look.queries, 0, x.width);
+  I *head = dq + at.index * x.look.queries * x.width;
+  #pragma unroll
+  for (int m = 0; m < M; m++) {
+    store<I, K>(sum[m], scale, head, row + 16 * m, x.look.queries, 0, x.width);
+  }
 }
 
 // dk = scale (ds^T q) and dv = p^T do: a block for a tile of keys, queries ascending of those from blockIdx.z times `share`, a whole number
@@ -130,7 +138,7 @@ template <class H, class I, int K, int N> DEVICE void key_grads(const Given &x, 
       float p[1][2][4], ds[1][2][4];
       dots<H>(p, key, query, 16 * h);
       dots<H>(ds, value, dout, 16 * h);
-      slopes<true>(p[0], ds[0], x, step, seen, row, h, of_columns);
+      slopes<true>(p[0], ds[0], x, step, seen, 0, row, h, of_columns);
       accumulate<H, K, N>(sum_v, p, dout, 16 * h, start);
       accumulate<H, K, N>(sum_k, ds, query, 16 * h, start);
     }
@@ -174,9 +182,9 @@ DEVICE Given given(const Place &at, const Strided<H> &dout, const Strided<H> &q,
   Strided<H> dout, Strided<H> q, Strided<H> k, Strided<H> v, const Row *rows, const void *mask, Sizes n, Steps of_mask,    \
       Pictures pictures, int kind, int causal, float scale
 
-// Kernels for head dimensions up to `columns` = 16 K: warps of forward own 16 M rows, blocks of dk and dv 16 N columns. BLOCKS of forward
-// and GRAD_BLOCKS of dq fit a multiprocessor.
-#define ATTENTION_MMA(variant, H, I, columns, K, M, N, BLOCKS, GRAD_BLOCKS)                                                \
+// Kernels for head dimensions up to `columns` = 16 K: warps of forward own 16 M rows, of dq 16 G, blocks of dk and dv 16 N columns. BLOCKS
+// of forward and GRAD_BLOCKS of dq fit a multiprocessor.
+#define ATTENTION_MMA(variant, H, I, columns, K, M, G, N, BLOCKS, GRAD_BLOCKS)                                             \
   KERNEL(__launch_bounds__(THREADS / M, BLOCKS) attention_##columns##_##variant,                                           \
       (Strided<I> q, Strided<H> k, Strided<H> v, const void *mask, I *o, float *lse, Sizes n, Steps of_mask,               \
           Pictures pictures, int kind, int causal, float scale)) {                                                         \
@@ -186,9 +194,10 @@ DEVICE Given given(const Place &at, const Strided<H> &dout, const Strided<H> &q,
   }                                                                                                                        \
   EXPORT(attention_##columns##_##variant)                                                                                  \
                                                                                                                            \
-  KERNEL(__launch_bounds__(THREADS, GRAD_BLOCKS) attention_dq_##columns##_##variant, (GRADIENT_INPUTS(H), I *dq)) {        \
+  KERNEL(__launch_bounds__(THREADS / G, GRAD_BLOCKS) attention_dq_##columns##_##variant, (GRADIENT_INPUTS(H), I *dq)) {    \
     Place at = place<TILE>(n.heads, n.queries);                                                                            \
-    query_grad<H, I, K>(given<false>(at, dout, q, k, v, rows, mask, n, of_mask, pictures, kind, causal, scale), at, dq);   \
+    query_grad<H, I, K, G>(given<false>(at, dout, q, k, v, rows, mask, n, of_mask, pictures, kind, causal, scale), at,     \
+        dq);                                                                                                               \
   }                                                                                                                        \
   EXPORT(attention_dq_##columns##_##variant)                                                                               \
                                                                                                                            \
@@ -226,9 +235,9 @@ DEVICE Given given(const Place &at, const Strided<H> &dout, const Strided<H> &q,
   }                                                                                                                        \
   EXPORT(attention_parts_##variant)                                                                                        \
                                                                                                                            \
-  ATTENTION_MMA(variant, H, I, 48, 3, 2, 3, 3, 2)                                                                          \
-  ATTENTION_MMA(variant, H, I, 64, 4, 2, 4, 3, 2)                                                                          \
-  ATTENTION_MMA(variant, H, I, 80, 5, 2, 5, 2, 1)                                                                          \
-  ATTENTION_MMA(variant, H, I, 96, 6, 2, 6, 2, 1)                                                                          \
-  ATTENTION_MMA(variant, H, I, 128, 8, 1, 4, 1, 1)                                                                         \
-  ATTENTION_MMA(variant, H, I, 160, 10, 1, 5, 1, 1)
+  ATTENTION_MMA(variant, H, I, 48, 3, 2, 2, 3, 3, 2)                                                                       \
+  ATTENTION_MMA(variant, H, I, 64, 4, 2, 2, 4, 3, 2)                                                                       \
+  ATTENTION_MMA(variant, H, I, 80, 5, 2, 1, 5, 2, 1)                                                                       \
+  ATTENTION_MMA(variant, H, I, 96, 6, 2, 1, 6, 2, 1)                                                                       \
+  ATTENTION_MMA(variant, H, I, 128, 8, 1, 1, 4, 1, 1)                                                                      \
+  ATTENTION_MMA(variant, H, I, 160, 10, 1, 1, 5, 1, 1)

@@ -128,8 +128,9 @@ template <bool TURNED> DEVICE Step next_step(const View &look, int block_row, in
   return step;
 }
 
-// What a warp sees of a tile: whether any, which it does not where all of its rows are beyond the border; and where that is not all, which
-// columns each row of a lane sees, bit 8 j + e being its column 8 j + 2 (l % 4) + e.
+// What a warp sees of a tile: whether any; and where that is not all, which columns each row of a lane sees, bit 8 j + e being its column
+// 8 j + 2 (l % 4) + e. Where TURNED, keys may be much fewer than the rows of a block: warps that have none of them see nothing. (Asking for
+// that costs a register, which forward has not.)
 template <int M> struct Glance {
   bool any;
   u32 row[2 * M];
@@ -140,8 +141,7 @@ template <int M> struct Glance {
 };
 
 template <int M, bool TURNED> DEVICE Glance<M> glance(const View &look, const Step &step, int block_row) {
-  int warp_row = block_row + (int) threadIdx.x / WARP * (16 * M);
-  Glance<M> result = {warp_row < (TURNED ? look.keys : look.queries), {}};
+  Glance<M> result = {!TURNED || block_row + (int) threadIdx.x / WARP * (16 * M) < look.keys, {}};
   if (!step.whole) {
     u32 any = 0;
     #pragma unroll

@@ -26,6 +26,8 @@ final class CudaMmaAttention {
   private static final int WHOLE = 96;
   /** Up to so many columns a warp of the forward kernel has room for 32 rows; beyond, for 16. */
   private static final int TALL = 96;
+  /** The same of the kernel of dq. */
+  private static final int TALL_QUERY_GRADIENT = 64;
   private static final long MOST_IN_Y = 65535;
   /** Columns that pass a block at a time. */
   private static final long STREAM = 32;
@@ -61,11 +63,13 @@ final class CudaMmaAttention {
     try (Scope _ = Scope.open()) {
       Tensor rows = Tensor.empty(Device.CUDA, DType.F32, lse.shape().append(2));
       launcher.rows(CudaAttention.blocksOfWarps(lse), Launcher.THREADS, source(), variant("attention_rows"),
-          strided(dO, dO.strides()), strided(o, o.strides()), strided(lse, CudaAttention.rowSteps(lse)), rows, lse.elementCount(), x.sizes());
+          strided(dO, dO.strides()), strided(o, o.strides()), strided(lse, CudaAttention.rowSteps(lse)), rows, lse.elementCount(),
+          x.sizes());
       List<Object> factors = List.of(factors(dO), factors(x.q()), factors(x.k()), factors(x.v()), rows, x.maskAddress(), x.sizes(),
           x.maskSteps());
       List<Object> rest = List.of(x.maskKind(), op.causal(), (float) op.scale());
-      launch("attention_dq_" + columns, x, x.queries(), 1, 1, given(factors, pictures(x, op.causal(), false), rest, out[0]));
+      int threads = columns <= TALL_QUERY_GRADIENT ? THREADS / 2 : THREADS;
+      launch("attention_dq_" + columns, threads, x, x.queries(), 1, 1, given(factors, pictures(x, op.causal(), false), rest, out[0]));
       keyGradients(x, columns, given(factors, pictures(x, op.causal(), true), rest), out[1], out[2]);
     }
   }
@@ -83,12 +87,12 @@ final class CudaMmaAttention {
     long share = Math.max(1, Math.ceilDiv(Math.ceilDiv(x.queries(), most), STREAM)) * STREAM;
     int parts = Math.toIntExact(Math.max(1, Math.ceilDiv(x.queries(), share)));
     if (parts == 1) {
-      launch(kernel, x, x.keys(), halves, 1, CudaAttention.with(given, (int) share, dk, dv));
+      launch(kernel, THREADS, x, x.keys(), halves, 1, CudaAttention.with(given, (int) share, dk, dv));
       return;
     }
     Tensor partsOfDk = Tensor.empty(Device.CUDA, DType.F32, Shape.of(parts, dk.elementCount()));
     Tensor partsOfDv = Tensor.empty(Device.CUDA, DType.F32, Shape.of(parts, dv.elementCount()));
-    launch(kernel, x, x.keys(), halves, parts, CudaAttention.with(given, (int) share, partsOfDk, partsOfDv));
+    launch(kernel, THREADS, x, x.keys(), halves, parts, CudaAttention.with(given, (int) share, partsOfDk, partsOfDv));
     launcher.each(2 * dk.elementCount(), source(), variant("attention_parts"), partsOfDk, partsOfDv, dk, dv, dk.elementCount(),
         parts);
   }
@@ -160,8 +164,11 @@ final class CudaMmaAttention {
     return to;
   }
 
-  /** A block of a gradient for each tile of {@code rows}, in every head, each share of the columns of results, and each part of what streams past. */
-  private void launch(String kernel, Problem x, long rows, int shares, int parts, List<Object> arguments) {
-    launcher.grid(x.heads() * Math.ceilDiv(rows, TILE), shares, parts, THREADS, 0, source(), variant(kernel), arguments.toArray());
+  /**
+   * A block of a gradient for each tile of {@code rows}, in every head, each share of the columns of results, and each part of what streams
+   * past.
+   */
+  private void launch(String kernel, int threads, Problem x, long rows, int shares, int parts, List<Object> arguments) {
+    launcher.grid(x.heads() * Math.ceilDiv(rows, TILE), shares, parts, threads, 0, source(), variant(kernel), arguments.toArray());
   }
 }

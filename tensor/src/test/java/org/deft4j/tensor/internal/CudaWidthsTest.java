@@ -50,6 +50,17 @@ class CudaWidthsTest {
     return Tensor.concat(0, flat.slice(0, 0, 1), flat).to(Device.CUDA).slice(0, 1, x.elementCount() + 1).reshape(x.shape().toArray());
   }
 
+  /** As a transformer's tokens are added to the picture they came from: copied in order first, and the same sums. */
+  @Test
+  void tokensAddedToAPicture() {
+    for (DType type : TYPES) {
+      Tensor picture = normal(2, 260, 130).cast(type);
+      Tensor tokens = normal(2, 130, 260).cast(type);
+      Tensor sum = picture.to(Device.CUDA).add(tokens.to(Device.CUDA).transpose(1, 2));
+      assertArrayEquals(picture.add(tokens.transpose(1, 2)).toDoubles(), sum.to(Device.CPU).toDoubles());
+    }
+  }
+
   /** Each input in its turn lies where it cannot be moved at once, then all of them. */
   private static void check(Op op, Tensor... in) {
     for (DType type : TYPES) {

@@ -1,6 +1,7 @@
 package org.deft4j.tensor.internal.cuda;
 
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Binary;
 import org.deft4j.tensor.op.Fused;
@@ -10,10 +11,15 @@ import org.deft4j.tensor.op.Unary;
 final class CudaElementwise {
   private static final String SOURCE = "elementwise";
 
-  private final Launcher launcher;
+  /** Elements from which on a copy in order costs less than reading across. */
+  private static final long MANY = 1 << 16;
 
-  CudaElementwise(Launcher launcher) {
+  private final Launcher launcher;
+  private final CudaCopies copies;
+
+  CudaElementwise(Launcher launcher, CudaCopies copies) {
     this.launcher = launcher;
+    this.copies = copies;
   }
 
   void run(Unary op, Tensor x, Tensor y) {
@@ -25,15 +31,33 @@ final class CudaElementwise {
 
   void run(Binary op, Tensor a, Tensor b, Tensor y) {
     boolean compares = op instanceof Binary.Equal || op instanceof Binary.Less || op instanceof Binary.LessEqual;
-    Walk walk = Walk.over(y.shape(), a, b);
     if (compares) {
+      Walk walk = Walk.over(y.shape(), a, b);
       launcher.each(y.elementCount(), SOURCE, "compare", CudaFunctions.code(op), CudaFunctions.code(a.dtype()), a, b, y, y.elementCount(), walk);
     } else {
-      int unit = walk.unit(a.dtype(), a, b, y);
-      long count = y.elementCount() / unit;
-      launcher.each(count, SOURCE, Launcher.variant("binary", a.dtype()), CudaFunctions.code(op), unit > 1, a, b, y, count,
-          walk.inUnits(unit));
+      try (Scope _ = Scope.open()) {
+        combine(op, inOrder(a, y), inOrder(b, y), y);
+      }
     }
+  }
+
+  private void combine(Binary op, Tensor a, Tensor b, Tensor y) {
+    Walk walk = Walk.over(y.shape(), a, b);
+    int unit = walk.unit(a.dtype(), a, b, y);
+    long count = y.elementCount() / unit;
+    launcher.each(count, SOURCE, Launcher.variant("binary", a.dtype()), CudaFunctions.code(op), unit > 1, a, b, y, count,
+        walk.inUnits(unit));
+  }
+
+  /** {@code x}; but where neighbours in y lie apart in it (tokens added to a picture), a copy, which turns squares of it at a time. */
+  private Tensor inOrder(Tensor x, Tensor y) {
+    boolean across = x.elementCount() == y.elementCount() && x.elementCount() >= MANY && x.size(-1) > 1 && x.strides()[x.rank() - 1] > 1;
+    if (!across) {
+      return x;
+    }
+    Tensor copy = Tensor.empty(x.device(), x.dtype(), x.shape());
+    copies.copy(x, copy);
+    return copy;
   }
 
   /** {@code dx = dy f'(x)}. */

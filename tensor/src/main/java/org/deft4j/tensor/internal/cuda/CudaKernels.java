@@ -39,8 +39,8 @@ final class CudaKernels implements Kernels {
     this.card = card;
     this.faults = new Faults(card);
     Launcher launcher = new Launcher(card);
-    this.elementwise = new CudaElementwise(launcher);
     CudaCopies copies = new CudaCopies(launcher);
+    this.elementwise = new CudaElementwise(launcher, copies);
     this.layout = new CudaLayout(launcher, copies, faults);
     this.indexing = new CudaIndexing(launcher, copies, faults);
     this.spatial = new CudaSpatial(launcher, copies, indexing);

@@ -29,7 +29,8 @@ final class JcudaPrograms {
    * @param driver its version
    */
   JcudaPrograms(String architecture, int driver) {
-    this.options = new String[] {"--gpu-architecture=" + architecture, "--std=c++17"};
+    // Closures have a constructor, which nobody can say is the card's.
+    this.options = new String[] {"--gpu-architecture=" + architecture, "--std=c++17", "--device-as-default-execution-space"};
     int[] major = new int[1];
     int[] minor = new int[1];
     check(JNvrtc.nvrtcVersion(major, minor), "nvrtcVersion");

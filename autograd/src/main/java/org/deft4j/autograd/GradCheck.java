@@ -1,6 +1,5 @@
 package org.deft4j.autograd;
 
-import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -77,23 +76,25 @@ public final class GradCheck {
     double[][] derivatives = new double[inputs.length][0];
     for (int i = 0; i < inputs.length; i++) {
       if (isChecked(inputs[i])) {
-        long[] places = places(i, inputs[i]);
-        derivatives[i] = new double[places.length];
-        for (int e = 0; e < places.length; e++) {
-          derivatives[i][e] = derivative(f, upstream, inputs, inputs[i].memory(), places[e]);
+        requireNoneShared(i, inputs[i]);
+        derivatives[i] = new double[Math.toIntExact(inputs[i].elementCount())];
+        for (int e = 0; e < derivatives[i].length; e++) {
+          try (Scope _ = Scope.open()) {
+            derivatives[i][e] = derivative(f, upstream, inputs, element(inputs[i], e));
+          }
         }
       }
     }
     return derivatives;
   }
 
-  private static double derivative(Function<Tensor[], Tensor> f, double[] upstream, Tensor[] inputs,
-      MemorySegment memory, long place) {
-    double value = memory.getAtIndex(ValueLayout.JAVA_DOUBLE, place);
+  /** {@code x} is a view of one element of an input. */
+  private static double derivative(Function<Tensor[], Tensor> f, double[] upstream, Tensor[] inputs, Tensor x) {
+    double value = x.item();
     try {
-      memory.setAtIndex(ValueLayout.JAVA_DOUBLE, place, value + STEP);
+      set(x, value + STEP);
       double[] above = values(f, inputs);
-      memory.setAtIndex(ValueLayout.JAVA_DOUBLE, place, value - STEP);
+      set(x, value - STEP);
       double[] below = values(f, inputs);
       double sum = 0;
       for (int i = 0; i < upstream.length; i++) {
@@ -101,27 +102,39 @@ public final class GradCheck {
       }
       return sum / ((value + STEP) - (value - STEP));
     } finally {
-      memory.setAtIndex(ValueLayout.JAVA_DOUBLE, place, value);
+      set(x, value);
     }
+  }
+
+  private static void set(Tensor x, double value) {
+    x.write(memory -> memory.set(ValueLayout.JAVA_DOUBLE, 0, value));
+  }
+
+  /** A view of one element, by its place in row-major order. */
+  private static Tensor element(Tensor tensor, int place) {
+    long[] index = index(tensor.shape(), place);
+    Tensor view = tensor;
+    for (int d = 0; d < index.length; d++) {
+      view = view.slice(d, index[d], index[d] + 1);
+    }
+    return view;
   }
 
   private static boolean isChecked(Tensor input) {
     return input.dtype() == DType.F64;
   }
 
-  /** Where each element lies, in row-major order of the elements. */
-  private static long[] places(int input, Tensor tensor) {
+  private static void requireNoneShared(int input, Tensor tensor) {
     long[] strides = tensor.strides();
     long[] places = new long[Math.toIntExact(tensor.elementCount())];
     for (int e = 0; e < places.length; e++) {
       long[] index = index(tensor.shape(), e);
-      places[e] = tensor.offset() + IntStream.range(0, strides.length).mapToLong(d -> index[d] * strides[d]).sum();
+      places[e] = IntStream.range(0, strides.length).mapToLong(d -> index[d] * strides[d]).sum();
     }
     if (Arrays.stream(places).distinct().count() != places.length) {
       throw new IllegalArgumentException("gradient check: elements of input " + input + ", " + tensor
           + ", share memory, so they cannot be changed one by one; give a copy()");
     }
-    return places;
   }
 
   private static long[] index(Shape shape, long element) {

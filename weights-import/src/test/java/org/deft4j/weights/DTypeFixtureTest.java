@@ -1,5 +1,6 @@
 package org.deft4j.weights;
 
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
@@ -7,6 +8,7 @@ import java.util.EnumSet;
 import java.util.Map;
 import java.util.Set;
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.testing.LeakCheck;
@@ -52,7 +54,7 @@ class DTypeFixtureTest {
           for (int i = 0; i < expected.length; i++) {
             assertEquals((double) expected[i], actual[i], tensor + " to " + wider);
           }
-          assertEquals(-1, converted.cast(tensor.dtype()).bytes().mismatch(tensor.bytes()), tensor + " and back");
+          assertEquals(-1, bytes(converted.cast(tensor.dtype())).mismatch(bytes(tensor)), tensor + " and back");
         }
       }
       assertTrue(seen.containsAll(EnumSet.of(DType.I64, DType.I32, DType.I16, DType.I8, DType.U8, DType.BOOL)), seen::toString);
@@ -92,20 +94,27 @@ class DTypeFixtureTest {
     double[] a = actual.toDoubles();
     double[] b = expected.toDoubles();
     assertEquals(b.length, a.length, name);
+    MemorySegment actualBytes = bytes(actual);
+    MemorySegment expectedBytes = bytes(expected);
     int width = expected.dtype().bytes();
     for (int i = 0; i < b.length; i++) {
       assertEquals(Double.isNaN(b[i]), Double.isNaN(a[i]), name + " at " + i);
       if (!Double.isNaN(b[i])) {
         long from = (long) i * width;
-        assertEquals(-1, actual.bytes().asSlice(from, width).mismatch(expected.bytes().asSlice(from, width)),
+        assertEquals(-1, actualBytes.asSlice(from, width).mismatch(expectedBytes.asSlice(from, width)),
             name + " at " + i + ": " + a[i] + ", expected " + b[i]);
       }
     }
   }
 
+  /** The bytes of a tensor, wherever it is. */
+  private static MemorySegment bytes(Tensor tensor) {
+    return tensor.to(Device.CPU).bytes();
+  }
+
   /** The stored integers, read without the library's conversions. */
   private static long[] decoded(Tensor tensor) {
-    ByteBuffer bytes = tensor.bytes().asByteBuffer().order(ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer bytes = bytes(tensor).asByteBuffer().order(ByteOrder.LITTLE_ENDIAN);
     long[] values = new long[(int) tensor.elementCount()];
     for (int i = 0; i < values.length; i++) {
       values[i] = switch (tensor.dtype()) {

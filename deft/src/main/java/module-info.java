@@ -5,6 +5,7 @@ module org.deft4j.deft {
   requires org.knowm.xchart;
   requires java.desktop;
   requires java.logging;
+  requires java.management;
   requires jdk.unsupported;
 
   exports org.deft4j.deft;

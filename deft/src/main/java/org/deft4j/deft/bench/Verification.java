@@ -29,7 +29,7 @@ final class Verification {
    * Compares each row.
    *
    * @param line is told a line for each
-   * @return the rows, their differences, and whether all are within the bound
+   * @return the rows, their differences, null where it is infinite, and whether all are within the bound
    */
   static Map<String, Object> run(List<Row> rows, Consumer<String> line) {
     Device device = Device.current();
@@ -45,7 +45,7 @@ final class Verification {
       line.accept(String.format(Locale.ROOT, "  %-48s %9.2e  %s", row.fullName(), difference, within ? "" : "beyond " + bound));
       Map<String, Object> result = new LinkedHashMap<>();
       result.put("row", row.fullName());
-      result.put("difference", difference);
+      result.put("difference", Double.isFinite(difference) ? difference : null);
       result.put("within", within);
       results.add(result);
     }

@@ -33,11 +33,17 @@ final class Child implements AutoCloseable {
 
   /** Starts it by way of {@code prefix}, a command that ends with what it is to run. */
   static Child start(List<String> prefix, String flag, String... arguments) throws IOException {
+    return start(prefix, List.of(flag), arguments);
+  }
+
+  /** The same with several flags. */
+  static Child start(List<String> prefix, List<String> flags, String... arguments) throws IOException {
     List<String> command = new ArrayList<>(prefix);
     command.addAll(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
         "--enable-native-access=ALL-UNNAMED", "--add-modules=jdk.incubator.vector", "-XX:+UseSerialGC",
-        "-XX:ObjectAlignmentInBytes=64",
-        "-Djava.awt.headless=true", flag, "-cp", System.getProperty("java.class.path"), "org.deft4j.deft.cli.Main"));
+        "-XX:ObjectAlignmentInBytes=64", "-Djava.awt.headless=true"));
+    command.addAll(flags);
+    command.addAll(List.of("-cp", System.getProperty("java.class.path"), "org.deft4j.deft.cli.Main"));
     command.addAll(List.of(arguments));
     return new Child(new ProcessBuilder(command).start());
   }

@@ -1,7 +1,7 @@
 // What CUDA C adds to C++, on the processor, for the tests: the sources of the kernels are compiled with this before them.
 //
 // Blocks run one after another. The threads of a block are fibers, each with a stack of its own, that give way to each other at
-// barriers only: lanes of a warp run up to the next barrier of their warp (shuffles and matrix operations have two inside), warps up to
+// barriers only: lanes of a warp run up to the next barrier of their warp (shuffles and matrix operations have them inside), warps up to
 // the next barrier of the block. Where some threads of a warp wait at a barrier that others never reach, the program is wrong on a card,
 // and stops here. Shared memory is static memory. The order in which lanes run can be turned round: a kernel whose results then change
 // lacks a barrier.
@@ -53,6 +53,8 @@ namespace host {
 const int WARP = 32;
 const int MOST_THREADS = 1024;
 const size_t STACK = 128 << 10;
+const size_t LINE = 64;
+const int STAGGERED = 61;
 const size_t MOST_SHARED = 228 << 10;
 
 enum State { READY, AT_WARP, AT_BLOCK, DONE };
@@ -60,6 +62,7 @@ enum State { READY, AT_WARP, AT_BLOCK, DONE };
 struct Fiber {
   void *stack_pointer;
   State state;
+  int turn;
 };
 
 static Fiber fibers[MOST_THREADS];
@@ -72,8 +75,8 @@ static const char *trouble;
 alignas(256) static unsigned char dynamic_shared[MOST_SHARED];
 static void (*body)(void *);
 static void *body_argument;
-// What lanes of a warp hand to each other.
-alignas(64) static unsigned char slots[WARP][64];
+// What lanes of a warp hand to each other; in turns, so that none overwrites what others have yet to read.
+alignas(64) static unsigned char slots[2][WARP][64];
 
 // Saves the registers that a call keeps, and goes on on another stack.
 extern "C" void host_switch(void **from, void *to);
@@ -110,7 +113,8 @@ static void fiber_main() {
 }
 
 static void start(int thread) {
-  char *top = stacks + STACK * (thread + 1);
+  // Stacks that began at the same place of a page would want the same few places of the processor's cache.
+  char *top = stacks + STACK * (thread + 1) - thread % STAGGERED * LINE;
 #if defined(__x86_64__)
   void **sp = (void **) top;
   *--sp = nullptr;  // fiber_main returns to nobody; this also leaves the stack as after a call
@@ -126,6 +130,7 @@ static void start(int thread) {
   fibers[thread].stack_pointer = sp;
 #endif
   fibers[thread].state = READY;
+  fibers[thread].turn = 0;
 }
 
 static void resume(int thread) {
@@ -193,14 +198,19 @@ static bool run_block(int threads) {
   }
 }
 
+// Those that the lanes of a warp use now: the other half of the last time.
+static auto &next_slots() {
+  return slots[fibers[current].turn ^= 1];
+}
+
 // Hands `mine` to the other lanes and returns lane `other`'s.
 template <class T> static T exchange(T mine, int other) {
-  static_assert(sizeof(T) <= sizeof(slots[0]), "too large for a slot");
-  memcpy(slots[current % WARP], &mine, sizeof(T));
+  static_assert(sizeof(T) <= sizeof(slots[0][0]), "too large for a slot");
+  auto &turn = next_slots();
+  memcpy(turn[current % WARP], &mine, sizeof(T));
   give_way(AT_WARP);
   T result;
-  memcpy(&result, slots[other % WARP], sizeof(T));
-  give_way(AT_WARP);
+  memcpy(&result, turn[other % WARP], sizeof(T));
   return result;
 }
 
@@ -326,15 +336,15 @@ template <class T> static inline T __shfl_sync(unsigned, T x, int lane) {
 
 static inline unsigned __ballot_sync(unsigned, bool truth) {
   int lane = host::current % host::WARP;
-  memcpy(host::slots[lane], &truth, sizeof(truth));
+  auto &turn = host::next_slots();
+  memcpy(turn[lane], &truth, sizeof(truth));
   host::give_way(host::AT_WARP);
   unsigned all = 0;
   for (int i = 0; i < host::WARP; i++) {
     bool of;
-    memcpy(&of, host::slots[i], sizeof(of));
+    memcpy(&of, turn[i], sizeof(of));
     all |= (unsigned) of << i;
   }
-  host::give_way(host::AT_WARP);
   return all;
 }
 

@@ -15,7 +15,8 @@ static unsigned short half_of(unsigned pair, int which) {
 template <class Widen> static void multiply_16x8x16(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, Widen widen) {
   int lane = current % WARP;
   unsigned mine[6] = {a[0], a[1], a[2], a[3], b0, b1};
-  memcpy(slots[lane], mine, sizeof(mine));
+  auto &turn = next_slots();
+  memcpy(turn[lane], mine, sizeof(mine));
   give_way(AT_WARP);
   for (int i = 0; i < 4; i++) {
     int row = lane / 4 + i / 2 * 8;
@@ -23,19 +24,19 @@ template <class Widen> static void multiply_16x8x16(float (&c)[4], const unsigne
     float sum = 0;
     for (int k = 0; k < 16; k++) {
       unsigned of_a, of_b;
-      memcpy(&of_a, slots[row % 8 * 4 + k % 8 / 2] + 4 * (row / 8 + k / 8 * 2), sizeof(of_a));
-      memcpy(&of_b, slots[column * 4 + k % 8 / 2] + 4 * (4 + k / 8), sizeof(of_b));
+      memcpy(&of_a, turn[row % 8 * 4 + k % 8 / 2] + 4 * (row / 8 + k / 8 * 2), sizeof(of_a));
+      memcpy(&of_b, turn[column * 4 + k % 8 / 2] + 4 * (4 + k / 8), sizeof(of_b));
       sum += widen(half_of(of_a, k % 2)) * widen(half_of(of_b, k % 2));
     }
     c[i] += sum;
   }
-  give_way(AT_WARP);
 }
 
 // ldmatrix.x4: lane l says where row l % 8 of matrix l / 8 of 8 x 8 lies, and gets of each row l / 4, columns 2 (l % 4) + {0, 1}.
 static void load_matrices(unsigned (&to)[4], const unsigned short *row, bool turned) {
   int lane = current % WARP;
-  memcpy(slots[lane], &row, sizeof(row));
+  auto &turn = next_slots();
+  memcpy(turn[lane], &row, sizeof(row));
   give_way(AT_WARP);
   for (int m = 0; m < 4; m++) {
     to[m] = 0;
@@ -43,10 +44,11 @@ static void load_matrices(unsigned (&to)[4], const unsigned short *row, bool tur
       int r = turned ? lane % 4 * 2 + i : lane / 4;
       int c = turned ? lane / 4 : lane % 4 * 2 + i;
       const unsigned short *from;
-      memcpy(&from, slots[8 * m + r], sizeof(from));
+      memcpy(&from, turn[8 * m + r], sizeof(from));
       to[m] |= (unsigned) from[c] << 16 * i;
     }
   }
+  // A card reads for all lanes before any goes on.
   give_way(AT_WARP);
 }
 

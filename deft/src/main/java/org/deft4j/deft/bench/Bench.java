@@ -45,7 +45,7 @@ public final class Bench {
     for (String part : parts) {
       if (all.stream().noneMatch(row -> row.fullName().contains(part))) {
         List<String> groups = all.stream().map(Row::group).distinct().toList();
-        problems.add("--rows: '" + part + "' is in no row's name" + Nearest.hint(part, groups) + " The groups are "
+        problems.add("--rows: '" + part + "' is in no row's name" + Suite.orFullStop(Nearest.hint(part, groups)) + " The groups are "
             + String.join(", ", groups) + "; --list prints every name");
       }
     }

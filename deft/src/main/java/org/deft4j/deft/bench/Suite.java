@@ -64,12 +64,17 @@ public final class Suite {
     List<String> all = all(folder.resolve(SuiteProcess.CLASSES));
     List<String> names = all.stream().map(Suite::simpleName).toList();
     List<String> problems = parts.stream().filter(part -> names.stream().noneMatch(name -> name.contains(part)))
-        .map(part -> "--suite: '" + part + "' is in no class's name" + Nearest.hint(part, names) + " The classes are " + String.join(", ", names))
-        .toList();
+        .map(part -> "--suite: '" + part + "' is in no class's name" + orFullStop(Nearest.hint(part, names)) + " The classes are "
+            + String.join(", ", names)).toList();
     if (!problems.isEmpty()) {
       throw new InputException(problems);
     }
     return new Suite(folder, all.stream().filter(name -> parts.isEmpty() || parts.stream().anyMatch(simpleName(name)::contains)).toList());
+  }
+
+  /** A hint, or what ends the sentence without one. */
+  static String orFullStop(String hint) {
+    return hint.isEmpty() ? "." : hint;
   }
 
   /** The kernels' tests first, in the order of their names. */
@@ -106,14 +111,19 @@ public final class Suite {
     listener.line("the tests of the suite, float32 on " + device);
     listener.progress(0, classes.size(), classes.isEmpty() ? "" : simpleName(classes.getFirst()), Duration.ZERO);
     String end = SuiteProcess.run(folder, device, classes, result -> {
-      results.add(result.asMap());
+      List<JsonObject> failed = result.requireObjects("failures");
+      Map<String, Object> counts = new LinkedHashMap<>(result.asMap());
+      counts.remove("failures");
+      counts.put("failed", failed.size());
+      results.add(counts);
       listener.line(line(result));
-      for (JsonObject failure : result.requireObjects("failures")) {
+      for (JsonObject failure : failed) {
         failures.add(failure.asMap());
         lines(failure).forEach(listener::line);
       }
       int done = results.size();
-      listener.progress(done, classes.size(), done < classes.size() ? simpleName(classes.get(done)) : "", Duration.ofNanos(System.nanoTime() - start));
+      listener.progress(done, classes.size(), done < classes.size() ? simpleName(classes.get(done)) : "",
+          Duration.ofNanos(System.nanoTime() - start));
     });
     if (results.size() < classes.size()) {
       String message = "the process of the tests ended early, " + end;

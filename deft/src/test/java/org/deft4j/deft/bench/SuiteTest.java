@@ -92,6 +92,7 @@ class SuiteTest {
     assertEquals(false, result.get("right"));
     assertEquals(List.of(6, 2, 1), List.of(result.get("tests"), result.get("failed"), result.get("skipped")));
     assertEquals(2, ((List<?>) result.get("classes")).size());
+    assertEquals(List.of(0, 2), ((List<?>) result.get("classes")).stream().map(each -> ((Map<?, ?>) each).get("failed")).toList());
     assertTrue(lineOf("SuiteTest$Passing").matches(".* 2 tests +[0-9.]+ s"), lines::toString);
     assertTrue(lineOf("SuiteTest$Failing").endsWith("2 failed, 1 skipped: no such card"), lines::toString);
     List<?> failures = (List<?>) result.get("failures");
@@ -144,5 +145,6 @@ class SuiteTest {
     InputException wrong = assertThrows(InputException.class, () -> Suite.of(folder, List.of("Rows", "OpsFixturTest")));
     assertEquals(1, wrong.problems().size());
     assertTrue(wrong.getMessage().contains("'OpsFixturTest' is in no class's name; did you mean 'OpsFixtureTest'?"), wrong.getMessage());
+    assertTrue(assertThrows(InputException.class, () -> Suite.of(folder, List.of("Nothing"))).getMessage().contains("name. The classes"));
   }
 }

@@ -12,7 +12,7 @@ import java.util.regex.Pattern;
 public final class Sources {
   /** The sources, by name. */
   public static final List<String> NAMES = List.of("elementwise", "layout", "indexing", "spatial", "rotary", "reductions", "norms",
-      "group_norms", "updates", "products", "thin", "convolution", "attention", "attention_bf16", "attention_f16",
+      "group_norms", "updates", "global_norm", "products", "thin", "convolution", "attention", "attention_bf16", "attention_f16",
       "attention_bf16_bf16");
 
   /** A first line of a source that shares more with some others than with all. */

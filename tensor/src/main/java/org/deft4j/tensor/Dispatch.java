@@ -91,7 +91,9 @@ public final class Dispatch {
       }
       Computation kernel = kernel(op, device);
       if (kernel != null) {
-        execute(kernel, op, inputs, outputs);
+        try (Visit _ = Visit.of(op, inputs, outputs)) {
+          execute(kernel, op, inputs, outputs);
+        }
       }
     } catch (RuntimeException | Error e) {
       for (Tensor output : outputs) {

@@ -46,6 +46,7 @@ public final class MemoryPool {
   private final FreeBlocks small = new FreeBlocks();
   private final FreeBlocks large = new FreeBlocks();
   private long budget;
+  private long aside;
   private long spares = 1;
   private long most;
   private long live;
@@ -70,6 +71,11 @@ public final class MemoryPool {
     static final MemoryPool POOL = new MemoryPool(budget(CARD_BUDGET, Cuda.card().freeBytes()), CARD_BUDGET, Segment::ofCard);
   }
 
+  /** That of weights that an {@link Offload} keeps for the card, in this process's memory. */
+  private static final class OfKept {
+    static final MemoryPool POOL = new MemoryPool(budget(BUDGET, machineBytes()), BUDGET, Segment::ofPinned);
+  }
+
   /** The pool of all CPU tensors; on a thread with a {@link Rehearsal} its accounts. */
   public static MemoryPool cpu() {
     return of(Device.CPU);
@@ -87,6 +93,17 @@ public final class MemoryPool {
       return rehearsal.pool();
     }
     return device == Device.CUDA ? OfCard.POOL : CPU;
+  }
+
+  /** The pool of weights that an {@link Offload} keeps for the card; on a thread with a {@link Rehearsal} its accounts of them. */
+  public static MemoryPool kept() {
+    Rehearsal rehearsal = Rehearsal.current();
+    return rehearsal == null ? OfKept.POOL : rehearsal.kept();
+  }
+
+  /** The pool that the matrices of weights come from that are loaded now: {@link #kept}, or {@link #current}. */
+  public static MemoryPool ofWeights() {
+    return Offload.isLoading() ? kept() : current();
   }
 
   /** The accounts alone: its blocks have no memory, and there is no end to them. */
@@ -129,14 +146,14 @@ public final class MemoryPool {
   private Segment fresh(FreeBlocks home, long size, long bytes, Supplier<String> what) {
     long wanted = shared(size);
     makeRoom(wanted, live + size);
-    if (size > budget - reserved) {
+    if (size > room()) {
       throw new MemoryException(what.get() + ": " + describe(bytes) + " more would exceed the memory budget of "
-          + describe(budget) + "; in use are " + describe(live)
+          + describe(budget) + "; in use are " + describe(live + aside)
           + ". Use a smaller size, batch or rank, or raise the budget (-D" + property + "=BYTES)");
     }
     Segment segment;
     try {
-      segment = source.segment(home, systemAllocations, Math.min(wanted, budget - reserved));
+      segment = source.segment(home, systemAllocations, Math.min(wanted, room()));
     } catch (OutOfMemoryError _) {
       trim();
       try {
@@ -152,6 +169,46 @@ public final class MemoryPool {
     return segment;
   }
 
+  /** What may still be asked of the system. */
+  private long room() {
+    return budget - aside - reserved;
+  }
+
+  /**
+   * Takes a segment for who manages it himself; it counts for the budget and for nothing else, until {@link #giveBack}.
+   *
+   * @throws MemoryException if there is not so much
+   */
+  synchronized Segment setAside(long bytes, Supplier<String> what) {
+    long size = rounded(bytes);
+    if (size > room()) {
+      trim(Long.MAX_VALUE);
+    }
+    if (size > room()) {
+      throw new MemoryException(what.get() + ": " + describe(bytes) + " more would exceed the memory budget of " + describe(budget)
+          + "; in use are " + describe(live + aside));
+    }
+    try {
+      Segment segment = source.segment(large, systemAllocations, size);
+      systemAllocations++;
+      aside += size;
+      return segment;
+    } catch (OutOfMemoryError e) {
+      throw new MemoryException(what.get() + ": the system refused " + describe(size), e);
+    }
+  }
+
+  /** Ends {@link #setAside}. */
+  synchronized void giveBack(Segment segment) {
+    aside -= segment.size();
+    segment.close();
+  }
+
+  /** Bytes of the budget that are set aside, such as the window of an {@link Offload}. */
+  public synchronized long asideBytes() {
+    return aside;
+  }
+
   /**
    * Where the reserve would grow beyond what was needed at once and a share of it, unused segments go back. That this had
    * to be done for less than was needed before means that the free ranges are too scattered for what is asked for again
@@ -160,7 +217,7 @@ public final class MemoryPool {
   private void makeRoom(long wanted, long needed) {
     boolean neededBefore = needed <= most;
     most = Math.max(most, needed);
-    long returned = trim(wanted + reserved - Math.min(budget, most + most / SPARE * spares));
+    long returned = trim(wanted + reserved - Math.min(budget - aside, most + most / SPARE * spares));
     if (returned > 0 && neededBefore) {
       spares++;
     }

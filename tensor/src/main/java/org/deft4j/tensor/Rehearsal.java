@@ -17,15 +17,29 @@ public final class Rehearsal implements AutoCloseable {
   private static final ThreadLocal<Rehearsal> CURRENT = new ThreadLocal<>();
 
   private final MemoryPool pool = MemoryPool.withoutMemory();
+  private final MemoryPool kept = MemoryPool.withoutMemory();
+  private final boolean offloads;
+  private long largestVisit;
 
-  private Rehearsal() {}
+  private Rehearsal(boolean offloads) {
+    this.offloads = offloads;
+  }
 
   /** Opens one on this thread, which has none. */
   public static Rehearsal open() {
+    return open(false);
+  }
+
+  /**
+   * Opens one on this thread, which has none.
+   *
+   * @param offloads whether the program is run with an {@link Offload}, which keeps its weights beside a card
+   */
+  public static Rehearsal open(boolean offloads) {
     if (CURRENT.get() != null) {
       throw new IllegalStateException("a rehearsal is already open on this thread");
     }
-    Rehearsal rehearsal = new Rehearsal();
+    Rehearsal rehearsal = new Rehearsal(offloads);
     CURRENT.set(rehearsal);
     return rehearsal;
   }
@@ -43,6 +57,25 @@ public final class Rehearsal implements AutoCloseable {
   /** The accounts. */
   public MemoryPool pool() {
     return pool;
+  }
+
+  /** The accounts of what an {@link Offload} keeps in the machine's memory, which {@link #pool} has nothing of. */
+  public MemoryPool kept() {
+    return kept;
+  }
+
+  /** Bytes that an {@link Offload}'s window must have for the operation that uses most of what is kept. */
+  public long largestVisit() {
+    return largestVisit;
+  }
+
+  boolean offloads() {
+    return offloads;
+  }
+
+  /** An operation used so many bytes of what is kept. */
+  void visited(long bytes) {
+    largestVisit = Math.max(largestVisit, bytes);
   }
 
   /** Ends it; tensors made in it may still be closed. */

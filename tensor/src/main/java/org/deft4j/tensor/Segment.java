@@ -1,5 +1,6 @@
 package org.deft4j.tensor;
 
+import java.lang.System.Logger.Level;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import org.deft4j.tensor.internal.cuda.Card;
@@ -66,6 +67,25 @@ final class Segment {
     Card card = Cuda.card();
     long address = card.allocate(size);
     return new Segment(home, number, size, null, address, () -> card.free(address));
+  }
+
+  /**
+   * Memory of this process that the card reads by itself. Where the system locks no more, usual memory, which is copied from more slowly; it
+   * is said in the log.
+   *
+   * @throws OutOfMemoryError if there is no more of that either
+   */
+  static Segment ofPinned(FreeBlocks home, long number, long size) {
+    Card card = Cuda.card();
+    MemorySegment memory;
+    try {
+      memory = card.allocatePinned(size);
+    } catch (OutOfMemoryError _) {
+      System.getLogger("org.deft4j.tensor").log(Level.WARNING, () -> "the system locks no " + MemoryPool.describe(size)
+          + " of memory for the card, so weights go there from usual memory, more slowly; raise its limit (ulimit -l), or that of the container");
+      return ofSystem(home, number, size);
+    }
+    return new Segment(home, number, size, memory, memory.address(), () -> card.freePinned(memory));
   }
 
   /** Where its free blocks are kept. */

@@ -8,6 +8,7 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import org.deft4j.tensor.internal.cuda.Cuda;
+import org.deft4j.tensor.internal.cuda.Kept;
 import org.deft4j.tensor.op.Binary;
 import org.deft4j.tensor.op.Contraction;
 import org.deft4j.tensor.op.Contraction.ConvSpec;
@@ -85,7 +86,8 @@ public final class Tensor implements AutoCloseable {
     } catch (ArithmeticException e) {
       throw new ShapeException(what + ": " + dtype + " of shape " + shape + " has more than 2^63 - 1 bytes", e);
     }
-    Storage storage = Storage.allocate(device, bytes, () -> what + " " + dtype + shape);
+    Storage storage = Offload.takes(device, shape) ? Storage.keep(bytes, () -> what + " " + dtype + shape)
+        : Storage.allocate(device, bytes, () -> what + " " + dtype + shape);
     return new Tensor(IDS.incrementAndGet(), storage, dtype, shape, shape.contiguousStrides(), 0).own();
   }
 
@@ -215,6 +217,11 @@ public final class Tensor implements AutoCloseable {
     switch (device()) {
       case CPU -> writer.accept(bytes());
       case CUDA -> {
+        if (kept() != null) {
+          Offload.forget(kept(), false);
+          writer.accept(kept().memory().asSlice(offset * dtype.bytes(), elementCount() * dtype.bytes()));
+          break;
+        }
         try (Tensor here = allocate(Device.CPU, dtype, shape, "write")) {
           writer.accept(here.bytes());
           Cuda.card().upload(here.bytes(), address());
@@ -298,6 +305,11 @@ public final class Tensor implements AutoCloseable {
 
   void changed() {
     storage.changed();
+  }
+
+  /** What of its memory an {@link Offload} keeps; null of all other memory. */
+  Kept kept() {
+    return storage.kept();
   }
 
   Tensor view(Shape newShape, long[] newStrides, long newOffset) {

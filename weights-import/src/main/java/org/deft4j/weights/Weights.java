@@ -49,7 +49,7 @@ public final class Weights {
     }
     expected.keySet().forEach(source::dtype);
     List<String> names = source.names().stream().filter(expected::containsKey).toList();
-    MemoryPool.current().reserve(names.stream().mapToLong(name -> new TensorSpec(held(source, name, type), source.shape(name)).byteCount()),
+    MemoryPool.ofWeights().reserve(names.stream().mapToLong(name -> new TensorSpec(held(source, name, type), source.shape(name)).byteCount()),
         () -> "weights of " + what);
     names.forEach(name -> expected.get(name).taker().accept(source.load(name, held(source, name, type))));
   }

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <dlfcn.h>
 #include <fstream>
+#include <map>
 #include <string>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@ struct Function {
 };
 
 static u64 in_use = 0;
+static std::map<void *, size_t> pinned;
 
 extern "C" {
 
@@ -30,12 +32,42 @@ int cuDeviceGetName(char *name, int length, int) { snprintf(name, length, "stand
 int cuDeviceTotalMem_v2(size_t *bytes, int) { *bytes = 1ull << 32; return 0; }
 int cuDevicePrimaryCtxRetain(void **context, int) { *context = (void *) 1; return 0; }
 int cuCtxSetCurrent(void *context) { return context == (void *) 1 ? 0 : 201; }
-int cuStreamCreate(void **stream, unsigned) { *stream = (void *) 2; return 0; }
+// The first stream is that of all but copies aside, the second theirs.
+int cuStreamCreate(void **stream, unsigned) { static long next = 2; *stream = (void *) next++; return next > 4 ? 1 : 0; }
 int cuStreamSynchronize(void *stream) { return stream == (void *) 2 ? 0 : 400; }
-int cuEventCreate(void **event, unsigned) { *event = (void *) 3; return 0; }
-int cuEventRecord(void *, void *) { return 0; }
-int cuEventSynchronize(void *) { return 0; }
-int cuMemHostAlloc(void **memory, size_t bytes, unsigned) { *memory = malloc(bytes); return 0; }
+int cuEventCreate(void **event, unsigned) { *event = new int(77); return 0; }
+int cuEventRecord(void *event, void *stream) { return *(int *) event == 77 && (stream == (void *) 2 || stream == (void *) 3) ? 0 : 400; }
+int cuStreamWaitEvent(void *stream, void *event, unsigned flags) { return flags == 0 ? cuEventRecord(event, stream) : 1; }
+int cuEventSynchronize(void *event) { return *(int *) event == 77 ? 0 : 400; }
+int cuEventDestroy_v2(void *event) { *(int *) event = 0; return 0; }
+
+// Pinned memory: its pieces, of no more bytes than the system locks.
+int cuMemHostAlloc(void **memory, size_t bytes, unsigned) {
+  size_t all = bytes;
+  for (auto &piece : pinned) {
+    all += piece.second;
+  }
+  if (getenv("STAND_IN_PINNED") && all > (size_t) atol(getenv("STAND_IN_PINNED"))) {
+    return 2;
+  }
+  *memory = malloc(bytes);
+  pinned[*memory] = bytes;
+  return 0;
+}
+
+int cuMemFreeHost(void *memory) {
+  if (!pinned.erase(memory)) {
+    return 1;
+  }
+  free(memory);
+  return 0;
+}
+
+static bool is_pinned(const void *from, size_t bytes) {
+  auto piece = pinned.upper_bound((void *) from);
+  return piece != pinned.begin() && (const char *) from + bytes <= (const char *) (--piece)->first + piece->second;
+}
+
 int cuMemGetInfo_v2(size_t *free, size_t *total) { *free = (1ull << 32) - in_use; *total = 1ull << 32; return 0; }
 
 int cuDeviceGetAttribute(int *value, int attribute, int) {
@@ -62,7 +94,14 @@ int cuMemFree_v2(u64 address) {
   return 0;
 }
 
-int cuMemcpyHtoDAsync_v2(u64 to, const void *from, size_t bytes, void *) { memcpy((void *) to, from, bytes); return 0; }
+int cuMemcpyHtoDAsync_v2(u64 to, const void *from, size_t bytes, void *stream) {
+  if (stream != (void *) 2 && (stream != (void *) 3 || (!getenv("STAND_IN_PINNED") && !is_pinned(from, bytes)))) {
+    return 1;
+  }
+  memcpy((void *) to, from, bytes);
+  return 0;
+}
+
 int cuMemcpyDtoHAsync_v2(void *to, u64 from, size_t bytes, void *) { memcpy(to, (void *) from, bytes); return 0; }
 int cuMemcpyDtoDAsync_v2(u64 to, u64 from, size_t bytes, void *) { memmove((void *) to, (void *) from, bytes); return 0; }
 

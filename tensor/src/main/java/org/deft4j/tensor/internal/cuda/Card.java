@@ -6,8 +6,25 @@ import java.lang.foreign.MemorySegment;
  * All that is asked of a card: memory, copies, the launch of a kernel, a product of matrices. Everything runs in the order it was asked
  * for (one stream), and the caller does not wait for it but in {@link #download}, {@link #upload} and {@link #synchronize}; so memory may be
  * given back, and used for something else, while kernels that use it are still to run.
+ *
+ * <p>Apart from {@link #uploadAside}, which runs on a stream of its own, beside all else: what depends on it, or it on, is put in order with
+ * events.
  */
 public interface Card {
+  /** A queue of work, done in the order it was asked for. */
+  enum Stream {
+    /** Of all but what is said to be of the other. */
+    COMPUTE,
+    /** Of {@link #uploadAside}. */
+    COPY
+  }
+
+  /** A place in a stream, since it was recorded. */
+  interface Event extends AutoCloseable {
+    @Override
+    void close();
+  }
+
   /** For the log: its name, architecture and memory. */
   String describe();
 
@@ -32,6 +49,31 @@ public interface Card {
 
   /** Copies into memory of this process, after waiting for all that was asked before. */
   void download(long from, MemorySegment into);
+
+  /**
+   * Memory of this process that the card reads by itself, page-locked.
+   *
+   * @throws OutOfMemoryError if the system locks no more
+   */
+  MemorySegment allocatePinned(long bytes);
+
+  /** Gives back what {@link #allocatePinned} gave; no copy from it may be under way. */
+  void freePinned(MemorySegment memory);
+
+  /** Copies on the stream for copies from memory of this process, which must stay as it is until that is done. */
+  void uploadAside(MemorySegment from, long to);
+
+  /** An event that is nowhere yet: whoever waits for it does not wait. */
+  Event event();
+
+  /** Puts {@code event} behind all that was asked of {@code stream}. */
+  void record(Event event, Stream stream);
+
+  /** Has all that is asked of {@code stream} from now on come after {@code event}, where it is now. */
+  void await(Event event, Stream stream);
+
+  /** Waits until {@code event} has come to pass. */
+  void await(Event event);
 
   /** Copies within the card. */
   void copy(long from, long to, long bytes);

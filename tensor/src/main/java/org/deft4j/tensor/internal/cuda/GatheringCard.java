@@ -69,6 +69,48 @@ final class GatheringCard implements Card {
   }
 
   @Override
+  public MemorySegment allocatePinned(long bytes) {
+    return card.allocatePinned(bytes);
+  }
+
+  @Override
+  public void freePinned(MemorySegment memory) {
+    card.freePinned(memory);
+  }
+
+  /** What waits is of the other stream, and whether this comes before or after it is for events to say. */
+  @Override
+  public void uploadAside(MemorySegment from, long to) {
+    card.uploadAside(from, to);
+  }
+
+  @Override
+  public Event event() {
+    return card.event();
+  }
+
+  @Override
+  public void record(Event event, Stream stream) {
+    if (stream == Stream.COMPUTE) {
+      settle();
+    }
+    card.record(event, stream);
+  }
+
+  @Override
+  public void await(Event event, Stream stream) {
+    if (stream == Stream.COMPUTE) {
+      settle();
+    }
+    card.await(event, stream);
+  }
+
+  @Override
+  public void await(Event event) {
+    card.await(event);
+  }
+
+  @Override
   public void copy(long from, long to, long bytes) {
     settle();
     card.copy(from, to, bytes);

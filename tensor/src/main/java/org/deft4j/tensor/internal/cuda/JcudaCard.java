@@ -12,6 +12,7 @@ import jcuda.driver.CUdevice;
 import jcuda.driver.CUdevice_attribute;
 import jcuda.driver.CUdeviceptr;
 import jcuda.driver.CUevent;
+import jcuda.driver.CUevent_flags;
 import jcuda.driver.CUfunction;
 import jcuda.driver.CUfunction_attribute;
 import jcuda.driver.CUmodule;
@@ -23,7 +24,7 @@ import org.deft4j.tensor.MemoryPool;
 
 /**
  * A card, by JCuda: the driver for memory, copies and launches, {@link JcudaPrograms NVRTC} for kernels, {@link JcudaBlas cuBLAS} for
- * products. All of it on one stream.
+ * products. All of it on one stream, but for uploads on another.
  */
 final class JcudaCard implements Card {
   /** The oldest driver, by the CUDA version it is for, that runs programs of CUDA 12. */
@@ -36,6 +37,7 @@ final class JcudaCard implements Card {
 
   private final CUcontext context = new CUcontext();
   private final CUstream stream = new CUstream();
+  private final CUstream copies = new CUstream();
   private final String name;
   private final int major;
   private final int minor;
@@ -56,7 +58,24 @@ final class JcudaCard implements Card {
   /** A pinned buffer and the end of the copy from it. */
   private record Staging(ByteBuffer bytes, CUevent copied) {}
 
-  /** A pointer whose address can be seen. */
+  /** An event of the driver, which measures no time. */
+  private final class DriverEvent implements Event {
+    private final CUevent event = new CUevent();
+
+    DriverEvent() {
+      check(JCudaDriver.cuEventCreate(event, CUevent_flags.CU_EVENT_DISABLE_TIMING), "cuEventCreate");
+    }
+
+    @Override
+    public void close() {
+      synchronized (JcudaCard.this) {
+        enter();
+        check(JCudaDriver.cuEventDestroy(event), "cuEventDestroy");
+      }
+    }
+  }
+
+  /** A pointer whose address can be seen; of the card's memory or this process's. */
   private static final class Address extends CUdeviceptr {
     long value() {
       return getNativePointer();
@@ -99,6 +118,7 @@ final class JcudaCard implements Card {
     check(JCudaDriver.cuDevicePrimaryCtxRetain(context, device), "cuDevicePrimaryCtxRetain");
     enter();
     check(JCudaDriver.cuStreamCreate(stream, 0), "cuStreamCreate");
+    check(JCudaDriver.cuStreamCreate(copies, 0), "cuStreamCreate");
     for (int i = 0; i < staging.length; i++) {
       Pointer pinned = new Pointer();
       check(JCudaDriver.cuMemHostAlloc(pinned, STAGING, 0), "cuMemHostAlloc");
@@ -211,6 +231,59 @@ final class JcudaCard implements Card {
       check(JCudaDriver.cuStreamSynchronize(stream), "waiting for the card");
       into.asSlice(at, count).copyFrom(MemorySegment.ofBuffer(buffer.bytes).asSlice(0, count));
     }
+  }
+
+  @Override
+  @SuppressWarnings("restricted") // the driver says where the memory is, and how much there is of it is known here
+  public synchronized MemorySegment allocatePinned(long bytes) {
+    enter();
+    Address address = new Address();
+    int result = JCudaDriver.cuMemHostAlloc(address, bytes, 0);
+    if (result == CUresult.CUDA_ERROR_OUT_OF_MEMORY) {
+      throw new OutOfMemoryError("the system locks no " + bytes + " bytes of memory");
+    }
+    check(result, "cuMemHostAlloc");
+    return MemorySegment.ofAddress(address.value()).reinterpret(bytes);
+  }
+
+  @Override
+  public synchronized void freePinned(MemorySegment memory) {
+    enter();
+    check(JCudaDriver.cuMemFreeHost(Address.of(memory.address())), "cuMemFreeHost");
+  }
+
+  @Override
+  public synchronized void uploadAside(MemorySegment from, long to) {
+    enter();
+    check(JCudaDriver.cuMemcpyHtoDAsync(Address.of(to), Address.of(from.address()), from.byteSize(), copies), "a copy to the card");
+  }
+
+  private CUstream of(Stream which) {
+    return which == Stream.COPY ? copies : stream;
+  }
+
+  @Override
+  public synchronized Event event() {
+    enter();
+    return new DriverEvent();
+  }
+
+  @Override
+  public synchronized void record(Event event, Stream which) {
+    enter();
+    check(JCudaDriver.cuEventRecord(((DriverEvent) event).event, of(which)), "cuEventRecord");
+  }
+
+  @Override
+  public synchronized void await(Event event, Stream which) {
+    enter();
+    check(JCudaDriver.cuStreamWaitEvent(of(which), ((DriverEvent) event).event, 0), "cuStreamWaitEvent");
+  }
+
+  @Override
+  public synchronized void await(Event event) {
+    enter();
+    check(JCudaDriver.cuEventSynchronize(((DriverEvent) event).event), "waiting for a copy to the card");
   }
 
   @Override

@@ -24,6 +24,7 @@ import java.util.zip.CRC32;
 import org.deft4j.tensor.DeviceException;
 
 import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
@@ -48,6 +49,9 @@ public final class EmulatedCard implements Card {
   private final Map<String, SymbolLookup> libraries = new HashMap<>();
   private final Map<String, MethodHandle> kernels = new HashMap<>();
   private final TreeMap<Long, Arena> blocks = new TreeMap<>();
+  private final TreeMap<Long, Arena> pinned = new TreeMap<>();
+  private final EmulatedStreams streams = new EmulatedStreams();
+  private boolean pins = true;
   private MethodHandle gemm;
   private int laneOrder = 1;
   private long launches;
@@ -110,8 +114,11 @@ public final class EmulatedCard implements Card {
   }
 
   @Override
-  public synchronized void free(long address) {
-    blocks.remove(address).close();
+  public void free(long address) {
+    streams.drain();
+    synchronized (this) {
+      blocks.remove(address).close();
+    }
   }
 
   private static MemorySegment at(long address, long bytes) {
@@ -120,22 +127,80 @@ public final class EmulatedCard implements Card {
 
   @Override
   public void upload(MemorySegment from, long to) {
-    at(to, from.byteSize()).copyFrom(from);
+    byte[] bytes = from.toArray(JAVA_BYTE);
+    streams.ask(Stream.COMPUTE, () -> at(to, bytes.length).copyFrom(MemorySegment.ofArray(bytes)));
   }
 
   @Override
   public void download(long from, MemorySegment into) {
+    streams.drain(Stream.COMPUTE);
     into.copyFrom(at(from, into.byteSize()));
   }
 
   @Override
   public void copy(long from, long to, long bytes) {
-    at(to, bytes).copyFrom(at(from, bytes));
+    streams.ask(Stream.COMPUTE, () -> at(to, bytes).copyFrom(at(from, bytes)));
+  }
+
+  @Override
+  public synchronized MemorySegment allocatePinned(long bytes) {
+    if (!pins) {
+      throw new OutOfMemoryError("the test locks no memory");
+    }
+    Arena arena = Arena.ofShared();
+    MemorySegment memory = arena.allocate(bytes, 256).fill((byte) 0xff);
+    pinned.put(memory.address(), arena);
+    return memory;
+  }
+
+  @Override
+  public synchronized void freePinned(MemorySegment memory) {
+    pinned.remove(memory.address()).close();
+  }
+
+  /** How many pieces of pinned memory there are. */
+  synchronized int pinnedPieces() {
+    return pinned.size();
+  }
+
+  /** Whether memory can be pinned from now on. */
+  synchronized void setPins(boolean possible) {
+    pins = possible;
+  }
+
+  @Override
+  public void uploadAside(MemorySegment from, long to) {
+    streams.ask(Stream.COPY, () -> at(to, from.byteSize()).copyFrom(from));
+  }
+
+  @Override
+  public Event event() {
+    return streams.event();
+  }
+
+  @Override
+  public void record(Event event, Stream stream) {
+    streams.record(event, stream);
+  }
+
+  @Override
+  public void await(Event event, Stream stream) {
+    streams.await(event, stream);
+  }
+
+  @Override
+  public void await(Event event) {
+    streams.await(event);
   }
 
   @Override
   public void synchronize() {
-    // Everything has run when it was asked for.
+    streams.drain(Stream.COMPUTE);
+  }
+
+  /** When its streams do their work. */
+  EmulatedStreams streams() {
+    return streams;
   }
 
   /** How many kernels were launched. */
@@ -159,7 +224,11 @@ public final class EmulatedCard implements Card {
   }
 
   @Override
-  public synchronized void launch(String source, String kernel, long[] grid, int threads, int shared, Arguments arguments) {
+  public void launch(String source, String kernel, long[] grid, int threads, int shared, Arguments arguments) {
+    streams.ask(Stream.COMPUTE, () -> launchNow(source, kernel, grid, threads, shared, arguments));
+  }
+
+  private synchronized void launchNow(String source, String kernel, long[] grid, int threads, int shared, Arguments arguments) {
     launches++;
     MethodHandle function = kernels.computeIfAbsent(source + "." + kernel, _ -> function(source, kernel + "_launch", LAUNCH));
     try (Arena arena = Arena.ofConfined()) {
@@ -178,7 +247,11 @@ public final class EmulatedCard implements Card {
   }
 
   @Override
-  public synchronized void multiply(Gemm g) {
+  public void multiply(Gemm gemm) {
+    streams.ask(Stream.COMPUTE, () -> multiplyNow(gemm));
+  }
+
+  private synchronized void multiplyNow(Gemm g) {
     try {
       if (gemm == null) {
         gemm = function("host_gemm", "host_gemm", GEMM);

@@ -68,6 +68,8 @@ class JcudaCardTest {
     assertTrue(output.contains("met the index 5 where indices run from 0 to 2"), output);
     Map<String, Object> kept = times();
     assertFalse(kept.isEmpty());
+    assertTrue(output.contains("weights went to the card, bytes: "), output);
+    assertFalse(output.contains("locks no"), output);
     assertTrue(run("cuda:0", Map.of()).contains("the CPU's results on " + CARD));
     assertEquals(kept, times());
     // One that is of no use is replaced.
@@ -86,6 +88,14 @@ class JcudaCardTest {
       }
     }
     return times;
+  }
+
+  /** The system locks what the card itself needs, and no more. */
+  @Test
+  void whereNoMemoryIsLockedWeightsGoFromUsualMemory() throws Exception {
+    String output = run("cuda", Map.of("STAND_IN_PINNED", "33554432"));
+    assertTrue(output.contains("the system locks no 256.0 KiB of memory for the card"), output);
+    assertTrue(output.contains("weights went to the card, bytes: ") && output.contains("the CPU's results on " + CARD), output);
   }
 
   @Test

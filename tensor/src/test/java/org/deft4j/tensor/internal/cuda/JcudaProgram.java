@@ -1,10 +1,15 @@
 package org.deft4j.tensor.internal.cuda;
 
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.DeviceException;
 import org.deft4j.tensor.Dispatch;
+import org.deft4j.tensor.MemoryPool;
 import org.deft4j.tensor.NumericException;
+import org.deft4j.tensor.Offload;
 import org.deft4j.tensor.Precision;
 import org.deft4j.tensor.RandomSource;
 import org.deft4j.tensor.Scope;
@@ -38,6 +43,7 @@ final class JcudaProgram {
           random.normal(DType.F32, 20, 3, 3, 3));
       CudaTests.same("a step", in -> step(in[0], in[1], in[2], in[3]), a, a, a, a.square());
       large(random);
+      offloaded(random);
       fault();
       System.out.println("the CPU's results on " + Cuda.card().describe());
     } catch (DeviceException e) {
@@ -56,6 +62,36 @@ final class JcudaProgram {
     try (Scope _ = Scope.open()) {
       Tensor x = random.uniform(DType.F32, 10_000_001);
       CudaTests.same("a large tensor", in -> in[0].neg(), x);
+    }
+  }
+
+  /** More weights than the window holds, there and back. */
+  private static void offloaded(RandomSource random) {
+    Tensor x = random.normal(DType.F32, 20, 24);
+    List<Tensor> here = Stream.generate(() -> random.normal(DType.F32, 24, 24).mul(0.2)).limit(6).toList();
+    Device.use(Device.CUDA);
+    try (Offload offload = Offload.open(2 * 24 * 24 * Float.BYTES + 1024); Scope _ = Scope.open()) {
+      List<Tensor> weights = new ArrayList<>();
+      try (Offload.Loading _ = Offload.weights()) {
+        here.forEach(weight -> weights.add(Tensor.of(weight.toFloats(), 24, 24)));
+      }
+      Dispatch.run(new InPlace.ScaleInto(2), weights.getFirst());
+      Dispatch.run(new InPlace.ScaleInto(2), here.getFirst());
+      CudaTests.same("kept weights", in -> {
+        Tensor h = in[0];
+        for (int turn = 0; turn < 3; turn++) {
+          for (Tensor weight : in[0].device() == Device.CPU ? here : weights) {
+            h = h.linear(weight);
+          }
+        }
+        return h;
+      }, x);
+      System.out.println("weights went to the card, bytes: " + offload.uploadedBytes());
+    } finally {
+      Device.use(Device.CPU);
+    }
+    if (MemoryPool.kept().liveBytes() + MemoryPool.kept().reservedBytes() > 0) {
+      throw new AssertionError("memory for weights is left");
     }
   }
 

@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import org.deft4j.nn.Module;
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Offload;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.weights.ModelSource;
@@ -19,7 +20,8 @@ public final class ModuleWeights {
   private ModuleWeights() {}
 
   /**
-   * Loads the weights of part {@code part} of {@code source} into {@code module}, each tensor converted as it is read.
+   * Loads the weights of part {@code part} of {@code source} into {@code module}, each tensor converted as it is read; they are those that an
+   * {@link Offload} keeps, where one is open.
    *
    * @param type what matrices and kernels will be held in; null: as they are stored
    * @throws org.deft4j.weights.FormatException if names or shapes differ, listing how, or a weight is beyond the type's range
@@ -27,7 +29,7 @@ public final class ModuleWeights {
   public static void load(ModelSource source, String part, Module module, DType type) {
     Map<String, Target> expected = new LinkedHashMap<>();
     module.parameters().forEach((path, parameter) -> expected.put(path, new Target(parameter.shape(), parameter::set)));
-    try (Scope _ = Scope.open(); WeightSource stored = source.weights(part)) {
+    try (Scope _ = Scope.open(); Offload.Loading _ = Offload.weights(); WeightSource stored = source.weights(part)) {
       Weights.load(part, expected, stored, type);
     }
   }

@@ -79,7 +79,8 @@ public final class Offload implements AutoCloseable {
 
   /** Whether a tensor that is made now is one of the weights to be kept. */
   static boolean takes(Device device, Shape shape) {
-    return LOADING.get() > 0 && shape.rank() >= 2 && device != Device.CPU && isOn();
+    boolean onCard = device == Device.CUDA || (device == Device.META && Rehearsal.isOpen());
+    return LOADING.get() > 0 && shape.rank() >= 2 && onCard && isOn();
   }
 
   /** Whether the pool that a weight of several dimensions comes from is that of what is kept. */

@@ -6,6 +6,7 @@ import org.deft4j.nn.Module;
 import org.deft4j.nn.Parameter;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Dispatch;
+import org.deft4j.tensor.Offload;
 import org.deft4j.tensor.Precision;
 import org.deft4j.tensor.RandomSource;
 import org.deft4j.tensor.Scope;
@@ -53,11 +54,22 @@ final class Inputs implements AutoCloseable {
       try (Scope scope = Scope.open()) {
         boolean matrix = parameter.shape().rank() > 1;
         Tensor value = parameter.shape().elementCount() > PATTERN ? repeated(parameter.shape(), type) : weight(name, parameter);
-        parameter.set(scope.keep(matrix ? value.cast(type) : value));
+        parameter.set(scope.keep(matrix ? held(value, type) : value));
       }
     });
     closers.add(model::close);
     return model;
+  }
+
+  /** Converted, and where weights are kept beside the card, among these. */
+  private static Tensor held(Tensor matrix, DType type) {
+    Tensor converted = matrix.cast(type);
+    if (!Offload.isOn()) {
+      return converted;
+    }
+    try (Offload.Loading _ = Offload.weights()) {
+      return converted.copy();
+    }
   }
 
   private Tensor repeated(Shape shape, DType type) {

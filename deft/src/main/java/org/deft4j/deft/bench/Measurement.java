@@ -13,7 +13,7 @@ import java.util.Optional;
  * @param limit work a second that the machine could do, measured in turn
  * @param share of the limit that was reached, the median over the rounds of their ratio
  * @param bestShare the largest of a round
- * @param peakBytes the most memory that tensors held in a run, its inputs among them
+ * @param peakBytes the most memory of the device that tensors held in a run, its inputs among them
  * @param against what it was compared with
  */
 record Measurement(Row row, Limit kind, double seconds, double work, Spread limit, double share, double bestShare,

@@ -57,7 +57,7 @@ record Meter(double warmUp, double seconds, int rounds) {
     LimitMeter limit = LimitMeter.of(job, inputs);
     MemoryPool.current().resetPeak();
     double work = work(job);
-    long peakBytes = MemoryPool.current().peakLiveBytes();
+    long peakBytes = MemoryPool.current().peakLiveBytes() + MemoryPool.current().asideBytes();
     warmUp(job.body());
     job.reference().ifPresent(other -> warmUp(other.body()));
     return measure(row, job, work, limit, peakBytes);

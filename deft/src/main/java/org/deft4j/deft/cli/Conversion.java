@@ -148,7 +148,7 @@ record Conversion(ModelArgument modelArgument, AdapterArguments arguments, Conve
     try (DiffusionModel model = modelArgument.open()) {
       MemoryCheck check = MemoryCheck.of(MemoryPlan.of(model, rehearsal(model, work)));
       check.require(() -> modelArgument.inHalf()
-          .map(half -> List.of(new MemoryCheck.Remedy(ModelArgument.HALF, half, rehearsal(half, work)))).orElse(List.of()));
+          .map(half -> List.of(new MemoryCheck.Remedy(ModelArgument.HALF, half, rehearsal(half, work), false))).orElse(List.of()));
       if (!check.plan().types().isEmpty()) {
         console.message(check.announcement());
       }

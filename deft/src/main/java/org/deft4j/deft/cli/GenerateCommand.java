@@ -51,6 +51,9 @@ final class GenerateCommand extends Subcommand {
   Integer height;
 
   @Mixin
+  OffloadOption offload = new OffloadOption();
+
+  @Mixin
   OmniGenOptions omniGen = new OmniGenOptions();
 
   @Option(names = "--seed", paramLabel = "N", description = "Where random numbers start; default: drawn, and printed.")
@@ -73,6 +76,7 @@ final class GenerateCommand extends Subcommand {
     WeightTypes.check(problems, weights);
     adapters.check(problems);
     omniGen.check(problems);
+    offload.check(problems, common.device);
     if (prompt == null) {
       problems.add("--prompt is missing: what the picture should show");
     }
@@ -112,7 +116,7 @@ final class GenerateCommand extends Subcommand {
     Activity activity = new Activity();
     Interruption.install(console, activity);
     PictureRequest request = new PictureRequest(prompt, negative, scheduler, steps, guidance, width, height, omniGen);
-    Generation generation = new Generation(ModelArgument.of(model, weights), adapters.arguments(), request, first, count, out);
+    Generation generation = new Generation(ModelArgument.of(model, weights).with(offload), adapters.arguments(), request, first, count, out);
     return dryRun ? generation.plan(console, activity) : generation.run(console, activity);
   }
 }

@@ -42,7 +42,7 @@ record Generation(ModelArgument modelArgument, AdapterArguments adapters, Pictur
       activity.begin(Phase.LOADING, "");
       console.message(check.announcement());
       List<Map<String, Object>> pictures = new ArrayList<>();
-      activity.named(() -> make(maker, count, activity, new Receiver() {
+      activity.named(() -> check.with(() -> make(maker, count, activity, new Receiver() {
         @Override
         public void notice(String sentence) {
           console.message(sentence);
@@ -57,7 +57,7 @@ record Generation(ModelArgument modelArgument, AdapterArguments adapters, Pictur
         public void made(long pictureSeed, Picture picture, Duration took) throws IOException {
           pictures.add(write(console, maker.text(pictureSeed, adapters), pictureSeed, picture, took));
         }
-      }));
+      })));
       Map<String, Object> document = new LinkedHashMap<>();
       document.put("pictures", pictures);
       console.document(Json.format(document));
@@ -84,7 +84,7 @@ record Generation(ModelArgument modelArgument, AdapterArguments adapters, Pictur
   // -------------------------------------------------------------------------------------------------------- memory
 
   private MemoryCheck check(PictureMaker maker) throws IOException {
-    return MemoryCheck.of(MemoryPlan.of(maker.model(), rehearsal(maker)));
+    return MemoryCheck.of(MemoryPlan.of(maker.model(), rehearsal(maker), modelArgument.offload()));
   }
 
   /** The run with one picture of few steps, which is not written. */
@@ -104,9 +104,13 @@ record Generation(ModelArgument modelArgument, AdapterArguments adapters, Pictur
 
   private List<Remedy> remedies(PictureMaker maker) {
     List<Remedy> remedies = new ArrayList<>();
-    maker.lighter().forEach((option, lighter) -> remedies.add(new Remedy(option, lighter.model(), rehearsal(lighter))));
+    boolean offload = modelArgument.offload();
+    maker.lighter().forEach((option, lighter) -> remedies.add(new Remedy(option, lighter.model(), rehearsal(lighter), offload)));
     modelArgument.inHalf().ifPresent(half -> remedies.add(new Remedy(ModelArgument.HALF, half,
-        rehearsal(PictureMaker.of(half, request)))));
+        rehearsal(PictureMaker.of(half, request)), offload)));
+    if (modelArgument.canOffload()) {
+      remedies.add(new Remedy(OffloadOption.NAME, maker.model(), rehearsal(maker), true));
+    }
     return remedies;
   }
 

@@ -11,31 +11,52 @@ import org.deft4j.diffusion.DiffusionModel;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.MemoryException;
 import org.deft4j.tensor.MemoryPool;
+import org.deft4j.tensor.Offload;
 
 /**
  * Whether the memory that a run will take is there.
  *
  * @param plan of the run's tensors
  * @param java bytes that the process takes beside them
- * @param budget bytes that tensors may take
+ * @param budget bytes that tensors may take on the device
  * @param machine bytes that there are, which a card's tensors take nothing of
  */
 record MemoryCheck(MemoryPlan plan, long java, long budget, long machine) {
-  /** Another way to run: the option that asks for it, and what it would be. */
-  record Remedy(String option, DiffusionModel model, MemoryPlan.Run run) {}
+  /** This part of a card's budget is left to what kernels need besides, as copies of factors in another type, where the window would take all. */
+  private static final long SPARE = 16;
+
+  /** Another way to run: the option that asks for it, what it would be, and whether the weights are kept beside the card. */
+  record Remedy(String option, DiffusionModel model, MemoryPlan.Run run, boolean offload) {}
 
   /** Against this process and this machine. */
   static MemoryCheck of(MemoryPlan plan) {
     return new MemoryCheck(plan, JavaMemory.expected(), MemoryPool.current().budget(), MemoryPool.machineBytes());
   }
 
-  /** The most that will be resident. */
+  /** The most that will be resident, in this machine's memory and the card's. */
   long total() {
-    return plan.reserved() + java;
+    return plan.reserved() + window() + plan.kept() + java;
+  }
+
+  /**
+   * Bytes of the card that weights go through which are kept beside it: what the rest of the run leaves, but no more than they are; 0 where
+   * none are kept.
+   */
+  long window() {
+    long least = plan.leastWindow();
+    return Math.clamp(budget - plan.reserved() - budget / SPARE, least, Math.max(least, plan.kept()));
+  }
+
+  /** Does {@code work}, with weights kept beside the card where the plan has it so. */
+  void with(Activity.Work work) throws IOException {
+    try (Offload _ = plan.kept() == 0 ? null : Offload.open(window())) {
+      work.run();
+    }
   }
 
   boolean fits() {
-    return plan.reserved() <= budget && (onCard() ? java : total()) <= machine;
+    return plan.reserved() + plan.leastWindow() <= budget && (onCard() ? java + plan.kept() : total()) <= machine
+        && plan.kept() <= MemoryPool.kept().budget();
   }
 
   private static boolean onCard() {
@@ -59,26 +80,42 @@ record MemoryCheck(MemoryPlan plan, long java, long budget, long machine) {
       return;
     }
     StringBuilder text = new StringBuilder("not enough memory: this takes ").append(MemoryPool.describe(plan.reserved()))
-        .append(" for tensors and ").append(MemoryPool.describe(java)).append(" for Java; the budget for tensors is ")
+        .append(" for tensors and ").append(keptWords()).append(MemoryPool.describe(java)).append(" for Java; the budget for tensors is ")
         .append(MemoryPool.describe(budget)).append(", and this machine has ").append(MemoryPool.describe(machine));
     lines().forEach(line -> text.append("\n  ").append(line));
     List<String> helps = new ArrayList<>();
     for (Remedy remedy : remedies.get()) {
-      long then = MemoryPlan.of(remedy.model, remedy.run).reserved();
-      if (then < plan.reserved()) {
-        helps.add(remedy.option + " (" + MemoryPool.describe(then) + ")");
+      MemoryPlan then = MemoryPlan.of(remedy.model, remedy.run, remedy.offload);
+      long device = then.reserved() + then.leastWindow();
+      if (device < plan.reserved() + plan.leastWindow()) {
+        helps.add(remedy.option + " (" + MemoryPool.describe(device) + (plan.kept() == then.kept() ? ""
+            : ", and " + MemoryPool.describe(then.kept()) + " beside the card") + ")");
       }
     }
-    if (plan.reserved() > budget) {
+    if (plan.reserved() + plan.leastWindow() > budget) {
       helps.add("a larger budget (DEFT_JAVA_OPTS=-D" + (onCard() ? "deft4j.cuda.memory" : "deft4j.memory") + "=BYTES)");
     }
     throw new MemoryException(text.append("\nWhat would help: ").append(String.join(", ", helps)).toString());
   }
 
+  private String keptWords() {
+    return plan.kept() == 0 ? "" : "at least " + MemoryPool.describe(plan.leastWindow()) + " for weights on their way, "
+        + MemoryPool.describe(plan.kept()) + " of this machine's memory for all of these, and ";
+  }
+
   /** The users of memory, for people. */
   List<String> lines() {
-    return plan.users().stream().map(user -> String.format(Locale.ROOT, "%-48s %10s", user.what(),
-        MemoryPool.describe(user.bytes()))).toList();
+    List<String> lines = new ArrayList<>();
+    plan.users().forEach(user -> lines.add(line(user.what(), user.bytes())));
+    if (plan.kept() > 0) {
+      lines.add(line("window for weights on their way to layers", window()));
+      lines.add(line("weights in this machine's memory", plan.kept()));
+    }
+    return lines;
+  }
+
+  private static String line(String what, long bytes) {
+    return String.format(Locale.ROOT, "%-48s %10s", what, MemoryPool.describe(bytes));
   }
 
   /** All of it, for programs. */
@@ -87,6 +124,11 @@ record MemoryCheck(MemoryPlan plan, long java, long budget, long machine) {
     memory.put("tensors", plan.reserved());
     memory.put("java", java);
     memory.put("total", total());
+    if (plan.kept() > 0) {
+      memory.put("kept", plan.kept());
+      memory.put("window", window());
+      memory.put("least_window", plan.leastWindow());
+    }
     memory.put("budget", budget);
     memory.put("machine", machine);
     memory.put("fits", fits());

@@ -7,11 +7,14 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.deft4j.diffusion.DiffusionModel;
 import org.deft4j.nn.Module;
 import org.deft4j.nn.Parameter;
 import org.deft4j.tensor.MemoryPool;
+import org.deft4j.tensor.Offload;
 import org.deft4j.tensor.Rehearsal;
+import org.deft4j.tensor.Tensor;
 
 /**
  * The memory that a run will take: the run itself, gone through in a {@link Rehearsal}, with the pool's accounts taken down
@@ -28,7 +31,7 @@ final class MemoryPlan {
   /**
    * What one part of the run took.
    *
-   * @param weights bytes of the weights that were held meanwhile, by part of the model
+   * @param weights bytes of the weights that were held meanwhile, by part of the model; without those that are kept beside the card
    * @param before bytes in use at its start
    * @param after bytes in use at its end
    * @param live most bytes in use
@@ -46,22 +49,44 @@ final class MemoryPlan {
     }
   }
 
+  /** An {@link Offload}'s window has room for so many operations' weights at least: for the one at hand, and one whose come meanwhile. */
+  private static final long VISITS = 2;
+
   private final List<Stage> stages;
   private final Map<String, Map<String, Long>> types;
+  private final long kept;
+  private final long leastWindow;
 
-  private MemoryPlan(List<Stage> stages, Map<String, Map<String, Long>> types) {
+  private MemoryPlan(List<Stage> stages, Map<String, Map<String, Long>> types, long kept, long leastWindow) {
     this.stages = List.copyOf(stages);
     this.types = types;
+    this.kept = kept;
+    this.leastWindow = leastWindow;
   }
 
   /** Rehearses {@code run} on {@code model}, which has no weights before and after. */
   static MemoryPlan of(DiffusionModel model, Run run) throws IOException {
-    try (Rehearsal rehearsal = Rehearsal.open()) {
+    return of(model, run, false);
+  }
+
+  /** The same; {@code offload}: with an {@link Offload}, which keeps its weights beside the card. */
+  static MemoryPlan of(DiffusionModel model, Run run, boolean offload) throws IOException {
+    try (Rehearsal rehearsal = Rehearsal.open(offload)) {
       Recorder recorder = new Recorder(rehearsal.pool(), model);
       run.with(new Activity(recorder));
       recorder.begins(Phase.WRITING, "");
-      return new MemoryPlan(recorder.stages, recorder.types);
+      return new MemoryPlan(recorder.stages, recorder.types, rehearsal.kept().peakReservedBytes(), VISITS * rehearsal.largestVisit());
     }
+  }
+
+  /** Bytes of this machine's memory that weights take which are kept beside the card; 0 where none are. */
+  long kept() {
+    return kept;
+  }
+
+  /** Bytes of the card that they go through, at least, beside what is {@link #reserved}. */
+  long leastWindow() {
+    return leastWindow;
   }
 
   /** Cuts the accounts along the activity. */
@@ -96,20 +121,23 @@ final class MemoryPlan {
         Map<String, Long> byType = byType(module);
         if (!byType.isEmpty()) {
           types.put(part, byType);
-          bytes.put(part, byType.values().stream().mapToLong(Long::longValue).sum());
+          bytes.put(part, loaded(module).filter(weight -> !Offload.keeps(weight)).mapToLong(Recorder::bytes).sum());
         }
       });
       return bytes;
     }
 
+    private static Stream<Tensor> loaded(Module module) {
+      return module.parameters().values().stream().filter(Parameter::isLoaded).map(Parameter::value);
+    }
+
+    private static long bytes(Tensor weight) {
+      return weight.elementCount() * weight.dtype().bytes();
+    }
+
     private static Map<String, Long> byType(Module module) {
       Map<String, Long> bytes = new TreeMap<>();
-      for (Parameter parameter : module.parameters().values()) {
-        if (parameter.isLoaded()) {
-          bytes.merge(parameter.value().dtype().name(), parameter.value().elementCount() * parameter.value().dtype().bytes(),
-              Long::sum);
-        }
-      }
+      loaded(module).forEach(weight -> bytes.merge(weight.dtype().name(), bytes(weight), Long::sum));
       return bytes;
     }
   }

@@ -42,7 +42,7 @@ final class PlanReport {
     console.result("memory, where most is taken:");
     check.lines().forEach(line -> console.result("  " + line));
     console.result(String.format(Locale.ROOT, "in all %s: tensors %s of a budget of %s, Java %s; %s",
-        MemoryPool.describe(check.total()), MemoryPool.describe(check.plan().reserved()), MemoryPool.describe(check.budget()),
+        MemoryPool.describe(check.total()), MemoryPool.describe(check.plan().reserved() + check.window()), MemoryPool.describe(check.budget()),
         MemoryPool.describe(check.java()), check.fits() ? "it fits" : "it does not fit"));
     return check.fits() ? ExitStatus.OK : ExitStatus.MEMORY;
   }

@@ -151,6 +151,9 @@ final class TrainCommand extends Subcommand {
   Integer size;
 
   @Mixin
+  OffloadOption offload = new OffloadOption();
+
+  @Mixin
   OmniGenTrainingOptions omniGen = new OmniGenTrainingOptions();
 
   @Option(names = "--seed", paramLabel = "N", description = "Where random numbers start; default: drawn, and printed.")
@@ -169,6 +172,7 @@ final class TrainCommand extends Subcommand {
     WeightTypes.check(problems, weights);
     checkData(problems);
     omniGen.check(problems);
+    offload.check(problems, common.device);
     if (size != null) {
       Checks.size(problems, "--size", size);
     }
@@ -194,6 +198,7 @@ final class TrainCommand extends Subcommand {
       Checks.takesNo(problems, given, "--targets", targets);
       Checks.takesNo(problems, given, "--decomposition", decomposition);
       Checks.takesNo(problems, given, "--train-text-encoder", textEncoders ? true : null);
+      Checks.takesNo(problems, given, OffloadOption.NAME, offload.offload ? true : null);
       Checks.takesNo(problems, given, "--gate", gate ? true : null);
       Checks.takesNo(problems, given, "--sparsity", sparsity == 0 ? null : sparsity);
       Checks.takesNo(problems, given, "--dropout", dropout == 0 ? null : dropout);
@@ -258,7 +263,7 @@ final class TrainCommand extends Subcommand {
   @Override
   int run(Console console) throws Exception {
     long start = CommonOptions.seed(seed, console);
-    TrainingRun run = new TrainingRun(ModelArgument.of(model, weights), new TrainingRequest(data, repeats, imageRoot, prompt, size, targets,
+    TrainingRun run = new TrainingRun(ModelArgument.of(model, weights).with(offload), new TrainingRequest(data, repeats, imageRoot, prompt, size, targets,
         textEncoders, omniGen), adapterConfig(), options(), start, out);
     Activity activity = new Activity();
     Interruption interruption = Interruption.install(console, activity);

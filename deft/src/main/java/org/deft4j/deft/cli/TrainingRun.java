@@ -73,7 +73,7 @@ final class TrainingRun {
       activity.begin(Phase.LOADING, "");
       console.message(check.announcement());
       long[] done = new long[1];
-      activity.named(() -> work(job, options, activity, new Course() {
+      activity.named(() -> check.with(() -> work(job, options, activity, new Course() {
         private long since = System.nanoTime();
 
         @Override
@@ -110,7 +110,7 @@ final class TrainingRun {
           }
           interruption.setSaves(false);
         }
-      }));
+      })));
       report(console, done[0], since(started));
       return done[0] < options.steps() ? ExitStatus.INTERRUPTED : ExitStatus.OK;
     }
@@ -126,6 +126,7 @@ final class TrainingRun {
       Map<String, Object> run = settings(counts.learner, job);
       run.putAll(job.counts());
       run.put("checkpointing", options.checkpointing());
+      run.put("offload", modelArgument.offload());
       return PlanReport.print(console, model, run, check);
     }
   }
@@ -151,7 +152,7 @@ final class TrainingRun {
   }
 
   private MemoryCheck check(TrainingJob job, Counts counts) throws IOException {
-    return MemoryCheck.of(MemoryPlan.of(job.model(), rehearsal(job, options, counts)));
+    return MemoryCheck.of(MemoryPlan.of(job.model(), rehearsal(job, options, counts), modelArgument.offload()));
   }
 
   /** The run with few steps, which are not written. */
@@ -170,11 +171,14 @@ final class TrainingRun {
     }
     job.lighter().forEach((option, lighter) -> remedies.add(remedy(option, lighter, options)));
     modelArgument.inHalf().ifPresent(half -> remedies.add(remedy(ModelArgument.HALF, TrainingJob.of(half, request), options)));
+    if (modelArgument.canOffload() && config != null) {
+      remedies.add(new Remedy(OffloadOption.NAME, job.model(), rehearsal(job, options, new Counts()), true));
+    }
     return remedies;
   }
 
   private Remedy remedy(String option, TrainingJob job, TrainingOptions chosen) {
-    return new Remedy(option, job.model(), rehearsal(job, chosen, new Counts()));
+    return new Remedy(option, job.model(), rehearsal(job, chosen, new Counts()), modelArgument.offload());
   }
 
   // ---------------------------------------------------------------------------------------------------------- work

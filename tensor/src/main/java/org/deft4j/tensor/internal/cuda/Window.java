@@ -27,6 +27,9 @@ public final class Window implements AutoCloseable {
   /** Bytes of what is used next that are copied ahead, at most; half of the window if that is less. More would drive out what stays. */
   private static final long AHEAD = 512L << 20;
 
+  /** Uses that are looked ahead at most. */
+  private static final int FAR = 256;
+
   private final Card card;
   private final long address;
   private final long bytes;
@@ -160,7 +163,7 @@ public final class Window implements AutoCloseable {
     long most = Math.min(AHEAD, bytes / 2);
     long seen = 0;
     Kept kept = order.ahead(0);
-    for (int k = 0; kept != null && seen <= most; kept = order.ahead(++k)) {
+    for (int k = 0; kept != null && seen <= most && k < FAR; kept = order.ahead(++k)) {
       if (kept.looked == looks || kept.isGone) {
         continue;
       }

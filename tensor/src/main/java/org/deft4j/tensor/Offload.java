@@ -61,6 +61,13 @@ public final class Offload implements AutoCloseable {
     return () -> LOADING.set(LOADING.get() - 1);
   }
 
+  /** Has what is made on this thread be no weights, until what is returned is closed: what a kernel needs for itself. */
+  static Loading pause() {
+    int depth = LOADING.get();
+    LOADING.set(0);
+    return () -> LOADING.set(depth);
+  }
+
   /** Whether weights that are loaded now would be kept: one is open, or is rehearsed. */
   public static boolean isOn() {
     Rehearsal rehearsal = Rehearsal.current();

@@ -9,15 +9,23 @@ import org.deft4j.tensor.internal.cuda.Window;
 import org.deft4j.tensor.op.InPlace;
 import org.deft4j.tensor.op.Op;
 
-/** While an operation runs, what it uses of the tensors that an {@link Offload} keeps is on the card. What it changes of them is copied back. */
+/**
+ * While an operation runs, what it uses of the tensors that an {@link Offload} keeps is on the card, and what it makes for itself is none of
+ * them. What it changes of them is copied back.
+ */
 final class Visit implements AutoCloseable {
+  private static final Offload.Loading NOTHING = () -> {};
+
+  /** Null where none of them is used. */
   private final Window window;
+  private final Offload.Loading loading;
   private final Set<Kept> used;
   private final Op op;
   private final Tensor[] inputs;
   private final Tensor[] outputs;
 
-  private Visit(Window window, Set<Kept> used, Op op, Tensor[] inputs, Tensor[] outputs) {
+  private Visit(Offload.Loading loading, Window window, Set<Kept> used, Op op, Tensor[] inputs, Tensor[] outputs) {
+    this.loading = loading;
     this.window = window;
     this.used = used;
     this.op = op;
@@ -25,10 +33,11 @@ final class Visit implements AutoCloseable {
     this.outputs = outputs;
   }
 
-  /** That of {@code op}; null where it uses nothing of the kind, and in a rehearsal, which takes its size down. */
+  /** That of {@code op}; null where there is nothing to do. A rehearsal takes its size down. */
   static Visit of(Op op, Tensor[] inputs, Tensor[] outputs) {
+    boolean isLoading = Offload.isLoading();
     if (!keepsAny(inputs) && !keepsAny(outputs)) {
-      return null;
+      return isLoading ? new Visit(Offload.pause(), null, Set.of(), op, inputs, outputs) : null;
     }
     Set<Kept> read = kept(inputs);
     Set<Kept> overwritten = kept(outputs);
@@ -37,11 +46,11 @@ final class Visit implements AutoCloseable {
     used.addAll(overwritten);
     if (Rehearsal.isOpen()) {
       Rehearsal.current().visited(used.stream().mapToLong(Kept::room).sum());
-      return null;
+      return isLoading ? new Visit(Offload.pause(), null, Set.of(), op, inputs, outputs) : null;
     }
     Window window = Offload.window();
     window.enter(used, overwritten);
-    return new Visit(window, used, op, inputs, outputs);
+    return new Visit(isLoading ? Offload.pause() : NOTHING, window, used, op, inputs, outputs);
   }
 
   private static boolean keepsAny(Tensor[] tensors) {
@@ -66,6 +75,10 @@ final class Visit implements AutoCloseable {
   /** Copies what was changed back, and waits for that; where nothing was, waits for nothing. */
   @Override
   public void close() {
+    loading.close();
+    if (window == null) {
+      return;
+    }
     try {
       for (int i = 0; i < inputs.length; i++) {
         if (op instanceof InPlace inPlace && inPlace.changes(i)) {

@@ -53,7 +53,7 @@ class OffloadTest {
       Path first = photos.filter(file -> file.toString().endsWith(".jpg") || file.toString().endsWith(".png")).sorted().findFirst().orElseThrow();
       Files.copy(first, photo.resolve(first.getFileName()));
     }
-    Device.use(Device.CUDA);
+    Device.use(Device.parse("cuda"));
     budget = MemoryPool.current().budget();
   }
 

@@ -222,11 +222,13 @@ class OffloadTest {
         Dispatch.run(new InPlace.CopyInto(), part.reshape(8 * WIDTH).slice(0, WIDTH, 2 * WIDTH), turned.slice(0, 1, 2).reshape(WIDTH));
         assertEquals(Offload.isOn(), Offload.keeps(turned) && Offload.keeps(part));
         assertFalse(Offload.keeps(Tensor.of(new float[] {1, 2})), "vectors are not");
-        return CudaTests.bits(Tensor.concat(0, part.slice(0, 1, 2).cast(DType.F32), turned.cast(DType.F32)))[0];
+        Tensor copiedFirst = weight.t().tanh();
+        assertEquals(Offload.isOn(), Offload.keeps(copiedFirst));
+        return CudaTests.bits(Tensor.concat(0, part.slice(0, 1, 2).cast(DType.F32), turned.cast(DType.F32), copiedFirst))[0];
       }
     });
     byte[] expected = made.get();
-    try (Offload _ = Offload.open(WINDOW)) {
+    try (Offload _ = Offload.open(2 * WINDOW)) {
       assertArrayEquals(expected, made.get());
     }
   }

@@ -152,7 +152,7 @@ int nvrtcDestroyProgram(void **program) { delete (Program *) *program; return 0;
 
 int nvrtcCompileProgram(void *self, int count, const char *const *options) {
   Program *program = (Program *) self;
-  bool right = count == 2 && !strcmp(options[0], "--gpu-architecture=sm_90");
+  bool right = count == 3 && !strcmp(options[0], "--gpu-architecture=sm_90") && !strcmp(options[2], "--device-as-default-execution-space");
   std::string folder = getenv("STAND_IN_FOLDER");
   static int next = 0;
   std::string name = folder + "/program" + std::to_string(getpid()) + "-" + std::to_string(next++);

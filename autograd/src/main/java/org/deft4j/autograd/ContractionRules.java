@@ -16,13 +16,13 @@ final class ContractionRules {
   static Rule of(Contraction op) {
     return switch (op) {
       // y_mn = sum_k a_mk b_kn: da = dy b^T, db = a^T dy
-      case Contraction.MatMul() -> Rule.of(
-          keeping(input(1), b -> b.dy().matmul(b.input(1).t())),
-          keeping(input(0), b -> right(b.input(0), b.dy(), b.value(1).shape().rank())));
+      case Contraction.MatMul _ -> Rule.of(
+          keeping(input(1), b -> product(b, 0, b.dy(), b.input(1).t())),
+          keeping(input(0), b -> right(b)));
       // y = x w^T + b: dx = dy w, dw = dy^T x, db = sum over rows of dy
       case Contraction.Linear() -> Rule.of(
           keeping(input(1), b -> rows(b.dy()).matmul(b.input(1)).reshape(b.shape(0).toArray())),
-          keeping(input(0), b -> rows(b.dy()).t().matmul(rows(b.input(0)))),
+          keeping(input(0), b -> product(b, 1, rows(b.dy()).t(), rows(b.input(0)))),
           keeping(Backward::dy));
       case Contraction.Conv2d(var spec) -> Rule.of(
           keeping(input(1), b -> run(new Contraction.Conv2dInputGrad(spec, b.shape(0)), b.dy(), b.input(1))),
@@ -45,8 +45,8 @@ final class ContractionRules {
       Tensor[] gradients = new Tensor[b.inputs()];
       Tensor[] back = Dispatch.run(new Contraction.RankUpdate(1), b.dy(), b.input(2), b.input(1));
       gradients[0] = back[0];
-      gradients[1] = b.needs(1) ? rows(b.input(0)).t().matmul(rows(back[1])) : null;
-      gradients[2] = b.needs(2) ? rows(b.dy()).t().matmul(rows(b.output(1))) : null;
+      gradients[1] = b.needs(1) ? product(b, 1, rows(b.input(0)).t(), rows(back[1])) : null;
+      gradients[2] = b.needs(2) ? product(b, 2, rows(b.dy()).t(), rows(b.output(1))) : null;
       if (b.inputs() == 4) {
         gradients[3] = b.needs(3) ? back[1].mul(-scale) : null;
       }
@@ -59,8 +59,14 @@ final class ContractionRules {
   }
 
   /** {@code a^T dy}; where b has no batch, the batch of a is more rows of the same sum. */
-  private static Tensor right(Tensor a, Tensor dy, int rankOfB) {
-    return rankOfB == 2 ? rows(a).t().matmul(rows(dy)) : a.t().matmul(dy);
+  private static Tensor right(Backward b) {
+    Tensor a = b.input(0);
+    return b.value(1).shape().rank() == 2 ? product(b, 1, rows(a).t(), rows(b.dy())) : product(b, 1, a.t(), b.dy());
+  }
+
+  /** The gradient of {@code input}: an F32 one is not rounded to BF16 on its way. */
+  private static Tensor product(Backward b, int input, Tensor left, Tensor right) {
+    return run(new Contraction.MatMul(left.dtype() != b.gradientType(input)), left, right);
   }
 
   /** [..., K] as [n, K]. */

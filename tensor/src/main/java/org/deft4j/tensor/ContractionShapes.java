@@ -25,7 +25,7 @@ final class ContractionShapes {
     arity(op, in, 2, 7);
     Tensor x = operand(op, "input 0", in[0]);
     return switch (op) {
-      case Contraction.MatMul() -> {
+      case Contraction.MatMul(var wide) -> {
         arity(op, in, 2, 2);
         weight(op, "b", x, in[1]);
         if (x.rank() < 2 || in[1].rank() < 2 || x.size(-1) != in[1].size(-2)) {
@@ -34,7 +34,7 @@ final class ContractionShapes {
         }
         Shape batch = Shape.broadcast("mat_mul", x.shape().sub(0, x.rank() - 2),
             in[1].shape().sub(0, in[1].rank() - 2));
-        yield List.of(new Spec(x.dtype(), batch.append(x.size(-2), in[1].size(-1))));
+        yield List.of(new Spec(wide ? x.dtype().wide() : x.dtype(), batch.append(x.size(-2), in[1].size(-1))));
       }
       case Contraction.Linear() -> {
         arity(op, in, 2, 3);

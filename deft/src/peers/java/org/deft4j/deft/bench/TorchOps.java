@@ -46,7 +46,7 @@ record TorchOps(LibTorch torch) {
 
   private Supplier<PtNDArray> contraction(Contraction op, PtNDArray[] in) {
     return switch (op) {
-      case Contraction.MatMul() -> () -> product(in[0], in[1]);
+      case Contraction.MatMul _ -> () -> product(in[0], in[1]);
       case Contraction.Linear() when in[1].getDataType() == in[0].getDataType() ->
         () -> JniUtils.linear(in[0], in[1], in.length > 2 ? in[2] : null);
       // A weight in 16 bits beside an input in 32: PyTorch converts it first.

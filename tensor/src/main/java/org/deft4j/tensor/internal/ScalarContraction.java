@@ -11,7 +11,7 @@ final class ScalarContraction {
 
   static void run(Contraction op, Tensor[] in, Tensor[] out) {
     switch (op) {
-      case Contraction.MatMul() -> matmul(in[0], in[1], out[0]);
+      case Contraction.MatMul _ -> matmul(in[0], in[1], out[0]);
       case Contraction.Linear() -> linear(in, out[0]);
       case Contraction.RankUpdate(var scale) -> rankUpdate(scale, in, out[0], out[1]);
       case Contraction.Conv2d(var spec) -> conv2d(spec, in, out[0]);

@@ -9,8 +9,16 @@ import org.deft4j.tensor.ShapeException;
  * be F32, F16 or BF16 where the other side is F32 or BF16; it is converted as it is packed.
  */
 public sealed interface Contraction extends Op {
-  /** {@code a [..., M, K], b [..., K, N] -> [..., M, N]}; leading dimensions broadcast; any strides. */
-  record MatMul() implements Contraction {}
+  /**
+   * {@code a [..., M, K], b [..., K, N] -> [..., M, N]}; leading dimensions broadcast; any strides. Where {@code wide}, the sums of a BF16 a
+   * are not rounded: the result is F32, as the gradient of a weight is that is itself F32.
+   */
+  record MatMul(boolean wide) implements Contraction {
+    /** With a result of a's type. */
+    public MatMul() {
+      this(false);
+    }
+  }
 
   /** {@code x [..., in], w [out, in], (b [out]) -> x w^T + b [..., out]}. */
   record Linear() implements Contraction {}

@@ -20,6 +20,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
 import static org.deft4j.tensor.internal.cuda.CudaTests.same;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** Products, rank updates and convolutions on a card (or on the processor in its place) against the CPU's. */
@@ -163,9 +164,22 @@ class CudaProductsTest {
           same("outer", in -> in[0].linear(in[1]), draw(DType.BF16, 2, 30, r), draw(DType.F32, columns, r));
           same("gradient", in -> in[0].t().matmul(in[1]), draw(DType.BF16, 30, r), x.reshape(60, columns).slice(0, 0, 30));
           same("back", in -> in[0].matmul(in[1]), draw(DType.BF16, 30, r), draw(DType.F32, r, columns));
+          for (Precision precision : new Precision[] {Precision.FULL, Precision.BF16}) {
+            CudaTests.with(precision, () -> {
+              same("gradient in float32", in -> wide(in[0].t(), in[1]), draw(DType.BF16, 300, r), draw(DType.BF16, 300, columns));
+              same("its transpose", in -> wide(in[1].t(), in[0]), draw(DType.BF16, 300, r), draw(DType.BF16, 300, columns));
+              return null;
+            });
+          }
         }
       }
     }
+  }
+
+  private static Tensor wide(Tensor left, Tensor right) {
+    Tensor product = Dispatch.run(new Contraction.MatMul(true), left, right)[0];
+    assertEquals(DType.F32, product.dtype());
+    return product;
   }
 
   @Test

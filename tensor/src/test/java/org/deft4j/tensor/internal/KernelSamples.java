@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
+import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Binary;
@@ -198,6 +199,8 @@ final class KernelSamples {
       Tensor v = normal(n).square();
       samples.add(new Sample(new InPlace.AddScaledInto(0.3), p, g));
       samples.add(new Sample(new InPlace.ScaleInto(0.3), p));
+      samples.add(new Sample(new Fused.GlobalNorm(), p, m));
+      samples.add(new Sample(new InPlace.ClipInto(1), Tensor.scalar(DType.F64, 3), p, m));
       samples.add(new Sample(new InPlace.AdamUpdate(1e-3, 0.9, 0.999, 1e-8, 0.01, true, 3), p, g, m, v));
       samples.add(new Sample(new InPlace.AdamUpdate(1e-3, 0.9, 0.999, 1e-8, 0.01, false, 1), p, g, m, v));
       samples.add(new Sample(new InPlace.AdamUpdate(1e-3, 0.9, 0.999, 1e-8, 0, false, 1), p, g, m, v));

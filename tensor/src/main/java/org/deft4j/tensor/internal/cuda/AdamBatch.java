@@ -34,16 +34,25 @@ final class AdamBatch implements Struct {
    * changes, for they run in no order.
    */
   boolean takes(InPlace.AdamUpdate other, Tensor[] in) {
-    return steps.size() < MOST && other.equals(op) && in[0].dtype() == dtype && steps.stream().noneMatch(step -> meets(step, in));
+    if (steps.size() == MOST || !other.equals(op) || in[0].dtype() != dtype) {
+      return false;
+    }
+    for (Step step : steps) {
+      if (meets(step, in)) {
+        return false;
+      }
+    }
+    return true;
   }
 
   private boolean meets(Step step, Tensor[] in) {
+    long bytes = in[0].elementCount() * dtype.bytes();
     for (int i = 0; i < PARTS; i++) {
+      long here = in[i].address();
       for (int j = 0; j < PARTS; j++) {
         boolean read = i == GRADIENT && j == GRADIENT;
-        long here = in[i].address();
         long there = step.addresses[j];
-        if (!read && here < there + step.count * dtype.bytes() && there < here + in[i].elementCount() * dtype.bytes()) {
+        if (!read && here < there + step.count * dtype.bytes() && there < here + bytes) {
           return true;
         }
       }

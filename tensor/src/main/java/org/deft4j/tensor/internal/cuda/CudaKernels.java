@@ -99,7 +99,7 @@ final class CudaKernels implements Kernels {
 
   private void runContraction(Contraction op, Tensor[] in, Tensor[] out) {
     switch (op) {
-      case Contraction.MatMul() -> products.matMul(in[0], in[1], out[0]);
+      case Contraction.MatMul _ -> products.matMul(in[0], in[1], out[0]);
       case Contraction.Linear() -> products.linear(in, out[0]);
       case Contraction.RankUpdate(var scale) -> products.rankUpdate(scale, in, out[0], out[1]);
       case Contraction.Conv2d(var spec) -> convolution.forward(spec, in, out[0]);

@@ -78,18 +78,22 @@ final class ThinProducts {
 
   /** Whether there are kernels of these types. */
   private static boolean isFor(Matrix a, Matrix b, Matrix c) {
-    boolean known = a.dtype() == DType.F32 || a.dtype() == DType.BF16;
-    return known && c.dtype() == a.dtype() && (b.dtype() == a.dtype() || b.dtype() == DType.F32);
+    return areFactors(a, b) && c.dtype() == a.dtype();
+  }
+
+  /** The same where sums are parts in F32 before they are the result, of either type. */
+  private static boolean areFactors(Matrix a, Matrix b) {
+    return (a.dtype() == DType.F32 || a.dtype() == DType.BF16) && (b.dtype() == a.dtype() || b.dtype() == DType.F32);
   }
 
   private boolean thin(Matrix a, Matrix b, Matrix c, long m, long n, long k, double alpha, double beta) {
-    if (!isFor(a, b, c) || (a.column() != 1 && a.row() != 1)) {
-      return false;
-    }
-    if (a.column() == 1) {
+    if (a.column() == 1 && isFor(a, b, c)) {
       launcher.rows(Math.ceilDiv(m, ROWS_BY_WIDTH / width(n)), Launcher.THREADS, SOURCE, kernel("thin_rows", n, a, b), a.address(), a.row(),
           b.address(), b.row(), b.column(), c.address(), c.row(), c.column(), m, k, (int) n, (float) alpha, (float) beta);
       return true;
+    }
+    if (a.row() != 1 || !areFactors(a, b)) {
+      return false;
     }
     long pieces = Math.clamp(k / PIECE, 1, MOST_PIECES);
     long piece = Math.ceilDiv(k, pieces);

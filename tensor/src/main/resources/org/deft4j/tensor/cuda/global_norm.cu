@@ -1,45 +1,25 @@
-// The norm of many tensors together, and their scaling by it: a launch goes over as many of them as its arguments hold (TensorBatch.java).
+#include "tables.cuh"
+// The norm of many tensors together, and their scaling by it.
 
-const int MOST_TENSORS = 150;
-// Elements of a tensor that a thread, and so a block takes.
+// Elements of a tensor that a thread takes.
 const int EACH = 16;
 
-// One of count elements is the work of the blocks from first on, up to the next one's.
-struct Tensors {
+struct Row {
+  i64 first;
   i64 count;
-  struct {
-    i64 first;
-    i64 count;
-    void *x;
-  } at[MOST_TENSORS];
+  void *x;
 };
 
-// The tensor of this block.
-DEVICE int own(const Tensors &tensors) {
-  int t = 0;
-  int beyond = (int) tensors.count;
-  while (beyond - t > 1) {
-    int middle = (t + beyond) / 2;
-    if (tensors.at[middle].first <= blockIdx.x) {
-      t = middle;
-    } else {
-      beyond = middle;
-    }
-  }
-  return t;
-}
-
 // sums[block] = the sum of its elements' squares
-template <class T> DEVICE void squares(const Tensors &tensors, double *sums) {
-  int t = own(tensors);
-  i64 count = tensors.at[t].count;
-  const T *x = (const T *) tensors.at[t].x;
-  i64 start = (blockIdx.x - tensors.at[t].first) * EACH * blockDim.x + threadIdx.x;
+template <class T> DEVICE void squares(const Row *rows, i64 tensors, double *sums) {
+  const Row &row = own(rows, tensors);
+  const T *x = (const T *) row.x;
+  i64 start = (blockIdx.x - row.first) * EACH * blockDim.x + threadIdx.x;
   double sum = 0;
 #pragma unroll
   for (int k = 0; k < EACH; k++) {
     i64 i = start + k * blockDim.x;
-    double element = i < count ? (double) x[i] : 0.0;
+    double element = i < row.count ? (double) x[i] : 0.0;
     sum = fma(element, element, sum);
   }
   sum = block_sum(sum);
@@ -62,33 +42,32 @@ KERNEL(root, (const double *sums, i64 count, double *norm)) {
 EXPORT(root)
 
 // x *= min(1, most / (norm + 1e-6)), or nothing where the norm is not finite
-template <class T> DEVICE void clip(const Tensors &tensors, const double *norm, double most) {
+template <class T> DEVICE void clip(const Row *rows, i64 tensors, const double *norm, double most) {
   double factor = most / (*norm + 1e-6);
   if (!(*norm - *norm == 0) || !(factor < 1)) {
     return;
   }
-  int t = own(tensors);
-  i64 count = tensors.at[t].count;
-  T *x = (T *) tensors.at[t].x;
-  i64 start = (blockIdx.x - tensors.at[t].first) * EACH * blockDim.x + threadIdx.x;
+  const Row &row = own(rows, tensors);
+  T *x = (T *) row.x;
+  i64 start = (blockIdx.x - row.first) * EACH * blockDim.x + threadIdx.x;
 #pragma unroll
   for (int k = 0; k < EACH; k++) {
     i64 i = start + k * blockDim.x;
-    if (i < count) {
+    if (i < row.count) {
       x[i] *= (T) factor;
     }
   }
 }
 
-#define GLOBAL_NORM(suffix, T)                                                          \
-  KERNEL(squares_##suffix, (Tensors tensors, double *sums)) {                           \
-    squares<T>(tensors, sums);                                                          \
-  }                                                                                     \
-  EXPORT(squares_##suffix)                                                              \
-                                                                                        \
-  KERNEL(clip_##suffix, (Tensors tensors, const double *norm, double most)) {           \
-    clip<T>(tensors, norm, most);                                                       \
-  }                                                                                     \
+#define GLOBAL_NORM(suffix, T)                                                                  \
+  KERNEL(squares_##suffix, (const Row *rows, i64 tensors, double *sums)) {                      \
+    squares<T>(rows, tensors, sums);                                                            \
+  }                                                                                             \
+  EXPORT(squares_##suffix)                                                                      \
+                                                                                                \
+  KERNEL(clip_##suffix, (const Row *rows, i64 tensors, const double *norm, double most)) {      \
+    clip<T>(rows, tensors, norm, most);                                                         \
+  }                                                                                             \
   EXPORT(clip_##suffix)
 
 GLOBAL_NORM(f32, float)

@@ -1,41 +1,28 @@
+#include "tables.cuh"
 // Changes in place that compute: scaled addition, and the optimizers' steps.
 
-// The tensors of one launch (AdamBatch.java). One of count elements is the work of the blocks from first on, up to the next one's.
-const int MOST_TENSORS = 80;
-// Elements of a tensor that a thread, and so a block changes.
+// Elements of a tensor that a thread changes.
 const int EACH = 4;
 
-struct AdamTensors {
+struct AdamRow {
+  i64 first;
   i64 count;
-  struct {
-    i64 first;
-    i64 count;
-    void *p;
-    const void *g;
-    void *m;
-    void *v;
-  } at[MOST_TENSORS];
+  void *p;
+  const void *g;
+  void *m;
+  void *v;
 };
 
 // p = keep p; g += gradient_decay p; m = beta1 m + rest1 g; v = beta2 v + rest2 g^2; p -= rate m / (sqrt(v) / correction + eps)
 template <class T>
-DEVICE void adam(const AdamTensors &tensors, T keep, T gradient_decay, T beta1, T rest1, T beta2, T rest2, T rate, T correction, T eps) {
-  int t = 0;
-  int beyond = (int) tensors.count;
-  while (beyond - t > 1) {
-    int middle = (t + beyond) / 2;
-    if (tensors.at[middle].first <= blockIdx.x) {
-      t = middle;
-    } else {
-      beyond = middle;
-    }
-  }
-  i64 count = tensors.at[t].count;
-  T *ps = (T *) tensors.at[t].p;
-  const T *gs = (const T *) tensors.at[t].g;
-  T *ms = (T *) tensors.at[t].m;
-  T *vs = (T *) tensors.at[t].v;
-  i64 start = (blockIdx.x - tensors.at[t].first) * EACH * blockDim.x + threadIdx.x;
+DEVICE void adam(const AdamRow *rows, i64 tensors, T keep, T gradient_decay, T beta1, T rest1, T beta2, T rest2, T rate, T correction, T eps) {
+  const AdamRow &row = own(rows, tensors);
+  i64 count = row.count;
+  T *ps = (T *) row.p;
+  const T *gs = (const T *) row.g;
+  T *ms = (T *) row.m;
+  T *vs = (T *) row.v;
+  i64 start = (blockIdx.x - row.first) * EACH * blockDim.x + threadIdx.x;
   // All is read before anything is written, so that the reads need not wait for each other.
   T p[EACH];
   T g[EACH];
@@ -116,9 +103,9 @@ ADD_SCALED(bf16, bf16)
   }                                                                                                                       \
   EXPORT(scale_##suffix)                                                                                                  \
                                                                                                                           \
-  KERNEL(adam_##suffix, (AdamTensors tensors, T keep, T gradient_decay, T beta1, T rest1, T beta2, T rest2, T rate,       \
-                         T correction, T eps)) {                                                                          \
-    adam(tensors, keep, gradient_decay, beta1, rest1, beta2, rest2, rate, correction, eps);                               \
+  KERNEL(adam_##suffix, (const AdamRow *rows, i64 tensors, T keep, T gradient_decay, T beta1, T rest1, T beta2, T rest2,  \
+                         T rate, T correction, T eps)) {                                                                  \
+    adam(rows, tensors, keep, gradient_decay, beta1, rest1, beta2, rest2, rate, correction, eps);                         \
   }                                                                                                                       \
   EXPORT(adam_##suffix)                                                                                                   \
                                                                                                                           \

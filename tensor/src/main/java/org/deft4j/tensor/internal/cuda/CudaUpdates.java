@@ -1,7 +1,5 @@
 package org.deft4j.tensor.internal.cuda;
 
-import java.util.Arrays;
-import java.util.List;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Shape;
@@ -12,15 +10,19 @@ import org.deft4j.tensor.op.InPlace;
 final class CudaUpdates {
   private static final String SOURCE = "updates";
   private static final String NORM = "global_norm";
+  /** Elements of a tensor that a thread takes: {@code EACH} of {@code global_norm.cu}. */
+  private static final long EACH = 16;
 
   private final Launcher launcher;
   private final GatheringCard card;
+  private final TableRoom room;
   /** Steps that wait for more of their kind, or null; whoever touches them holds the card's lock. */
   private AdamBatch gathered;
 
   CudaUpdates(Launcher launcher, GatheringCard card) {
     this.launcher = launcher;
     this.card = card;
+    this.room = new TableRoom(card);
   }
 
   /** {@code target = fma(alpha, x, target)}, of any strides. */
@@ -38,22 +40,26 @@ final class CudaUpdates {
 
   /** The sum of each block's squares, and of these, in float64. */
   void globalNorm(Tensor[] in, Tensor norm) {
-    List<TensorBatch> batches = TensorBatch.of(Arrays.asList(in));
-    long blocks = batches.stream().mapToLong(TensorBatch::blocks).sum();
-    try (Tensor sums = Tensor.empty(Device.CUDA, DType.F64, Shape.of(blocks))) {
-      long at = sums.address();
-      for (TensorBatch batch : batches) {
-        launcher.rows(batch.blocks(), Launcher.THREADS, NORM, Launcher.variant("squares", in[0].dtype()), batch, at);
-        at += batch.blocks() * Double.BYTES;
-      }
-      launcher.rows(1, Launcher.THREADS, NORM, "root", sums, blocks, norm);
+    TensorTable table = table(in, 0);
+    try (Tensor sums = Tensor.empty(Device.CUDA, DType.F64, Shape.of(table.blocks()))) {
+      launcher.rows(table.blocks(), Launcher.THREADS, NORM, Launcher.variant("squares", in[0].dtype()), room.put(table), table.count(), sums);
+      launcher.rows(1, Launcher.THREADS, NORM, "root", sums, table.blocks(), norm);
     }
   }
 
+  /** {@code in} is the norm, and what is clipped. */
   void clip(InPlace.ClipInto op, Tensor[] in) {
-    for (TensorBatch batch : TensorBatch.of(Arrays.asList(in).subList(1, in.length))) {
-      launcher.rows(batch.blocks(), Launcher.THREADS, NORM, Launcher.variant("clip", in[1].dtype()), batch, in[0], op.most());
+    TensorTable table = table(in, 1);
+    launcher.rows(table.blocks(), Launcher.THREADS, NORM, Launcher.variant("clip", in[1].dtype()), room.put(table), table.count(), in[0],
+        op.most());
+  }
+
+  private static TensorTable table(Tensor[] in, int first) {
+    TensorTable table = new TensorTable(EACH);
+    for (int i = first; i < in.length; i++) {
+      table.add(in[i].elementCount(), in[i].address());
     }
+    return table;
   }
 
   /** {@code in} is p, g and perhaps the buffer. */
@@ -85,7 +91,7 @@ final class CudaUpdates {
   private void launchGathered() {
     AdamBatch batch = gathered;
     gathered = null;
-    batch.launch(launcher, SOURCE);
+    batch.launch(launcher, SOURCE, room);
   }
 
   private static Object real(Tensor of, double value) {

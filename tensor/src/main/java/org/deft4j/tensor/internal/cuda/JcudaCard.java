@@ -33,6 +33,9 @@ final class JcudaCard implements Card {
   private static final int SHARED = 48 << 10;
   /** Of each of two pinned buffers through which memory of this process is copied. */
   private static final int STAGING = 16 << 20;
+  /** The same for what is small, of which several copies may be under way before one has to be waited for. */
+  private static final int SMALL_STAGING = 128 << 10;
+  private static final int SMALL_BUFFERS = 16;
   private static final int NAME_BYTES = 256;
 
   private final CUcontext context = new CUcontext();
@@ -48,6 +51,8 @@ final class JcudaCard implements Card {
   private final Map<String, CUmodule> modules = new HashMap<>();
   private final Map<String, CUfunction> functions = new HashMap<>();
   private final Staging[] staging = new Staging[2];
+  private final Staging[] small = new Staging[SMALL_BUFFERS];
+  private int nextSmall;
   /** The parameters of a launch as they lie, and the address of each, which the driver wants. */
   private final ByteBuffer parameters = ByteBuffer.allocateDirect(Arguments.MOST).order(ByteOrder.nativeOrder());
   private final ByteBuffer addresses = ByteBuffer.allocateDirect(Arguments.MOST).order(ByteOrder.nativeOrder());
@@ -119,15 +124,20 @@ final class JcudaCard implements Card {
     enter();
     check(JCudaDriver.cuStreamCreate(stream, 0), "cuStreamCreate");
     check(JCudaDriver.cuStreamCreate(copies, 0), "cuStreamCreate");
-    for (int i = 0; i < staging.length; i++) {
-      Pointer pinned = new Pointer();
-      check(JCudaDriver.cuMemHostAlloc(pinned, STAGING, 0), "cuMemHostAlloc");
-      CUevent copied = new CUevent();
-      check(JCudaDriver.cuEventCreate(copied, 0), "cuEventCreate");
-      staging[i] = new Staging(pinned.getByteBuffer(0, STAGING), copied);
-    }
+    fill(staging, STAGING);
+    fill(small, SMALL_STAGING);
     this.programs = new JcudaPrograms("sm_" + major + minor, driver);
     this.blas = new JcudaBlas(stream);
+  }
+
+  private static void fill(Staging[] buffers, int bytes) {
+    for (int i = 0; i < buffers.length; i++) {
+      Pointer pinned = new Pointer();
+      check(JCudaDriver.cuMemHostAlloc(pinned, bytes, 0), "cuMemHostAlloc");
+      CUevent copied = new CUevent();
+      check(JCudaDriver.cuEventCreate(copied, 0), "cuEventCreate");
+      buffers[i] = new Staging(pinned.getByteBuffer(0, bytes), copied);
+    }
   }
 
   /** What {@link Cuda} opens. */
@@ -208,16 +218,24 @@ final class JcudaCard implements Card {
   @Override
   public synchronized void upload(MemorySegment from, long to) {
     enter();
+    if (from.byteSize() <= SMALL_STAGING) {
+      upload(small[nextSmall], from, to);
+      nextSmall = (nextSmall + 1) % SMALL_BUFFERS;
+      return;
+    }
     int next = 0;
     for (long at = 0; at < from.byteSize(); at += STAGING) {
-      long count = Math.min(STAGING, from.byteSize() - at);
-      Staging buffer = staging[next];
-      check(JCudaDriver.cuEventSynchronize(buffer.copied), "a copy to the card");
-      MemorySegment.ofBuffer(buffer.bytes).asSlice(0, count).copyFrom(from.asSlice(at, count));
-      check(JCudaDriver.cuMemcpyHtoDAsync(Address.of(to + at), Pointer.to(buffer.bytes), count, stream), "a copy to the card");
-      check(JCudaDriver.cuEventRecord(buffer.copied, stream), "cuEventRecord");
+      upload(staging[next], from.asSlice(at, Math.min(STAGING, from.byteSize() - at)), to + at);
       next = 1 - next;
     }
+  }
+
+  /** Through a buffer, after the last copy from it. */
+  private void upload(Staging buffer, MemorySegment from, long to) {
+    check(JCudaDriver.cuEventSynchronize(buffer.copied), "a copy to the card");
+    MemorySegment.ofBuffer(buffer.bytes).asSlice(0, from.byteSize()).copyFrom(from);
+    check(JCudaDriver.cuMemcpyHtoDAsync(Address.of(to), Pointer.to(buffer.bytes), from.byteSize(), stream), "a copy to the card");
+    check(JCudaDriver.cuEventRecord(buffer.copied, stream), "cuEventRecord");
   }
 
   @Override

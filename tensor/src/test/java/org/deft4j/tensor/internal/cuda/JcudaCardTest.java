@@ -93,7 +93,7 @@ class JcudaCardTest {
   /** The system locks what the card itself needs, and no more. */
   @Test
   void whereNoMemoryIsLockedWeightsGoFromUsualMemory() throws Exception {
-    String output = run("cuda", Map.of("STAND_IN_PINNED", "33554432"));
+    String output = run("cuda", Map.of("STAND_IN_PINNED", "35651584"));
     assertTrue(output.contains("the system locks no 256.0 KiB of memory for the card"), output);
     assertTrue(output.contains("weights went to the card, bytes: ") && output.contains("the CPU's results on " + CARD), output);
   }

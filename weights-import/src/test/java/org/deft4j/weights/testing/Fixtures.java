@@ -46,7 +46,7 @@ public final class Fixtures {
   public static Path repository() {
     String given = System.getProperty("deft4j.root", "");
     if (!given.isEmpty()) {
-      return Path.of(given);
+      return real(Path.of(given));
     }
     Path folder = Path.of("").toAbsolutePath();
     while (folder != null && !Files.exists(folder.resolve("weights-import/pom.xml"))) {
@@ -63,6 +63,15 @@ public final class Fixtures {
     }
     Path shared = repository().resolve("../shared/fixtures").normalize();
     return Files.isDirectory(shared) ? shared : repository().resolve("weights-import/src/test/fixtures");
+  }
+
+  /** Where a link leads, for walks do not follow one they start at. */
+  private static Path real(Path folder) {
+    try {
+      return folder.toRealPath();
+    } catch (IOException _) {
+      return folder;
+    }
   }
 
   /** Every small pipeline, of kind {@code sd} or {@code sdxl}; fails where there is none. */

@@ -49,7 +49,8 @@ final class JcudaCard implements Card {
   private final JcudaPrograms programs;
   private final JcudaBlas blas;
   private final Map<String, CUmodule> modules = new HashMap<>();
-  private final Map<String, CUfunction> functions = new HashMap<>();
+  /** Of each source, those that have been launched. */
+  private final Map<String, Map<String, CUfunction>> functions = new HashMap<>();
   private final Staging[] staging = new Staging[2];
   private final Staging[] small = new Staging[SMALL_BUFFERS];
   private int nextSmall;
@@ -315,11 +316,7 @@ final class JcudaCard implements Card {
   @Override
   public synchronized void launch(String source, String kernel, long[] grid, int threads, int shared, Arguments arguments) {
     enter();
-    CUfunction function = functions.get(source + "." + kernel);
-    if (function == null) {
-      function = function(source, kernel);
-      functions.put(source + "." + kernel, function);
-    }
+    CUfunction function = functions.computeIfAbsent(source, _ -> new HashMap<>()).computeIfAbsent(kernel, name -> function(source, name));
     parameters.clear().put(arguments.bytes().duplicate().flip());
     addresses.clear();
     for (int offset : arguments.offsets()) {

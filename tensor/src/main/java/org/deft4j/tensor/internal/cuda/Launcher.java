@@ -1,6 +1,8 @@
 package org.deft4j.tensor.internal.cuda;
 
+import java.util.EnumMap;
 import java.util.Locale;
+import java.util.Map;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Tensor;
 
@@ -10,6 +12,8 @@ final class Launcher {
   static final int THREADS = 256;
   /** Blocks for each multiprocessor of a kernel that strides over elements: several times those that run at once, so that none idles. */
   private static final int BLOCKS = 32;
+  /** Of each type's kernels. */
+  private static final Map<DType, String> SUFFIXES = suffixes();
   private static final long MOST_BLOCKS = (1L << 31) - 1;
 
   private final Card card;
@@ -18,13 +22,21 @@ final class Launcher {
     this.card = card;
   }
 
+  private static Map<DType, String> suffixes() {
+    Map<DType, String> suffixes = new EnumMap<>(DType.class);
+    for (DType type : DType.values()) {
+      suffixes.put(type, "_" + type.name().toLowerCase(Locale.ROOT));
+    }
+    return suffixes;
+  }
+
   Card card() {
     return card;
   }
 
   /** The name of a kernel's variant for a type: {@code softmax_f32}. */
   static String variant(String kernel, DType dtype) {
-    return kernel + "_" + dtype.name().toLowerCase(Locale.ROOT);
+    return kernel + SUFFIXES.get(dtype);
   }
 
   /** The threads that dense elements are work for, 16 bytes of them each; where they cannot be moved so, threads take several. */

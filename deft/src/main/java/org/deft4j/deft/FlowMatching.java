@@ -63,6 +63,16 @@ public final class FlowMatching implements Objective {
   }
 
   @Override
+  public long[] position() {
+    return order.position();
+  }
+
+  @Override
+  public void restore(long[] position) {
+    order.restore(position);
+  }
+
+  @Override
   public void setGradientCheckpointing(boolean on) {
     transformer.setGradientCheckpointing(on);
   }

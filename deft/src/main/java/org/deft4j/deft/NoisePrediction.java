@@ -69,6 +69,16 @@ public final class NoisePrediction implements Objective {
   }
 
   @Override
+  public long[] position() {
+    return order.position();
+  }
+
+  @Override
+  public void restore(long[] position) {
+    order.restore(position);
+  }
+
+  @Override
   public void setGradientCheckpointing(boolean on) {
     unet.setGradientCheckpointing(on);
     if (model != null) {

@@ -13,6 +13,16 @@ public interface Objective {
    */
   Supplier<Tensor> draw(int batch, RandomSource random);
 
+  /** Where it is in the order of its examples: what {@link #draw} depends on beside its random numbers, for {@link #restore}. */
+  long[] position();
+
+  /**
+   * Draws on where the objective over the same examples was that {@code position} came from.
+   *
+   * @throws InputException if that was one of other examples
+   */
+  void restore(long[] position);
+
   /** Whether the model recomputes blocks on the way back instead of keeping what is in them. */
   void setGradientCheckpointing(boolean on);
 }

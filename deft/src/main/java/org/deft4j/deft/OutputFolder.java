@@ -1,11 +1,15 @@
 package org.deft4j.deft;
 
 import java.io.IOException;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Predicate;
 import java.util.stream.Stream;
 import org.deft4j.weights.Unfinished;
 
@@ -24,19 +28,24 @@ public final class OutputFolder implements AutoCloseable {
     this.staging = staging;
   }
 
+  /** {@link #require(Path, Predicate)} where all names are known. */
+  public static void require(Path target, Set<String> names) {
+    require(target, names::contains);
+  }
+
   /**
    * Refuses a target that cannot be written or would overwrite something other than an earlier run; creates nothing.
    *
-   * @param names of the files that a run leaves in its folder
+   * @param ours whether a file of a name is one that a run leaves in its folder
    * @throws InputException if so
    */
-  public static void require(Path target, Set<String> names) {
+  public static void require(Path target, Predicate<String> ours) {
     Path absolute = target.toAbsolutePath().normalize();
     if (Files.exists(absolute)) {
       if (!Files.isDirectory(absolute)) {
         throw new InputException("output " + target + " is a file; a folder is written");
       }
-      foreign(absolute, names).ifPresent(name -> {
+      foreign(absolute, ours).ifPresent(name -> {
         throw new InputException("output " + target + " exists and holds " + name
             + ", which is not from an earlier run; give another --out, or move it away");
       });
@@ -59,16 +68,16 @@ public final class OutputFolder implements AutoCloseable {
   public static void requireNew(Path target) {
     Path absolute = target.toAbsolutePath().normalize();
     if (Files.isDirectory(absolute)) {
-      foreign(absolute, Set.of()).ifPresent(name -> {
+      foreign(absolute, _ -> false).ifPresent(name -> {
         throw new InputException("output " + target + " exists and holds " + name + "; give another --out, or move it away");
       });
     }
     require(target, Set.of());
   }
 
-  private static Optional<String> foreign(Path folder, Set<String> names) {
+  private static Optional<String> foreign(Path folder, Predicate<String> ours) {
     try (Stream<Path> files = Files.list(folder)) {
-      return files.map(file -> file.getFileName().toString()).filter(name -> !names.contains(name)).sorted().findFirst();
+      return files.map(file -> file.getFileName().toString()).filter(ours.negate()).sorted().findFirst();
     } catch (IOException e) {
       throw new InputException("output " + folder + " cannot be read: " + e.getMessage(), e);
     }
@@ -89,16 +98,75 @@ public final class OutputFolder implements AutoCloseable {
     return staging;
   }
 
-  /** Puts the folder in its place. */
+  /** Puts the folder in its place, on the disk when this returns. */
   public void publish() throws IOException {
-    Path old = target.resolveSibling("." + target.getFileName() + "." + ProcessHandle.current().pid() + ".old");
+    force(staging);
+    Path old = old();
     boolean replaces = Files.exists(target);
     if (replaces) {
       Files.move(target, old, StandardCopyOption.ATOMIC_MOVE);
     }
     Files.move(staging, target, StandardCopyOption.ATOMIC_MOVE);
+    forceName(target);
     if (replaces) {
       Unfinished.end(old);
+    }
+  }
+
+  /**
+   * Puts its files into the folder that is there, one after the other, in the place of all that is not {@code kept}, which is there at any
+   * moment.
+   */
+  public void publishBeside(Predicate<String> kept) throws IOException {
+    force(staging);
+    Path old = Files.createDirectory(old());
+    for (Path each : list(target)) {
+      if (!kept.test(each.getFileName().toString())) {
+        Files.move(each, old.resolve(each.getFileName()), StandardCopyOption.ATOMIC_MOVE);
+      }
+    }
+    for (Path each : list(staging)) {
+      Files.move(each, target.resolve(each.getFileName()), StandardCopyOption.ATOMIC_MOVE);
+      forceName(target.resolve(each.getFileName()));
+    }
+    Unfinished.end(old);
+  }
+
+  private Path old() {
+    return target.resolveSibling("." + target.getFileName() + "." + ProcessHandle.current().pid() + ".old");
+  }
+
+  private static List<Path> list(Path folder) throws IOException {
+    try (Stream<Path> files = Files.list(folder)) {
+      return files.sorted().toList();
+    }
+  }
+
+  /** Has the system write {@code path}, and all that is in it, to the disk. */
+  private static void force(Path path) throws IOException {
+    if (Files.isDirectory(path)) {
+      for (Path each : list(path)) {
+        force(each);
+      }
+    }
+    forceOne(path);
+  }
+
+  /** Has it write the names of {@code path} and of the folder that it is in. */
+  private static void forceName(Path path) throws IOException {
+    forceOne(path.getParent());
+    if (path.getParent().getParent() != null) {
+      forceOne(path.getParent().getParent());
+    }
+  }
+
+  /** On Windows what is opened to be read cannot be forced, nor can folders, whose names are on the disk at once. */
+  private static void forceOne(Path path) throws IOException {
+    boolean windows = System.getProperty("os.name").startsWith("Windows");
+    if (windows ? !Files.isDirectory(path) && Files.isWritable(path) : Files.isReadable(path)) {
+      try (FileChannel channel = FileChannel.open(path, windows ? StandardOpenOption.WRITE : StandardOpenOption.READ)) {
+        channel.force(true);
+      }
     }
   }
 

@@ -26,12 +26,24 @@ import org.deft4j.tensor.op.InPlace;
  *
  * <p>All random numbers come from the source that is given, so two runs with one seed have the same bytes; nothing of a step
  * outlives it, so memory stays as it is after the first.
+ *
+ * <p>A run that is to survive its process saves its state now and then, and another goes on from it with the same bytes:
+ *
+ * <pre>{@code
+ * new Trainer(objective, adapter, options, random).saving(100, state -> state.write(file)).run(listener, interrupted);
+ * try (TrainingState state = TrainingState.read(file)) {
+ *   new Trainer(objective, adapter, options, random).resume(state).run(listener, interrupted);
+ * }
+ * }</pre>
  */
 public final class Trainer {
   private final Objective objective;
   private final Trainable trained;
   private final TrainingOptions options;
   private final RandomSource random;
+  private Saver saver;
+  private long every;
+  private TrainingState resumed;
 
   /** A step that was done. */
   public record Step(long number, double loss, double learningRate, double gradientNorm) {}
@@ -43,6 +55,13 @@ public final class Trainer {
     void done(Step step);
   }
 
+  /** Saves the state of a training. */
+  @FunctionalInterface
+  public interface Saver {
+    /** Writes {@code state}, which is that of now and no longer holds when this returns. */
+    void save(TrainingState state);
+  }
+
   /** A trainer of {@code trained}, which is part of the model that {@code objective} is about: an adapter is attached to it. */
   public Trainer(Objective objective, Trainable trained, TrainingOptions options, RandomSource random) {
     this.objective = objective;
@@ -52,11 +71,36 @@ public final class Trainer {
   }
 
   /**
+   * Has {@code saver} save the state after every {@code every}-th step, 0 for none, and after the step at which a run is interrupted; not after
+   * the last one, when nothing is left to go on with. It comes after the step was told of, and only where all numbers are finite. What it throws
+   * ends the run.
+   */
+  public Trainer saving(long newEvery, Saver newSaver) {
+    if (newEvery < 0) {
+      throw new InputException("state saved every " + newEvery + " steps: must not be negative");
+    }
+    every = newEvery;
+    saver = newSaver;
+    return this;
+  }
+
+  /**
+   * Has the run go on from {@code state}, of a training of the same things with the same options: what is trained, optimizer, random numbers
+   * and the order of examples are brought to it, and the first step is the one after its last. Open until the run has begun. With a constant
+   * learning rate there may be more steps than it was to have.
+   */
+  public Trainer resume(TrainingState state) {
+    resumed = state;
+    return this;
+  }
+
+  /**
    * Does the steps, or as many as come before {@code interrupted} says so; it is asked after each.
    *
-   * @return the number of steps done
-   * @throws NumericException naming the step, if the loss or a gradient is not finite
-   * @throws IllegalStateException naming them, if tensors that are trained get no gradient in the first step
+   * @return the number of steps done, those before {@link #resume} included
+   * @throws NumericException naming the step, if the loss or a gradient is not finite, or what is trained where its state would be saved
+   * @throws InputException if the state to go on from is one of other things
+   * @throws IllegalStateException naming them, if tensors that are trained get no gradient in its first step
    */
   public long run(Listener listener, BooleanSupplier interrupted) {
     if (trained.trainable().isEmpty()) {
@@ -69,9 +113,20 @@ public final class Trainer {
         : Schedule.constantWithWarmup(options.warmup());
     try (Optimizer optimizer = new AdamW(trained.groups(options.projectionFactor(), options.weightDecay()),
         options.learningRate(), rate, new AdamBetas(AdamBetas.USUAL.beta1(), options.beta2(), AdamBetas.USUAL.eps()))) {
-      for (long number = 1; number <= options.steps(); number++) {
-        listener.done(step(number, optimizer));
-        if (interrupted.getAsBoolean()) {
+      List<Step> steps = new ArrayList<>();
+      if (resumed != null) {
+        resumed.restore(trained, optimizer, random, objective);
+        steps.addAll(resumed.steps());
+      }
+      int before = steps.size();
+      for (long number = before + 1L; number <= options.steps(); number++) {
+        steps.add(step(number, number == before + 1, optimizer));
+        listener.done(steps.getLast());
+        boolean ends = interrupted.getAsBoolean();
+        if (saver != null && number < options.steps() && (ends || (every > 0 && number % every == 0))) {
+          save(optimizer, steps);
+        }
+        if (ends) {
           return number;
         }
       }
@@ -79,13 +134,22 @@ public final class Trainer {
     return options.steps();
   }
 
-  private Step step(long number, Optimizer optimizer) {
+  private void save(Optimizer optimizer, List<Step> steps) {
+    if (!trained.trainable().stream().allMatch(Finite::holds)) {
+      throw new NumericException("step " + steps.size() + ": the step left values that are not finite; lower the learning rate");
+    }
+    try (Scope _ = Scope.open(); TrainingState state = TrainingState.of(trained, optimizer, random, objective, steps)) {
+      saver.save(state);
+    }
+  }
+
+  private Step step(long number, boolean first, Optimizer optimizer) {
     try (Scope _ = Scope.open()) {
       List<Tensor> results = new ArrayList<>();
       IdentityHashMap<Tensor, Tensor> sums = new IdentityHashMap<>();
       for (int pass = 0; pass < options.accumulate(); pass++) {
         try (Scope scope = Scope.open()) {
-          Pass result = pass(number);
+          Pass result = pass(first && pass == 0);
           results.add(scope.keep(result.loss()));
           add(scope, sums, result.gradients());
         }
@@ -119,11 +183,11 @@ public final class Trainer {
 
   private record Pass(Tensor loss, Gradients gradients) {}
 
-  private Pass pass(long number) {
+  private Pass pass(boolean first) {
     try (Tape tape = Tape.watch(trained.trainable())) {
       Tensor loss = Scope.run(this::loss);
       Gradients gradients = tape.gradients(options.accumulate() == 1 ? loss : loss.mul(1.0 / options.accumulate()));
-      if (number == 1 && !trained.mayLackGradients()) {
+      if (first && !trained.mayLackGradients()) {
         requireAll(gradients);
       }
       return new Pass(loss, gradients);

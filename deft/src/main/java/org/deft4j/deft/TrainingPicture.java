@@ -25,7 +25,7 @@ public record TrainingPicture(Path file, String caption, Framed framed) {
   }
 
   /** SDXL's time ids: original height and width, crop top and left, target height and width. */
-  float[] timeIds() {
+  public float[] timeIds() {
     return new float[] {framed.originalHeight(), framed.originalWidth(), framed.cropTop(), framed.cropLeft(),
         framed.picture().height(), framed.picture().width()};
   }

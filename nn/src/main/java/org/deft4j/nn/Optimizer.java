@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Function;
 import org.deft4j.autograd.Gradients;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Scope;
@@ -144,44 +145,56 @@ public abstract class Optimizer implements AutoCloseable {
 
   /** Continues from a saved {@link #state}, of which it makes copies. */
   public void restore(Map<String, Tensor> saved) {
-    Set<String> unused = new TreeSet<>(saved.keySet());
-    steps = count(saved, STEP, unused);
+    restore(saved.keySet(), saved::get);
+  }
+
+  /**
+   * The same for a state that need not be in memory as a whole: each tensor of {@code names} is asked for once, in a scope that closes when
+   * it is copied.
+   */
+  public void restore(Set<String> names, Function<String, Tensor> tensors) {
+    Saved saved = new Saved(tensors, new TreeSet<>(names));
+    steps = saved.count(STEP);
     slots.forEach((name, slot) -> {
       slot.state.forEach(Tensor::close);
       slot.state.clear();
-      slot.updates = saved.containsKey(name + "." + STEP) ? count(saved, name + "." + STEP, unused) : 0;
+      slot.updates = names.contains(name + "." + STEP) ? saved.count(name + "." + STEP) : 0;
       if (slot.updates > 0) {
         makeState(slot);
         for (int i = 0; i < slot.state.size(); i++) {
-          String key = name + "." + stateNames().get(i);
-          copy(required(saved, key, unused), slot.state.get(i), key);
+          saved.copy(name + "." + stateNames().get(i), slot.state.get(i));
         }
       }
     });
-    if (!unused.isEmpty()) {
-      throw new IllegalArgumentException("optimizer state: " + unused + " belong to none of the trained parameters");
+    if (!saved.unused.isEmpty()) {
+      throw new IllegalArgumentException("optimizer state: " + saved.unused + " belong to none of the trained parameters");
     }
   }
 
-  private static void copy(Tensor source, Tensor target, String key) {
-    if (!source.shape().equals(target.shape())) {
-      throw new IllegalArgumentException("optimizer state: " + key + ": expected shape " + target.shape() + ", found "
-          + source);
+  /** A saved state, and which of it was not asked for yet. */
+  private record Saved(Function<String, Tensor> tensors, Set<String> unused) {
+    long count(String key) {
+      try (Scope _ = Scope.open()) {
+        return required(key).toLongs()[0];
+      }
     }
-    Dispatch.run(new InPlace.CopyInto(), target, source);
-  }
 
-  private static long count(Map<String, Tensor> saved, String key, Set<String> unused) {
-    return required(saved, key, unused).toLongs()[0];
-  }
-
-  private static Tensor required(Map<String, Tensor> saved, String key, Set<String> unused) {
-    unused.remove(key);
-    Tensor tensor = saved.get(key);
-    if (tensor == null) {
-      throw new IllegalArgumentException("optimizer state: " + key + " is missing");
+    void copy(String key, Tensor target) {
+      try (Scope _ = Scope.open()) {
+        Tensor source = required(key);
+        if (!source.shape().equals(target.shape())) {
+          throw new IllegalArgumentException("optimizer state: " + key + ": expected shape " + target.shape() + ", found " + source);
+        }
+        Dispatch.run(new InPlace.CopyInto(), target, source);
+      }
     }
-    return tensor;
+
+    private Tensor required(String key) {
+      if (!unused.remove(key)) {
+        throw new IllegalArgumentException("optimizer state: " + key + " is missing");
+      }
+      return tensors.apply(key);
+    }
   }
 
   /** Closes the states; the parameters stay. */

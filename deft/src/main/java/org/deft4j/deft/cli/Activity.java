@@ -44,6 +44,11 @@ final class Activity {
     begin(phase, "step " + number + " of " + all);
   }
 
+  /** From now on what it was at an earlier time, in the words of {@link #now}; a listener is not told of it. */
+  void goOn(String before) {
+    now = before;
+  }
+
   /** In words. */
   String now() {
     return now;

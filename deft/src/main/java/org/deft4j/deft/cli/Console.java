@@ -66,8 +66,13 @@ final class Console {
    * first. A bar where there is a terminal, else a plain line about every twentieth of the way.
    */
   void progress(String what, long done, long total, String detail, Duration elapsed) {
+    progress(what, 0, done, total, detail, elapsed);
+  }
+
+  /** The same where the first {@code before} of those that are done took another run's time. */
+  void progress(String what, long before, long done, long total, String detail, Duration elapsed) {
     double seconds = elapsed.toNanos() / 1e9;
-    double perStep = seconds / Math.max(1, done);
+    double perStep = seconds / Math.max(1, done - before);
     String text = String.format(Locale.ROOT, "%s %d/%d  %s%s each  %s", what, done, total,
         detail.isEmpty() ? "" : detail + "  ", duration(perStep),
         done < total ? duration(perStep * (total - done)) + " left" : duration(seconds) + " in all");

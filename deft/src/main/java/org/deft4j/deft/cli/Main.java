@@ -113,7 +113,7 @@ public final class Main {
   }
 
   /** Tells what is wrong, one line each; the whole story where it is a defect of ours. */
-  private static int fail(Throwable error, PrintStream err) {
+  static int fail(Throwable error, PrintStream err) {
     int status = ExitStatus.of(error);
     for (String sentence : ExitStatus.sentences(error)) {
       err.println("deft: " + sentence);

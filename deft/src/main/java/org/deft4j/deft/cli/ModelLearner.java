@@ -10,6 +10,8 @@ import java.util.Set;
 import org.deft4j.deft.FullModel;
 import org.deft4j.deft.Trainable;
 import org.deft4j.diffusion.DiffusionModel;
+import org.deft4j.nn.Module;
+import org.deft4j.tensor.MemoryPool;
 
 /** All weights of the denoiser learn; the whole model is written, in a folder of its own. */
 record ModelLearner(DiffusionModel model, FullModel full) implements Learner {
@@ -38,11 +40,20 @@ record ModelLearner(DiffusionModel model, FullModel full) implements Learner {
     return description;
   }
 
-  /** What was let go of before training is loaded again for it. */
+  /**
+   * What was let go of before training is loaded again for it, and let go of again: a training may go on. It takes the place of the gradients of
+   * a step, which are larger.
+   */
   @Override
   public void write(Path folder) throws IOException {
+    MemoryPool.current().trim();
     model.loadWeights(part -> {});
-    model.save(Files.createDirectory(folder.resolve(FOLDER)));
+    try {
+      model.save(Files.createDirectory(folder.resolve(FOLDER)));
+    } finally {
+      model.parts().values().stream().filter(part -> part != model.denoiser()).forEach(Module::close);
+      MemoryPool.current().trim();
+    }
   }
 
   @Override

@@ -2,13 +2,17 @@ package org.deft4j.deft.cli;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
 import java.util.function.IntConsumer;
+import java.util.stream.Stream;
 import org.deft4j.deft.FlowMatching;
 import org.deft4j.deft.InputException;
 import org.deft4j.deft.LatentCache;
@@ -59,6 +63,22 @@ record OmniGenTraining(OmniGen model, TrainingRequest request, OmniGenTrainingSe
     description.put("squares", plan.options().squares());
     description.put("condition_dropout", request.omniGen().conditionDropout());
     return description;
+  }
+
+  /** Pictures as their files are: each is seen once, and named by its number in all records. */
+  @Override
+  public void identify(MessageDigest digest) throws IOException {
+    Map<Path, Integer> seen = new HashMap<>();
+    for (TrainingRecord record : plan.records()) {
+      digest.update((record.instruction() + "\0" + record.inputImages().size() + "\0").getBytes(StandardCharsets.UTF_8));
+      for (Path file : Stream.concat(record.inputImages().stream(), Stream.of(record.outputImage())).toList()) {
+        Integer number = seen.putIfAbsent(file, seen.size());
+        digest.update((number + "\0").getBytes(StandardCharsets.UTF_8));
+        if (number == null) {
+          digest.update(Files.readAllBytes(file));
+        }
+      }
+    }
   }
 
   @Override

@@ -18,6 +18,8 @@ enum Phase {
   ENCODING("encoding the pictures", "encoded pictures and captions", "activations of encoding a picture"),
   /** Optimizer steps. */
   TRAINING("training", "optimizer state", "activations and gradients of a training step"),
+  /** Between optimizer steps. */
+  SAVING("saving a checkpoint", "", ""),
   /** Noise is taken out, step by step. */
   SAMPLING("sampling", "latents", "activations of a sampling step"),
   /** From the last latent to pixels. */

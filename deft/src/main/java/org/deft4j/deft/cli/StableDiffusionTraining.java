@@ -1,7 +1,10 @@
 package org.deft4j.deft.cli;
 
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.security.MessageDigest;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -66,6 +69,14 @@ record StableDiffusionTraining(StableDiffusion model, TrainingRequest request, L
     description.put("prompt", request.prompt());
     description.put("size", side());
     return description;
+  }
+
+  @Override
+  public void identify(MessageDigest digest) {
+    for (TrainingPicture example : examples) {
+      digest.update((example.caption() + "\0" + Arrays.toString(example.timeIds()) + "\0").getBytes(StandardCharsets.UTF_8));
+      digest.update(example.framed().picture().rgb());
+    }
   }
 
   @Override

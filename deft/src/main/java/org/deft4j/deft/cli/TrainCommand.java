@@ -162,6 +162,9 @@ final class TrainCommand extends Subcommand {
   @Option(names = "--out", paramLabel = "FOLDER", description = "Where the adapter goes.")
   Path out;
 
+  @Mixin
+  CheckpointOptions checkpoints = new CheckpointOptions();
+
   @Option(names = "--dry-run",
       description = "Print what would be done and the memory it would take; load no weights, write nothing.")
   boolean dryRun;
@@ -187,8 +190,9 @@ final class TrainCommand extends Subcommand {
     if (out == null) {
       problems.add("--out is missing: the folder that the adapter goes to");
     } else {
-      collect(problems, () -> OutputFolder.require(out, TrainingRun.FILES));
+      collect(problems, () -> OutputFolder.require(out, name -> TrainingRun.FILES.contains(name) || Checkpoint.isOurs(name)));
     }
+    collect(problems, () -> checkpoints.check(problems, out));
   }
 
   /** What is asked of an adapter is not left out in silence where there is none, or none that it means anything to. */
@@ -262,11 +266,25 @@ final class TrainCommand extends Subcommand {
 
   @Override
   int run(Console console) throws Exception {
-    long start = CommonOptions.seed(seed, console);
+    Checkpoint from = checkpoints.from(out);
+    long start = seed == null && from != null ? TrainingSettings.seed(from) : CommonOptions.seed(seed, console);
+    RunCheckpoints kept = new RunCheckpoints(out, checkpoints.every, from);
     TrainingRun run = new TrainingRun(ModelArgument.of(model, weights).with(offload), new TrainingRequest(data, repeats, imageRoot, prompt, size, targets,
-        textEncoders, omniGen), adapterConfig(), options(), start, out);
+        textEncoders, omniGen), adapterConfig(), options(), start, out, kept);
     Activity activity = new Activity();
     Interruption interruption = Interruption.install(console, activity);
-    return dryRun ? run.plan(console, activity) : run.run(console, activity, interruption);
+    if (dryRun) {
+      return run.plan(console, activity);
+    }
+    try {
+      return run.run(console, activity, interruption);
+    } catch (Throwable error) {
+      if (!kept.hasBegun()) {
+        throw error;
+      }
+      int status = Main.fail(error, System.err);
+      kept.advise(console, true);
+      return status;
+    }
   }
 }

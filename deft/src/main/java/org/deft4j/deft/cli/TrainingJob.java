@@ -1,5 +1,7 @@
 package org.deft4j.deft.cli;
 
+import java.io.IOException;
+import java.security.MessageDigest;
 import java.util.Map;
 import java.util.function.Consumer;
 import java.util.function.IntConsumer;
@@ -34,6 +36,9 @@ interface TrainingJob {
 
   /** The data in {@code run.json} and in a plan, in the order to be shown. */
   Map<String, Object> description();
+
+  /** Has {@code digest} see all that the data is: what is trained on, in its order, and not where it lies. */
+  void identify(MessageDigest digest) throws IOException;
 
   /** What a plan says of it besides. */
   Map<String, Object> counts();

@@ -18,6 +18,7 @@ import org.deft4j.deft.OutputFolder;
 import org.deft4j.deft.PeftFolder;
 import org.deft4j.deft.Trainer;
 import org.deft4j.deft.TrainingOptions;
+import org.deft4j.deft.TrainingState;
 import org.deft4j.deft.cli.MemoryCheck.Remedy;
 import org.deft4j.diffusion.DiffusionModel;
 import org.deft4j.tensor.TorchRandom;
@@ -49,27 +50,37 @@ final class TrainingRun {
   private final long seed;
   private final Path out;
   private final LossLog log = new LossLog();
+  private final RunCheckpoints checkpoints;
   private List<String> files = List.of();
+
+  /** One that keeps no checkpoints. */
+  TrainingRun(ModelArgument modelArgument, TrainingRequest request, AdapterConfig config, TrainingOptions options, long seed,
+      Path out) {
+    this(modelArgument, request, config, options, seed, out, RunCheckpoints.none());
+  }
 
   /** {@code config} goes for the layers that {@code request} or the model names; null: the whole denoiser is trained. */
   TrainingRun(ModelArgument modelArgument, TrainingRequest request, AdapterConfig config, TrainingOptions options, long seed,
-      Path out) {
+      Path out, RunCheckpoints checkpoints) {
     this.modelArgument = modelArgument;
     this.request = request;
     this.config = config;
     this.options = options;
     this.seed = seed;
     this.out = out;
+    this.checkpoints = checkpoints;
   }
 
   /** Trains and writes; returns the exit status. */
   int run(Console console, Activity activity, Interruption interruption) throws IOException {
     long started = System.nanoTime();
-    try (DiffusionModel model = modelArgument.open()) {
+    try (DiffusionModel model = modelArgument.open(); RunCheckpoints _ = checkpoints) {
       TrainingJob job = TrainingJob.of(model, request);
+      begin(job);
       activity.begin(Phase.ESTIMATING, "");
       MemoryCheck check = check(job, new Counts());
       check.require(() -> remedies(job));
+      checkpoints.open(console);
       activity.begin(Phase.LOADING, "");
       console.message(check.announcement());
       long[] done = new long[1];
@@ -82,8 +93,9 @@ final class TrainingRun {
         }
 
         @Override
-        public void starts(Learner learner) {
+        public void starts(Learner learner, Trainer trainer) {
           console.message("training " + learner.words() + " on " + job.data());
+          checkpoints.attach(trainer, log, state -> save(console, activity, state, job, learner));
           since = System.nanoTime();
           interruption.setSaves(true);
         }
@@ -91,7 +103,7 @@ final class TrainingRun {
         @Override
         public void step(Trainer.Step step) {
           log.done(step);
-          console.progress("step", step.number(), options.steps(), String.format(Locale.ROOT, "loss %.4f",
+          console.progress("step", checkpoints.before(), step.number(), options.steps(), String.format(Locale.ROOT, "loss %.4f",
               log.recent(RECENT)), since(since));
         }
 
@@ -106,12 +118,14 @@ final class TrainingRun {
           activity.begin(Phase.WRITING, out.toString());
           try (OutputFolder folder = OutputFolder.open(out)) {
             write(console, folder, job, learner);
-            folder.publish();
+            checkpoints.publish(folder);
           }
+          checkpoints.ends(steps < options.steps());
           interruption.setSaves(false);
         }
       })));
       report(console, done[0], since(started));
+      checkpoints.advise(console, done[0] < options.steps());
       return done[0] < options.steps() ? ExitStatus.INTERRUPTED : ExitStatus.OK;
     }
   }
@@ -121,6 +135,7 @@ final class TrainingRun {
     activity.begin(Phase.ESTIMATING, "");
     try (DiffusionModel model = modelArgument.open()) {
       TrainingJob job = TrainingJob.of(model, request);
+      begin(job);
       Counts counts = new Counts();
       MemoryCheck check = check(job, counts);
       Map<String, Object> run = settings(counts.learner, job);
@@ -129,6 +144,24 @@ final class TrainingRun {
       run.put("offload", modelArgument.offload());
       return PlanReport.print(console, model, run, check);
     }
+  }
+
+  private void begin(TrainingJob job) throws IOException {
+    if (checkpoints.areKept()) {
+      checkpoints.begin(TrainingSettings.of(modelArgument, job, request, config, options, seed));
+    }
+  }
+
+  /** Writes a checkpoint; the run goes on where the disk has no room for it. */
+  private void save(Console console, Activity activity, TrainingState state, TrainingJob job, Learner learner) {
+    String doing = activity.now();
+    activity.begin(Phase.SAVING, "step " + state.step());
+    checkpoints.write(console, state, folder -> {
+      learner.write(folder);
+      Json.write(folder.resolve(RUN), description(job, learner));
+      log.writeTable(folder.resolve(TABLE));
+    });
+    activity.goOn(doing);
   }
 
   /** For each step the mean loss of the last {@code window} ones. */
@@ -146,7 +179,7 @@ final class TrainingRun {
     private Map<String, Object> learner;
 
     @Override
-    public void starts(Learner started) {
+    public void starts(Learner started, Trainer trainer) {
       learner = started.description();
     }
   }
@@ -189,7 +222,7 @@ final class TrainingRun {
     default void encoded(int count) {}
 
     /** Training begins. */
-    default void starts(Learner learner) {}
+    default void starts(Learner learner, Trainer trainer) {}
 
     /** A step was done. */
     default void step(Trainer.Step step) {}
@@ -210,9 +243,10 @@ final class TrainingRun {
     TorchRandom random = new TorchRandom(seed);
     try {
       try (TrainingJob.Prepared data = prepare(job, activity, course); Learner learner = learner(model, random, activity)) {
-        course.starts(learner);
-        activity.begin(Phase.TRAINING, 1, chosen.steps());
-        long done = new Trainer(data.objective(), learner.trainable(), chosen, random).run(step -> {
+        Trainer trainer = new Trainer(data.objective(), learner.trainable(), chosen, random);
+        course.starts(learner, trainer);
+        activity.begin(Phase.TRAINING, log.steps().size() + 1L, chosen.steps());
+        long done = trainer.run(step -> {
           course.step(step);
           if (step.number() < chosen.steps()) {
             activity.begin(Phase.TRAINING, step.number() + 1, chosen.steps());
@@ -292,6 +326,9 @@ final class TrainingRun {
     document.put("out", out.toString());
     document.put("steps", done);
     document.put("interrupted", done < options.steps());
+    if (done < options.steps()) {
+      document.put("checkpoint", checkpoints.newest().map(Path::toString).orElse(null));
+    }
     document.put("seed", seed);
     document.put("first_loss", log.steps().getFirst().loss());
     document.put("recent_loss", log.recent(RECENT));

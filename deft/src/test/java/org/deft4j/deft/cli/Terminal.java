@@ -12,10 +12,26 @@ import java.util.stream.Stream;
 /** Runs a command in this process, and holds what it printed. */
 record Terminal(int status, String out, String err) {
   static Terminal run(String... args) {
+    return run("", () -> {}, args);
+  }
+
+  /** The same; {@code then} runs once, before the command goes on, when a message has {@code text} in it. */
+  static Terminal run(String text, Runnable then, String... args) {
     PrintStream realOut = System.out;
     PrintStream realErr = System.err;
     ByteArrayOutputStream out = new ByteArrayOutputStream();
-    ByteArrayOutputStream err = new ByteArrayOutputStream();
+    ByteArrayOutputStream err = new ByteArrayOutputStream() {
+      private boolean ran = text.isEmpty();
+
+      @Override
+      public synchronized void write(byte[] bytes, int start, int length) {
+        super.write(bytes, start, length);
+        if (!ran && toString(StandardCharsets.UTF_8).contains(text)) {
+          ran = true;
+          then.run();
+        }
+      }
+    };
     try {
       System.setOut(new PrintStream(out, true, StandardCharsets.UTF_8));
       System.setErr(new PrintStream(err, true, StandardCharsets.UTF_8));

@@ -189,6 +189,7 @@ public final class OmniGen implements DiffusionModel {
       }
       transformer.unfoldPositions();
       ModuleWeights.write(folder.resolve("model.safetensors"), transformer);
+      transformer.foldPositions();
       Path to = Files.createDirectories(folder.resolve(OmniGenFolder.VAE));
       Json.write(to.resolve("config.json"), source.config(OmniGenFolder.VAE).asMap());
       ModuleWeights.write(to.resolve("diffusion_pytorch_model.safetensors"), vae);

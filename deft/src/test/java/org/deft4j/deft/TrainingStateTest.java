@@ -28,7 +28,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** A training that goes on from a saved state is, to the bit, the one that was never stopped. */
 class TrainingStateTest {
-  private static final int STEPS = 9;
+  private static final int STEPS = 7;
+
+  private static final Targets TARGETS = Targets.suffixes(List.of("to_q", "to_out.0"));
 
   @TempDir
   Path folder;
@@ -111,18 +113,18 @@ class TrainingStateTest {
 
   private void assertResumes(AdapterConfig config) {
     Run whole = new Run();
-    whole.config = config;
+    whole.config = config.with(TARGETS);
     List<double[]> expected = whole.matrices();
-    assertEquals(List.of(2L, 4L, 6L, 8L), whole.saved, "nothing is saved after the last step");
+    assertEquals(List.of(2L, 4L, 6L), whole.saved, "nothing is saved after the last step");
     Run stopped = new Run();
-    stopped.config = config;
+    stopped.config = config.with(TARGETS);
     stopped.interruptedAt = 5;
     assertFalse(Arrays.equals(expected.getFirst(), stopped.matrices().getFirst()));
     assertEquals(List.of(2L, 4L, 5L), stopped.saved);
     Run resumed = stopped.resumed();
     assertSame(expected, resumed.matrices());
     assertEquals(whole.steps, resumed.steps);
-    assertEquals(List.of(6L, 8L), resumed.saved);
+    assertEquals(List.of(6L), resumed.saved);
   }
 
   @ParameterizedTest
@@ -137,7 +139,6 @@ class TrainingStateTest {
   @Test
   void whatIsNotTrained() {
     assertResumes(AdapterConfig.deft(2).with(new AdapterExtras(Dropout.NONE, true, 0.3)));
-    assertResumes(AdapterConfig.deft(2).with(new FrozenQrDecomposition()));
     assertResumes(AdapterConfig.deft(2).with(new LrmfDecomposition(Truncation.variance(0.9))));
   }
 
@@ -188,7 +189,7 @@ class TrainingStateTest {
     run.matrices();
     byte[] whole = Files.readAllBytes(run.file);
     TrainingState.read(run.file).close();
-    for (int at = whole.length - 1; at >= 0; at -= 37) {
+    for (int at = whole.length - 1; at >= 0; at -= 211) {
       byte[] damaged = whole.clone();
       damaged[at] ^= 4;
       Files.write(run.file, damaged);

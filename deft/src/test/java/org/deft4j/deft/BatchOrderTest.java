@@ -42,6 +42,24 @@ class BatchOrderTest {
     return taken.subList(0, least);
   }
 
+  @Property(tries = 60)
+  void anOrderIsGoneOnWith(@ForAll @IntRange(min = 1, max = 9) int examples, @ForAll @IntRange(max = 20) int before, @ForAll long seed) {
+    List<Integer> all = IntStream.range(0, examples).boxed().toList();
+    BatchOrder<Integer> order = new BatchOrder<>(all);
+    BatchOrder<Integer> other = new BatchOrder<>(all);
+    TorchRandom random = new TorchRandom(seed);
+    TorchRandom otherRandom = new TorchRandom(seed + 1);
+    try (Scope _ = Scope.open()) {
+      order.next(before, random);
+      other.next(2, otherRandom);
+      other.restore(order.position());
+      otherRandom.restore(random.state());
+      assertEquals(order.next(2 * examples, random), other.next(2 * examples, otherRandom));
+    }
+    assertThrows(InputException.class, () -> new BatchOrder<>(IntStream.rangeClosed(0, examples).boxed().toList()).restore(order.position()));
+    assertThrows(InputException.class, () -> order.restore(new long[0]));
+  }
+
   @Test
   void nothingToTakeIsRefused() {
     assertThrows(InputException.class, () -> new BatchOrder<>(List.of()));

@@ -80,7 +80,16 @@ final class Child implements AutoCloseable {
 
   /** Sends it what Ctrl-C sends. */
   void interrupt() throws IOException, InterruptedException {
-    new ProcessBuilder("kill", "-INT", Long.toString(process.pid())).start().waitFor();
+    signal("-INT");
+  }
+
+  private void signal(String which) throws IOException, InterruptedException {
+    new ProcessBuilder("kill", which, Long.toString(process.pid())).start().waitFor();
+  }
+
+  /** Ends it at once, with what it cannot catch. */
+  void kill() throws IOException, InterruptedException {
+    signal("-KILL");
   }
 
   /** Waits for its end; returns the exit status. */

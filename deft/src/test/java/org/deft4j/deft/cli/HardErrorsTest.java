@@ -24,6 +24,7 @@ import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -47,7 +48,10 @@ class HardErrorsTest {
 
   private String[] train(Path from, int steps, String... more) {
     List<String> arguments = new ArrayList<>(List.of("train", "--model", from.toString(), "--data", photos.toString(),
-        "--prompt", "a toy", "--rank", "8", "--seed", "5", "--steps", Integer.toString(steps), "--out", results().resolve(out).toString()));
+        "--prompt", "a toy", "--rank", "8", "--seed", "5", "--steps", Integer.toString(steps)));
+    if (!List.of(more).contains("--out")) {
+      arguments.addAll(List.of("--out", results().resolve(out).toString()));
+    }
     arguments.addAll(Arrays.asList(more));
     return arguments.toArray(String[]::new);
   }
@@ -75,9 +79,51 @@ class HardErrorsTest {
     Set<String> expected = TrainingRun.FILES.stream().filter(file -> !TrainingRun.FOLDERS.contains(file))
         .map(file -> out.resolve(file).toString()).collect(Collectors.toSet());
     expected.add(out.toString());
-    assertEquals(expected, left());
     int steps = Json.read(results().resolve(out).resolve(TrainingRun.RUN)).requireInteger("steps");
     assertTrue(steps >= 1 && steps < 5000, steps + " steps");
+    Path checkpoint = out.resolve("checkpoint-" + steps);
+    Stream.of("", "adapter_config.json", "adapter_model.safetensors", "losses.csv", TrainingRun.RUN, Checkpoint.STATE, Checkpoint.ABOUT)
+        .forEach(file -> expected.add(checkpoint.resolve(file).toString()));
+    assertEquals(expected, left());
+  }
+
+  /** What comes out of a run that was killed and gone on with is what would have come out. */
+  @Test
+  void aKilledRunGoesOnFromItsCheckpoint() throws IOException, InterruptedException {
+    Files.createDirectory(results());
+    String[] killed = train(model, 24, "--size", "32", "--targets", "to_q", "--save-every", "1", "--checkpointing");
+    try (Child child = Child.start(NO_FLAG, killed)) {
+      child.awaitMessage("step 5/24");
+      child.kill();
+      assertEquals(128 + 9, child.status(), child.messages());
+    }
+    assertTrue(Checkpoint.newest(results().resolve(out)).isPresent(), left().toString());
+    Terminal again = Terminal.run(killed);
+    assertEquals(2, again.status(), again.err());
+    assertTrue(again.err().contains("of a run that did not finish; give --resume to go on from it"), again.err());
+    Terminal resumed = Terminal.run(train(model, 24, "--size", "32", "--targets", "to_q", "--resume"));
+    assertEquals(0, resumed.status(), resumed.err());
+    Path whole = folder.resolve("whole");
+    assertEquals(0, Terminal.run(train(model, 24, "--size", "32", "--targets", "to_q", "--out", whole.toString())).status());
+    assertEquals(Terminal.files(whole), Terminal.files(results().resolve(out)));
+    for (String file : Terminal.files(whole)) {
+      assertArrayEquals(Files.readAllBytes(whole.resolve(file)), Files.readAllBytes(results().resolve(out).resolve(file)), file);
+    }
+  }
+
+  /** A limit on the size of files that an adapter keeps to, and the state of its training does not. */
+  @Test
+  void aDiskThatHasNoRoomForACheckpointDoesNotEndTheRun() throws IOException, InterruptedException {
+    Files.createDirectory(results());
+    List<String> limited = List.of("/bin/sh", "-c", "ulimit -f 700; exec \"$@\"", "sh");
+    try (Child child = Child.start(limited, NO_FLAG, train(model, 3, "--size", "32", "--save-every", "1"))) {
+      assertEquals(0, child.status(), child.messages());
+      assertTrue(child.messages().contains("the checkpoint of step 2 cannot be written: "), child.messages());
+      assertTrue(child.messages().contains("; the run goes on, and there is none"), child.messages());
+    }
+    Set<String> files = left();
+    assertTrue(files.contains(out.resolve("adapter_model.safetensors").toString()), files.toString());
+    assertTrue(files.stream().noneMatch(file -> file.contains("checkpoint")), files.toString());
   }
 
   @Test

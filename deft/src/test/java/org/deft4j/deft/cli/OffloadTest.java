@@ -133,6 +133,18 @@ class OffloadTest {
     }
   }
 
+  /** What is on the card is read for a checkpoint, and written again when a run goes on, here with the weights beside the card. */
+  @Test
+  void aStoppedRunGoesOnOnTheCard() throws IOException {
+    Path model = OmniGenFolders.make(folder.resolve("omnigen"));
+    byte[] whole = learned(model, "whole");
+    Path out = folder.resolve("stopped");
+    Terminal interrupted = Terminal.run("step 1/3", ResumeTest::interrupt, "train", "--model", model.toString(), "--data", photo.toString(),
+        "--prompt", "a toy", "--rank", "2", "--size", "16", "--steps", "3", "--seed", "5", "--checkpointing", "--out", out.toString(), "--device", "cuda");
+    assertEquals(130, interrupted.status(), interrupted.err());
+    assertArrayEquals(whole, learned(model, "stopped", "--resume", "--offload"));
+  }
+
   private JsonObject plan(Path model, Object... more) {
     Terminal planned = deft(Stream.concat(Stream.of("train", "--model", model, "--data", photo, "--prompt", "a toy", "--rank", 2, "--size", 16,
         "--checkpointing", "--seed", 5, "--out", "nowhere", "--dry-run", "--json"), Stream.of(more)).toArray());

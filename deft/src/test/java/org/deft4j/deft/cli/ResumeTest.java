@@ -63,7 +63,8 @@ class ResumeTest {
     return Stream.concat(Arrays.stream(all), Arrays.stream(more)).toArray();
   }
 
-  private static void interrupt() {
+  /** Sends this process what Ctrl-C sends. */
+  static void interrupt() {
     try {
       new ProcessBuilder("kill", "-INT", Long.toString(ProcessHandle.current().pid())).start().waitFor();
       Thread.sleep(50);
@@ -109,7 +110,9 @@ class ResumeTest {
 
   @Test
   void deftOnSeveralFoldersWithAccumulation() throws IOException {
-    assertResumes("--data", few, "--data", photos, "--repeats", "2,1", "--batch", 2, "--accumulate", 2, "--dropout", 0.1, "--train-text-encoder",
+    Path one = Files.createDirectory(folder.resolve("one"));
+    Files.copy(photos.resolve("02.jpg"), one.resolve("c.jpg"));
+    assertResumes("--data", few, "--data", one, "--repeats", "1,2", "--batch", 2, "--accumulate", 2, "--dropout", 0.1, "--train-text-encoder",
         "--save-every", 2);
   }
 

@@ -123,7 +123,11 @@ record Checkpoint(Path folder, long step, JsonObject settings) {
     } catch (UncheckedIOException e) {
       throw e.getCause();
     }
-    remove(out, target);
+    try {
+      remove(out, target);
+    } catch (IOException e) {
+      System.getLogger(Checkpoint.class.getName()).log(System.Logger.Level.DEBUG, "the checkpoint before is left beside " + target, e);
+    }
     return target;
   }
 

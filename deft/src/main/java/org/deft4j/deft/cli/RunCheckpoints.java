@@ -95,6 +95,7 @@ final class RunCheckpoints implements AutoCloseable {
    * Writes one. Where that cannot be done, the run goes on, and says so: what was learned is more than what would be lost if it ended now.
    */
   void write(Console console, TrainingState now, Checkpoint.Content learned) {
+    close();
     try {
       newest = Checkpoint.write(out, now, settings.document(), learned);
       newestStep = now.step();
@@ -140,10 +141,12 @@ final class RunCheckpoints implements AutoCloseable {
     }
   }
 
+  /** Lets go of what the run went on from, which must not be open when another takes its place. */
   @Override
   public void close() {
     if (state != null) {
       state.close();
+      state = null;
     }
   }
 }

@@ -142,7 +142,7 @@ class OffloadTest {
     Terminal interrupted = Terminal.run("step 1/3", ResumeTest::interrupt, "train", "--model", model.toString(), "--data", photo.toString(),
         "--prompt", "a toy", "--rank", "2", "--size", "16", "--steps", "3", "--seed", "5", "--checkpointing", "--out", out.toString(), "--device", "cuda");
     assertEquals(130, interrupted.status(), interrupted.err());
-    assertArrayEquals(whole, learned(model, "stopped", "--resume", "--offload"));
+    assertArrayEquals(whole, learned(model, "stopped", "--resume", "--offload", "--save-every", 2));
   }
 
   private JsonObject plan(Path model, Object... more) {

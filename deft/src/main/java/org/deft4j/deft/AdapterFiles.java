@@ -1,5 +1,6 @@
 package org.deft4j.deft;
 
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -9,6 +10,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.deft4j.nn.Module;
 import org.deft4j.weights.OmniGenFolder;
 import org.deft4j.weights.SafetensorsFile;
@@ -129,7 +131,17 @@ public final class AdapterFiles {
       return read(lora, models, options);
     }
     throw new InputException("adapter " + folder + " has neither " + PeftFolder.CONFIG + " (PEFT) nor " + DiffusersLora.FILE
-        + " (diffusers) nor " + String.join(" or ", AuthorsFiles.NAMES) + " (the DEFT authors) in it");
+        + " (diffusers) nor " + String.join(" or ", AuthorsFiles.NAMES) + " (the DEFT authors) in it" + inside(folder));
+  }
+
+  /** Where to look instead: what a training that did not finish has left is in a folder of its folder. */
+  private static String inside(Path folder) {
+    try (Stream<Path> files = Files.list(folder)) {
+      return files.filter(file -> PeftFolder.is(file) || !parts(file).isEmpty()).sorted().findFirst()
+          .map(found -> "; " + found + " is an adapter").orElse("");
+    } catch (IOException _) {
+      return "";
+    }
   }
 
   /** A folder without the name of a model is that of the model whose layers it has, the main one's where it has no one's. */

@@ -94,6 +94,10 @@ record AdapterLearner(DiffusionModel model, PipelineAdapter adapter) implements 
     AdapterFormat.PEFT.write(folder, adapter, model.adaptable(), DType.F32, model.name(), model.name());
   }
 
+  /** A matrix at a time, which is less than a step takes. */
+  @Override
+  public void rehearseWriting() {}
+
   @Override
   public Set<String> files() {
     return adapter.sets().size() == 1 ? Set.of(PeftFolder.CONFIG, PeftFolder.WEIGHTS) : adapter.sets().keySet();

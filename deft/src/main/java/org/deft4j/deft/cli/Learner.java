@@ -35,6 +35,9 @@ sealed interface Learner extends AutoCloseable permits AdapterLearner, ModelLear
   /** Writes what was learned to {@code folder}, which exists. */
   void write(Path folder) throws IOException;
 
+  /** Takes the memory that {@link #write} takes, for a rehearsal, and writes nothing. */
+  void rehearseWriting() throws IOException;
+
   /** What {@link #write} writes. */
   Set<String> files();
 

@@ -40,16 +40,22 @@ record ModelLearner(DiffusionModel model, FullModel full) implements Learner {
     return description;
   }
 
-  /**
-   * What was let go of before training is loaded again for it, and let go of again: a training may go on. It takes the place of the gradients of
-   * a step, which are larger.
-   */
   @Override
   public void write(Path folder) throws IOException {
+    whole(() -> model.save(Files.createDirectory(folder.resolve(FOLDER))));
+  }
+
+  @Override
+  public void rehearseWriting() throws IOException {
+    whole(() -> {});
+  }
+
+  /** Does {@code work} with what was let go of before training loaded again, and lets go of it again: the training may go on. */
+  private void whole(Activity.Work work) throws IOException {
     MemoryPool.current().trim();
     model.loadWeights(part -> {});
     try {
-      model.save(Files.createDirectory(folder.resolve(FOLDER)));
+      work.run();
     } finally {
       model.parts().values().stream().filter(part -> part != model.denoiser()).forEach(Module::close);
       MemoryPool.current().trim();

@@ -19,7 +19,7 @@ enum Phase {
   /** Optimizer steps. */
   TRAINING("training", "optimizer state", "activations and gradients of a training step"),
   /** Between optimizer steps. */
-  SAVING("saving a checkpoint", "", ""),
+  SAVING("saving a checkpoint", "", "what a checkpoint of the model has besides"),
   /** Noise is taken out, step by step. */
   SAMPLING("sampling", "latents", "activations of a sampling step"),
   /** From the last latent to pixels. */

@@ -1,6 +1,7 @@
 package org.deft4j.deft.cli;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -175,12 +176,28 @@ final class TrainingRun {
   private static final int REHEARSED_STEPS = 2;
 
   /** What a rehearsal counts on its way. */
-  private static final class Counts implements Course {
+  private final class Counts implements Course {
     private Map<String, Object> learner;
+    private Activity activity;
 
     @Override
     public void starts(Learner started, Trainer trainer) {
       learner = started.description();
+      if (checkpoints.areKept() && config == null) {
+        trainer.saving(1, state -> {
+          activity.begin(Phase.SAVING, "");
+          rehearseWriting(started);
+          activity.begin(Phase.TRAINING, "");
+        });
+      }
+    }
+
+    private static void rehearseWriting(Learner started) {
+      try {
+        started.rehearseWriting();
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
+      }
     }
   }
 
@@ -191,7 +208,10 @@ final class TrainingRun {
   /** The run with few steps, which are not written. */
   private MemoryPlan.Run rehearsal(TrainingJob job, TrainingOptions chosen, Counts counts) {
     TrainingOptions few = chosen.shortened(REHEARSED_STEPS);
-    return activity -> work(job, few, activity, counts);
+    return activity -> {
+      counts.activity = activity;
+      work(job, few, activity, counts);
+    };
   }
 
   private List<Remedy> remedies(TrainingJob job) {

@@ -238,6 +238,10 @@ class ResumeTest {
     assertTrue(failed.err().contains("deft: step " + (step + 1) + ": "), failed.err());
     assertTrue(failed.err().endsWith("goes on from step " + step + " (" + checkpoint + ")\n"), failed.err());
     assertEquals(List.of(checkpoint.getFileName().toString()), Terminal.files(out), "nothing else is left");
+    Terminal made = Terminal.run("generate", "--model", model, "--adapter", out.toString(), "--prompt", "x", "--seed", "1", "--out",
+        folder.resolve("x.png").toString());
+    assertEquals(2, made.status());
+    assertTrue(made.err().endsWith("(the DEFT authors) in it; " + checkpoint + " is an adapter\n"), made.err());
     Terminal without = Terminal.run(train(folder.resolve("other"), "--lr", "1e30", "--warmup", 2, "--clip", 0, "--save-every", 0));
     assertTrue(without.err().endsWith("the run has left no checkpoint to continue from; --save-every N keeps one\n"), without.err());
     assertFalse(Files.exists(folder.resolve("other")));

@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
+import org.deft4j.tensor.MemoryPool;
 import org.deft4j.weights.Json;
 import org.deft4j.weights.testing.Fixtures;
 import org.deft4j.weights.testing.OmniGenFolders;
@@ -129,6 +130,24 @@ class ResumeTest {
   @Test
   void allWeights() throws IOException {
     assertResumes("--method", "full", "--weights", "f32", "--save-every", 2);
+  }
+
+  /** What is loaded for a checkpoint is in the plan, which is asked for no byte more. */
+  @Test
+  void aCheckpointOfAllWeightsFitsIntoWhatWasPlanned() {
+    Object[] full = {"--method", "full", "--weights", "f32", "--save-every", 1, "--steps", 2};
+    Terminal planned = Terminal.run(train(out, with(full, "--dry-run", "--json")));
+    long tensors = Json.parse(planned.out(), "plan").requireObject("memory").requireLongInteger("tensors");
+    MemoryPool pool = MemoryPool.current();
+    long budget = pool.budget();
+    pool.trim();
+    pool.setBudget(pool.reservedBytes() + tensors);
+    try {
+      Terminal done = Terminal.run(train(out, full));
+      assertEquals(0, done.status(), done.err());
+    } finally {
+      pool.setBudget(budget);
+    }
   }
 
   @Test

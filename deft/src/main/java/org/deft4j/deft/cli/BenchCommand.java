@@ -15,7 +15,7 @@ import picocli.CommandLine.Option;
 @Command(name = "bench", sortOptions = false, usageHelpWidth = 110,
     description = "Measures what this machine can do, then the kernels and the models against it: GFLOP/s or GB/s, and the "
         + "share of the limit. Takes a few minutes; other work on the machine slows both and shows in the limit.",
-    footer = {"", "Examples:", "  deft bench --quick --rows product,attention", "  deft bench --device cuda --verify"})
+    footer = {"", "Example: deft bench --quick --rows product,attention", "         deft bench --device cuda --verify"})
 final class BenchCommand extends Subcommand {
   @Option(names = "--rows", paramLabel = "PART", split = ",",
       description = "Only rows whose group/name contains this; several with commas.")

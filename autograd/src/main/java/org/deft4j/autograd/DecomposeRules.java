@@ -26,7 +26,7 @@ final class DecomposeRules {
 
   static Rule of(Decompose op) {
     return switch (op) {
-      case Decompose.Qr() -> Rule.of(keeping(input(0).and(output(0)).and(output(1)).and(output(2)).and(output(3)), DecomposeRules::qr));
+      case Decompose.Qr() -> Rule.of(keeping(output(0).and(output(1)).and(output(2)).and(output(3)), DecomposeRules::qr));
       case Decompose.Svd() -> inDouble(DecomposeRules::svd);
       case Decompose.Cholesky() -> inDouble((b, x) -> cholesky(x, wide(b, 0)));
       case Decompose.Inverse() -> inDouble((b, x) -> inverse(x, wide(b, 0)));
@@ -54,13 +54,14 @@ final class DecomposeRules {
     Tensor r = b.output(b.outputs() - 1);
     long m = r.size(-2);
     long n = r.size(-1);
-    Tensor t = r.slice(-1, 0, m);
-    requirePivots(b, t);
     if (m == n) {
+      requirePivots(b, r);
       return tall(q, r, b.dy(0), b.dy(1), b.gradientType(0));
     }
     // x = [x1 x2], r = [t z] with x1 = q t square and x2 = q z, so z = q^T x2:
-    // dq gains x2 dz^T, and dx2 = q dz
+    // dq gains x2 dz^T = q z dz^T, and dx2 = q dz
+    Tensor t = r.slice(-1, 0, m);
+    requirePivots(b, t);
     Tensor dq = wide(b, 0);
     Tensor dr = wide(b, 1);
     if (dr == null) {
@@ -68,7 +69,7 @@ final class DecomposeRules {
       return Tensor.concat(-1, tall(q, t, dq, null, DType.F64), dx2).cast(b.gradientType(0));
     }
     Tensor dz = dr.slice(-1, m, n);
-    Tensor dqAll = sum(dq, b.input(0).cast(DType.F64).slice(-1, m, n).matmul(dz.t()));
+    Tensor dqAll = sum(dq, q.matmul(r.slice(-1, m, n).matmul(dz.t())));
     return Tensor.concat(-1, tall(q, t, dqAll, dr.slice(-1, 0, m), DType.F64), q.matmul(dz)).cast(b.gradientType(0));
   }
 

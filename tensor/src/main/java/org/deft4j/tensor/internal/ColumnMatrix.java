@@ -2,7 +2,11 @@ package org.deft4j.tensor.internal;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
+import java.util.function.ObjLongConsumer;
+import java.util.function.Supplier;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Shape;
@@ -27,7 +31,7 @@ final class ColumnMatrix {
   static final int SQUARE = WIDTH * WIDTH;
   /** The bytes of their sums, chain by chain. */
   static final long SQUARE_BYTES = (long) Double.BYTES * LANES * SQUARE;
-  /** Numbers below which one thread is faster alone: the other would have to get them from its cache, and it them back. */
+  /** Numbers or multiply-adds below which one thread is faster alone: the other would have to get them from its cache, and it them back. */
   private static final long FEW = 1 << 15;
   /** Rows that are turned together: they stay in the cache next to the processor. */
   private static final int TURNED = 64;
@@ -108,15 +112,33 @@ final class ColumnMatrix {
     }
   }
 
-  /** The chunks of the rows from {@code first} on, which is a multiple of LANES; each row is {@code width} numbers of work. */
-  void forRows(int first, int width, Rows body) {
+  /** The chunks of the rows from {@code first} on, which is a multiple of LANES; each row is so much work. */
+  void forRows(int first, int work, Rows body) {
     int start = first / CHUNK;
-    boolean few = (long) (chunks - start) * CHUNK * width < FEW;
+    boolean few = (long) (chunks - start) * CHUNK * work < FEW;
     Parallel.forRange(chunks - start, Math.max(1, few ? chunks : Math.ceilDiv(chunks - start, Threads.count())), (from, to) -> {
       for (int chunk = start + (int) from; chunk < start + (int) to; chunk++) {
         int row = Math.max(first, chunk * CHUNK);
         int end = Math.min(rows, (chunk + 1) * CHUNK);
         body.run(chunk, row, Math.ceilDiv(end - row, LANES) * LANES);
+      }
+    });
+  }
+
+  /**
+   * Works on each matrix of a batch: several at a time where there are, each by one thread, or a single one by all.
+   *
+   * @param worker makes what a thread needs, in memory of the innermost scope
+   */
+  static <W> void forMatrices(long count, Supplier<W> worker, ObjLongConsumer<W> body) {
+    long share = Math.ceilDiv(count, Threads.count());
+    List<W> workers = new ArrayList<>();
+    for (long from = 0; from < count; from += share) {
+      workers.add(worker.get());
+    }
+    Parallel.forRange(count, share, (from, to) -> {
+      for (long i = from; i < to; i++) {
+        body.accept(workers.get((int) (from / share)), i);
       }
     });
   }
@@ -147,12 +169,12 @@ final class ColumnMatrix {
 
   /** Sees rows while they are in the cache. */
   @FunctionalInterface
-  private interface Loaded {
+  interface Seen {
     /** {@code count} of them from {@code row} on, whole LANES. */
     void see(int row, int count);
   }
 
-  private void load(Tensor x, long index, ReflectorLoops loops, Loaded then) {
+  private void load(Tensor x, long index, ReflectorLoops loops, Seen then) {
     long bytes = x.dtype().bytes();
     long start = bytes * (x.offset() + index * rows * columns);
     forRows(0, columns, (_, row, count) -> {
@@ -168,16 +190,21 @@ final class ColumnMatrix {
     });
   }
 
-  /** Writes its first columns as matrix {@code index} of a contiguous batch [..., rows, number], F32 or F64. */
-  void store(Tensor x, long index, int number, ReflectorLoops loops) {
-    long bytes = x.dtype().bytes();
-    long start = bytes * (x.offset() + index * rows * number);
-    forRows(0, number, (_, row, count) -> {
-      int end = Math.min(rows, row + count);
-      for (int i = row; i < end; i += TURNED) {
-        int some = Math.min(TURNED, end - i);
-        loops.store(columns(0, number, i), some, x.memory(), x.dtype() == DType.F32, start + bytes * i * number, bytes * number);
+  /** Writes its first columns as matrix {@code index} of contiguous batches [..., rows, number], F32 or F64. */
+  void store(long index, int number, ReflectorLoops loops, Tensor... batches) {
+    forRows(0, number, (_, row, count) -> store(index, number, loops, row, count, batches));
+  }
+
+  /** The same of {@code count} rows from {@code row} on, whole LANES. */
+  void store(long index, int number, ReflectorLoops loops, int row, int count, Tensor... batches) {
+    int end = Math.min(rows, row + count);
+    for (int i = row; i < end; i += TURNED) {
+      Block from = columns(0, number, i);
+      for (Tensor x : batches) {
+        long bytes = x.dtype().bytes();
+        long to = bytes * (x.offset() + (index * rows + i) * number);
+        loops.store(from, Math.min(TURNED, end - i), x.memory(), x.dtype() == DType.F32, to, bytes * number);
       }
-    });
+    }
   }
 }

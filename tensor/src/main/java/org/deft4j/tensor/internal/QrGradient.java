@@ -1,10 +1,6 @@
 package org.deft4j.tensor.internal;
 
-import java.lang.foreign.MemorySegment;
-import org.deft4j.tensor.DType;
-import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Scope;
-import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.internal.ColumnMatrix.Block;
 
@@ -28,8 +24,7 @@ final class QrGradient {
   private final ColumnMatrix q;
   private final ColumnMatrix dq;
   private final ColumnMatrix dx;
-  private final MemorySegment sums;
-  private final long sumBytes;
+  private final RowSums sums;
 
   private QrGradient(int m, int n, ReflectorLoops loops) {
     this.loops = loops;
@@ -37,8 +32,7 @@ final class QrGradient {
     this.q = new ColumnMatrix(m, n);
     this.dq = new ColumnMatrix(m, n);
     this.dx = new ColumnMatrix(m, n);
-    this.sumBytes = SQUARE_BYTES * q.panels();
-    this.sums = Tensor.empty(Device.CPU, DType.F64, Shape.of(q.chunks(), sumBytes / Double.BYTES)).memory();
+    this.sums = new RowSums(q, SQUARE_BYTES * q.panels(), loops);
   }
 
   /** Computes dX of each matrix of a batch; {@code in} are Q and R in F64, dQ, and dR unless that is zero; all contiguous. */
@@ -49,14 +43,14 @@ final class QrGradient {
     int m = Math.toIntExact(out.size(-2));
     int n = Math.toIntExact(out.size(-1));
     try (Scope _ = Scope.open()) {
-      QrGradient gradient = new QrGradient(m, n, loops);
-      for (long i = 0; i < out.elementCount() / ((long) m * n); i++) {
-        gradient.q.load(in[0], i, loops);
-        gradient.dq.load(in[2], i, loops);
-        gradient.run(square(in[1], i, n), in.length == 4 ? square(in[3], i, n) : null);
-        gradient.dx.store(out, i, n, loops);
-      }
+      ColumnMatrix.forMatrices(out.elementCount() / ((long) m * n), () -> new QrGradient(m, n, loops), (gradient, i) -> gradient.run(in, i, out));
     }
+  }
+
+  private void run(Tensor[] in, long index, Tensor out) {
+    q.load(in[0], index, loops);
+    dq.load(in[2], index, loops);
+    run(square(in[1], index, n), in.length == 4 ? square(in[3], index, n) : null, (row, count) -> dx.store(index, n, loops, row, count, out));
   }
 
   private static double[] square(Tensor x, long index, int n) {
@@ -68,7 +62,7 @@ final class QrGradient {
     return square;
   }
 
-  private void run(double[] r, double[] dr) {
+  private void run(double[] r, double[] dr, ColumnMatrix.Seen done) {
     double[] y = inverseTransposed(r);
     double[] sym = symmetric(r, dr);
     double[] symY = new double[n * n];
@@ -90,6 +84,7 @@ final class QrGradient {
           loops.add(q.panel(s, from), second[s * q.panels() + panel], to, count);
         }
       }
+      done.see(from, count);
     });
   }
 
@@ -120,13 +115,12 @@ final class QrGradient {
     double[] sym = new double[n * n];
     for (int panel = 0; panel < q.panels(); panel++) {
       int p = panel;
-      double[] products = new double[q.panels() * SQUARE];
-      q.forRows(0, products.length, (chunk, from, count) -> {
+      int last = q.panelColumns(p) - 1;
+      double[] products = sums.over(0, p * SQUARE + last * WIDTH + last + 1, (last + 1) * Math.min(n, (p + 1) * WIDTH), (from, count, to, at) -> {
         for (int s = 0; s <= p; s++) {
-          loops.project(dq.panel(p, from), q.panel(s, from), count, sums, chunk * sumBytes + SQUARE_BYTES * s);
+          loops.project(dq.panel(p, from), q.panel(s, from), count, to, at + SQUARE_BYTES * s);
         }
       });
-      loops.fold(sums, 0, sumBytes, q.chunks(), products);
       for (int i = p * WIDTH; i < Math.min(n, (p + 1) * WIDTH); i++) {
         for (int j = 0; j <= i; j++) {
           double value = -products[j / WIDTH * SQUARE + (i - p * WIDTH) * WIDTH + j % WIDTH];

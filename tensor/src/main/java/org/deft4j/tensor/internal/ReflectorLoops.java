@@ -39,8 +39,8 @@ interface ReflectorLoops {
   void add(ColumnMatrix.Block v, double[] w, ColumnMatrix.Block c, int count);
 
   /**
-   * The sums {@code 0 .. total.length}: their chains over {@code chunks} chunks, which lie {@code step} apart, added in order from 0, then
+   * The sums {@code first .. end}, to their places in {@code total}: their chains over {@code chunks} chunks, which lie {@code step} apart, added in order from 0, then
    * folded in halves.
    */
-  void fold(MemorySegment sums, long at, long step, int chunks, double[] total);
+  void fold(MemorySegment sums, long at, long step, int chunks, double[] total, int first, int end);
 }

@@ -97,8 +97,8 @@ final class ScalarReflectors implements ReflectorLoops {
   }
 
   @Override
-  public void fold(MemorySegment sums, long at, long step, int chunks, double[] total) {
-    for (int n = 0; n < total.length; n++) {
+  public void fold(MemorySegment sums, long at, long step, int chunks, double[] total, int first, int end) {
+    for (int n = first; n < end; n++) {
       double[] chains = new double[LANES];
       for (int chunk = 0; chunk < chunks; chunk++) {
         for (int lane = 0; lane < LANES; lane++) {

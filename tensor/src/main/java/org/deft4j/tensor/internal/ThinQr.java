@@ -2,11 +2,8 @@ package org.deft4j.tensor.internal;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
-import org.deft4j.tensor.DType;
-import org.deft4j.tensor.Device;
 import org.deft4j.tensor.NumericException;
 import org.deft4j.tensor.Scope;
-import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.internal.ColumnMatrix.Block;
 
@@ -37,9 +34,7 @@ final class ThinQr {
   private final int columns;
   private final int reflectors;
   private final ColumnMatrix a;
-  /** For each chunk of rows its sums, or a copy of its rows of a panel. */
-  private final MemorySegment sums;
-  private final long sumBytes;
+  private final RowSums sums;
   /** T of each panel. */
   private final double[][] triangles;
   /** R [K, N]. */
@@ -57,8 +52,7 @@ final class ThinQr {
     this.columns = columns;
     this.reflectors = Math.min(rows, columns);
     this.a = new ColumnMatrix(rows, columns);
-    this.sumBytes = Math.max(SQUARE_BYTES * a.panels(), (long) Double.BYTES * CHUNK * WIDTH);
-    this.sums = Tensor.empty(Device.CPU, DType.F64, Shape.of(a.chunks(), sumBytes / Double.BYTES)).memory();
+    this.sums = new RowSums(a, Math.max(SQUARE_BYTES * a.panels(), (long) Double.BYTES * CHUNK * WIDTH), loops);
     this.triangles = new double[Math.ceilDiv(reflectors, WIDTH)][SQUARE];
     this.r = new double[reflectors * columns];
     this.exponents = new int[columns];
@@ -77,17 +71,20 @@ final class ThinQr {
       return;
     }
     try (Scope _ = Scope.open()) {
-      ThinQr qr = new ThinQr(rows, columns, loops);
-      for (long i = 0; i < x.elementCount() / ((long) rows * columns); i++) {
-        qr.load(x, i);
-        qr.reduce();
-        qr.form();
-        for (int o = 0; o < out.length; o += 2) {
-          qr.a.store(out[o], i, qr.reflectors, loops);
-          qr.storeR(Access.of(out[o + 1]), i);
-        }
-      }
+      ColumnMatrix.forMatrices(x.elementCount() / ((long) rows * columns), () -> new ThinQr(rows, columns, loops), (qr, i) -> qr.run(x, i, out));
     }
+  }
+
+  private void run(Tensor x, long index, Tensor[] out) {
+    load(x, index);
+    reduce();
+    form();
+    Tensor[] q = new Tensor[out.length / 2];
+    for (int o = 0; o < q.length; o++) {
+      q[o] = out[2 * o];
+      storeR(Access.of(out[2 * o + 1]), index);
+    }
+    a.store(index, reflectors, loops, q);
   }
 
   // --------------------------------------------------------------------------------------------------------- in and out
@@ -121,23 +118,7 @@ final class ThinQr {
     }
   }
 
-  // ------------------------------------------------------------------------------------------------------- sums over rows
-
-  /** Leaves the chains of sums in {@link #sums} from an address on. */
-  @FunctionalInterface
-  private interface Chains {
-    /** Those of a chunk's rows. */
-    void sum(int from, int count, long to);
-  }
-
-  /** The sums over the rows from {@code first} on, {@code size} of them. */
-  private double[] sum(int first, int size, Chains chains) {
-    double[] total = new double[size];
-    a.forRows(first, size, (chunk, from, count) -> chains.sum(from, count, chunk * sumBytes));
-    int start = first / CHUNK;
-    loops.fold(sums, start * sumBytes, sumBytes, a.chunks() - start, total);
-    return total;
-  }
+  // ------------------------------------------------------------------------------------------------------------ R and V
 
   /** The reflectors of a panel. */
   private int reflectors(int panel) {
@@ -148,8 +129,6 @@ final class ThinQr {
   private Block reflectors(int panel, int row) {
     return a.columns(panel * WIDTH, reflectors(panel), row);
   }
-
-  // ------------------------------------------------------------------------------------------------------------ R and V
 
   private void reduce() {
     for (int panel = 0; panel < triangles.length; panel++) {
@@ -192,8 +171,9 @@ final class ThinQr {
 
   /** The products of column j, below its pivot, with all columns of the panel. */
   private double[] products(int panel, int j) {
-    return sum(panel * WIDTH, a.panelColumns(panel),
-        (from, count, to) -> loops.project(a.columns(panel * WIDTH + j, 1, from), a.panel(panel, from), count, sums, to));
+    int size = a.panelColumns(panel);
+    return sums.over(panel * WIDTH, size, size,
+        (from, count, to, at) -> loops.project(a.columns(panel * WIDTH + j, 1, from), a.panel(panel, from), count, to, at));
   }
 
   /**
@@ -255,7 +235,9 @@ final class ThinQr {
       a.set(row, first + c, Math.fma(v, w[c], a.get(row, first + c)));
     }
     takeOut(panel, j + 1);
-    return sum(first, a.panelColumns(panel), (from, count, to) -> loops.eliminate(a.panel(panel, from), j, factor, w, count, sums, to));
+    int size = a.panelColumns(panel);
+    return sums.over(first, size, size,
+        (from, count, to, at) -> loops.eliminate(a.panel(panel, from), j, factor, w, count, to, at));
   }
 
   /** Turns the last column of a panel to v: no column after it needs its reflection. */
@@ -290,9 +272,9 @@ final class ThinQr {
     if (others <= 0) {
       return;
     }
-    double[] z = sum(first, others * SQUARE, (from, count, to) -> {
+    double[] z = sums.over(first, others * SQUARE, others * SQUARE, (from, count, to, at) -> {
       for (int i = 0; i < others; i++) {
-        loops.project(reflectors(panel, from), a.panel(panel + 1 + i, from), count, sums, to + SQUARE_BYTES * i);
+        loops.project(reflectors(panel, from), a.panel(panel + 1 + i, from), count, to, at + SQUARE_BYTES * i);
       }
     });
     double[][] factors = new double[others][];
@@ -341,9 +323,9 @@ final class ThinQr {
       }
     }
     double[] factor = timesMinusT(panel, false, square);
-    a.forRows(first, SQUARE, (chunk, from, count) -> {
+    a.forRows(first, size * size, (chunk, from, count) -> {
       Block own = reflectors(panel, from);
-      Block copy = new Block(sums, chunk * sumBytes, (long) Double.BYTES * CHUNK, size);
+      Block copy = sums.room(chunk, size);
       for (int c = 0; c < size; c++) {
         MemorySegment.copy(own.memory(), own.column(c), copy.memory(), copy.column(c), (long) Double.BYTES * count);
       }

@@ -316,9 +316,9 @@ final class VectorReflectors implements ReflectorLoops {
   }
 
   @Override
-  public void fold(MemorySegment sums, long at, long step, int chunks, double[] total) {
+  public void fold(MemorySegment sums, long at, long step, int chunks, double[] total, int first, int end) {
     double[] chains = new double[LANES];
-    for (int n = 0; n < total.length; n++) {
+    for (int n = first; n < end; n++) {
       for (int lane = 0; lane < LANES; lane += S.length()) {
         long from = at + STEP * n + (long) Double.BYTES * lane;
         DoubleVector sum = DoubleVector.zero(S);

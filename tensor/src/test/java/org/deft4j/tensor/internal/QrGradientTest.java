@@ -21,7 +21,7 @@ class QrGradientTest {
 
   /** Batch, M, N: within a panel and across panels, within a chunk of rows and across chunks, one column, square. */
   private static final int[][] SIZES = {{1, 1, 1}, {1, 9, 1}, {2, 9, 4}, {1, 3, 3}, {1, 16, 16}, {1, 100, 5}, {2, 130, 17}, {1, 40, 40},
-      {1, 513, 33}, {1, 1280, 4}, {1, 1030, 8}, {1, 3000, 64}};
+      {1, 513, 33}, {1, 1280, 4}, {5, 1280, 4}, {1, 1030, 8}, {1, 3000, 64}};
 
   private Tensor draw(long... shape) {
     double[] values = new double[(int) Shape.of(shape).elementCount()];

@@ -3,8 +3,10 @@ package org.deft4j.tensor.internal;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.IntStream;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
+import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.NumericException;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
@@ -114,6 +116,27 @@ class ThinQrTest {
         {20, 50}, {16, 40}, {3, 18}, {400, 64}};
     for (int[] size : sizes) {
       check(gaussian(size[0], size[1]), 60);
+    }
+  }
+
+  /** Matrices of a batch, which threads take for themselves, have the bits of each alone. */
+  @Test
+  void batches() {
+    for (int[] size : new int[][] {{1, 300, 4}, {2, 300, 4}, {7, 600, 20}, {5, 3, 9}}) {
+      int k = Math.min(size[1], size[2]);
+      try (Scope _ = Scope.open()) {
+        List<Shape> shapes = List.of(Shape.of(size[0], size[1], k), Shape.of(size[0], k, size[2]));
+        Tensor x = Tensor.concat(0, IntStream.range(0, size[0]).mapToObj(_ -> tensor(gaussian(size[1], size[2]))).toList())
+            .reshape(size[0], size[1], size[2]);
+        Twins.same("qr " + x.shape(), new Decompose.Qr(), (in, out) -> ThinQr.run(in[0], out, new VectorReflectors()), shapes, x);
+        Tensor[] all = Dispatch.run(new Decompose.Qr(), x);
+        for (int i = 0; i < size[0]; i++) {
+          Tensor[] alone = Dispatch.run(new Decompose.Qr(), x.slice(0, i, i + 1));
+          for (int o = 0; o < all.length; o++) {
+            assertArrayEquals(alone[o].toDoubles(), all[o].slice(0, i, i + 1).toDoubles());
+          }
+        }
+      }
     }
   }
 

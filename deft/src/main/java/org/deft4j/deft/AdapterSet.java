@@ -12,6 +12,7 @@ import org.deft4j.nn.Module;
 import org.deft4j.nn.ParameterGroup;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.RandomSource;
+import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 
 /**
@@ -29,6 +30,9 @@ import org.deft4j.tensor.Tensor;
  * }</pre>
  */
 public final class AdapterSet implements Trainable, AutoCloseable {
+  /** Numbers of a P that {@link #prepare} counts as small. */
+  private static final long SMALL = 1 << 15;
+
   private final Module model;
   private final AdapterConfig config;
   private final Map<String, LayerAdapter> adapters;
@@ -213,6 +217,34 @@ public final class AdapterSet implements Trainable, AutoCloseable {
     SplittableRandom seeds = new SplittableRandom(seed);
     adapters.values().forEach(adapter -> adapter.setDropout(config.extras().dropout(), seeds.nextLong()));
     return this;
+  }
+
+  /**
+   * The factors of all small P. By itself each would be waited for by one core, with nothing of the decomposition in its caches, and with a
+   * {@link org.deft4j.autograd.Checkpoint} twice. A large P would gain nothing and its factors hold memory; its layer makes them when it is
+   * asked.
+   */
+  @Override
+  public Prepared prepare() {
+    Map<String, LayerAdapter> small = new LinkedHashMap<>();
+    adapters.forEach((path, adapter) -> {
+      if (adapter.projection() != null && adapter.isTraining() && adapter.acts() && adapter.projection().p().elementCount() <= SMALL) {
+        small.put(path, adapter);
+      }
+    });
+    if (small.isEmpty()) {
+      return () -> {};
+    }
+    List<Tensor> held = new ArrayList<>();
+    try (Scope _ = Scope.open()) {
+      Map<String, Tensor> ps = new LinkedHashMap<>();
+      small.forEach((path, adapter) -> ps.put(path, adapter.projection().masked()));
+      config.decomposition().factors(ps).forEach((path, factors) -> small.get(path).use(factors.shared(held)));
+    }
+    return () -> {
+      small.values().forEach(adapter -> adapter.use(null));
+      held.forEach(Tensor::close);
+    };
   }
 
   /** Gives dropout, if there is any, its seed. */

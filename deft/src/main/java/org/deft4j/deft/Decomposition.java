@@ -1,7 +1,9 @@
 package org.deft4j.deft;
 
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.ServiceLoader;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.RandomSource;
@@ -22,6 +24,13 @@ public interface Decomposition {
    * @param layer the name of the adapted layer, for errors
    */
   Factors factors(Tensor p, String layer);
+
+  /** {@link #factors} of each P, by the name of its layer: the same bits, though P of one shape may go through one operation. */
+  default Map<String, Factors> factors(Map<String, Tensor> ps) {
+    Map<String, Factors> factors = new LinkedHashMap<>();
+    ps.forEach((layer, p) -> factors.put(layer, factors(p, layer)));
+    return factors;
+  }
 
   /** The width of P at rank r: r, unless P holds more than one matrix. */
   default long columns(long rank) {

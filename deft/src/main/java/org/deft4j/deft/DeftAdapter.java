@@ -44,13 +44,18 @@ public final class DeftAdapter extends LayerAdapter {
   }
 
   @Override
+  Projection projection() {
+    return projection;
+  }
+
+  @Override
   public long rank() {
     return projection.rank();
   }
 
   @Override
   public LowRankUpdate update() {
-    return LowRankUpdate.replace(projection.factors(path()), gated(r, gate), scale);
+    return LowRankUpdate.replace(factors(), gated(r, gate), scale);
   }
 
   /**

@@ -1,5 +1,7 @@
 package org.deft4j.deft;
 
+import java.util.IdentityHashMap;
+import java.util.List;
 import java.util.Optional;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
@@ -23,6 +25,16 @@ public record Factors(Tensor left, Tensor right, Tensor injection) {
   /** {@code M = q q^T}, injected through q. */
   public static Factors symmetric(Tensor q) {
     return new Factors(q, q, q);
+  }
+
+  /** With handles of its own on the same values, owned by no scope and added to {@code handles}; equal factors stay one object. */
+  Factors shared(List<Tensor> handles) {
+    IdentityHashMap<Tensor, Tensor> shared = new IdentityHashMap<>();
+    for (Tensor factor : List.of(left, right, injection)) {
+      shared.computeIfAbsent(factor, Tensor::share);
+    }
+    handles.addAll(shared.values());
+    return new Factors(shared.get(left), shared.get(right), shared.get(injection));
   }
 
   /**

@@ -54,6 +54,12 @@ public final class FullModel implements Trainable {
     return this;
   }
 
+  /** There is nothing: the layers take their parameters as they are. */
+  @Override
+  public Prepared prepare() {
+    return () -> {};
+  }
+
   /** Draws nothing: the models have no dropout of their own. */
   @Override
   public void startPass(RandomSource random) {}

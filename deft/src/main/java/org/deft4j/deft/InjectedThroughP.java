@@ -1,5 +1,6 @@
 package org.deft4j.deft;
 
+import java.util.Map;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.RandomSource;
 import org.deft4j.tensor.Tensor;
@@ -33,7 +34,17 @@ public record InjectedThroughP(Decomposition removal) implements Decomposition {
 
   @Override
   public Factors factors(Tensor p, String layer) {
-    Factors factors = removal.factors(p, layer);
-    return new Factors(factors.left(), factors.right(), p);
+    return injecting(removal.factors(p, layer), p);
+  }
+
+  @Override
+  public Map<String, Factors> factors(Map<String, Tensor> ps) {
+    Map<String, Factors> factors = removal.factors(ps);
+    factors.replaceAll((layer, removed) -> injecting(removed, ps.get(layer)));
+    return factors;
+  }
+
+  private static Factors injecting(Factors removed, Tensor p) {
+    return new Factors(removed.left(), removed.right(), p);
   }
 }

@@ -13,8 +13,8 @@ import org.deft4j.tensor.Tensor;
  * An adapter of one layer: matrices, most of them trained, and the {@link LowRankUpdate} they make. The matrices are float32
  * (float64 over a float64 weight) whatever the frozen weight's type, and belong to the adapter until it is closed.
  *
- * <p>While {@linkplain #setTraining training} the update is worked out at every forward pass, under the tape. Otherwise it
- * is worked out once and kept.
+ * <p>While {@linkplain #setTraining training} the update is worked out at every forward pass, under the tape; the factors of many layers
+ * may be worked out together before ({@link AdapterSet#prepare}). Otherwise it is worked out once and kept.
  */
 public abstract sealed class LayerAdapter implements Adapter, AutoCloseable permits DeftAdapter, ParaAdapter, LoraAdapter,
     LoraParaAdapter {
@@ -29,6 +29,7 @@ public abstract sealed class LayerAdapter implements Adapter, AutoCloseable perm
   private boolean inSequence;
   private Dropout dropout = Dropout.NONE;
   private long dropoutSeed;
+  private Factors given;
   private LowRankUpdate kept;
   /** The weight that {@link #kept} was worked out for: a DoRA's depends on it. */
   private long keptFor;
@@ -76,6 +77,21 @@ public abstract sealed class LayerAdapter implements Adapter, AutoCloseable perm
   /** Those of them that are trained. */
   public final Map<String, Tensor> trainable() {
     return Collections.unmodifiableMap(trainable);
+  }
+
+  /** P and its decomposition; null of a LoRA. */
+  Projection projection() {
+    return null;
+  }
+
+  /** L, S and E of {@link #projection}: those that are {@linkplain #use given}, or worked out now. */
+  final Factors factors() {
+    return given != null ? given : projection().factors(path);
+  }
+
+  /** Has {@link #factors} be these, which stay the caller's; null for what they are by themselves. */
+  final void use(Factors factors) {
+    given = factors;
   }
 
   /** r, the width of the thin matrices. */
@@ -154,6 +170,11 @@ public abstract sealed class LayerAdapter implements Adapter, AutoCloseable perm
       keptFor = weight;
     }
     return kept;
+  }
+
+  /** Whether the matrices may change between forward passes. */
+  final boolean isTraining() {
+    return training;
   }
 
   /** Whether it changes the layer, in its answers or merged into its weight: it is not switched off, nor its strength 0. */

@@ -30,13 +30,18 @@ public final class LoraParaAdapter extends LayerAdapter {
   }
 
   @Override
+  Projection projection() {
+    return projection;
+  }
+
+  @Override
   public long rank() {
     return projection.rank();
   }
 
   @Override
   public LowRankUpdate update() {
-    Factors removed = projection.factors(path());
+    Factors removed = factors();
     return new LowRankUpdate(removed.left(), removed.right(), b, gated(a, gate), scale);
   }
 }

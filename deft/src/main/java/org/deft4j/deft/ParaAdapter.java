@@ -18,13 +18,18 @@ public final class ParaAdapter extends LayerAdapter {
   }
 
   @Override
+  Projection projection() {
+    return projection;
+  }
+
+  @Override
   public long rank() {
     return projection.rank();
   }
 
   @Override
   public LowRankUpdate update() {
-    return LowRankUpdate.remove(projection.factors(path()));
+    return LowRankUpdate.remove(factors());
   }
 
   @Override

@@ -98,6 +98,18 @@ public final class PipelineAdapter implements Trainable, AutoCloseable {
   }
 
   @Override
+  public Prepared prepare() {
+    List<Prepared> prepared = new ArrayList<>();
+    try {
+      sets.values().forEach(set -> prepared.add(set.prepare()));
+    } catch (RuntimeException e) {
+      prepared.forEach(Prepared::close);
+      throw e;
+    }
+    return () -> prepared.forEach(Prepared::close);
+  }
+
+  @Override
   public void startPass(RandomSource random) {
     sets.values().forEach(set -> set.startPass(random));
   }

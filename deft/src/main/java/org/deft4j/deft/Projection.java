@@ -14,9 +14,14 @@ public record Projection(Tensor p, Tensor mask, Decomposition decomposition) {
     this(p, null, decomposition);
   }
 
+  /** What the decomposition decomposes: P where the mask lets it be. */
+  Tensor masked() {
+    return mask == null ? p : p.mul(mask);
+  }
+
   /** L, S and E. */
   Factors factors(String path) {
-    return decomposition.factors(mask == null ? p : p.mul(mask), path);
+    return decomposition.factors(masked(), path);
   }
 
   /** r. */

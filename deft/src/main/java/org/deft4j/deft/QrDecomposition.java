@@ -1,5 +1,10 @@
 package org.deft4j.deft;
 
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
 import org.deft4j.tensor.Device;
 import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.NumericException;
@@ -28,25 +33,59 @@ public record QrDecomposition() implements Decomposition {
    */
   @Override
   public Factors factors(Tensor p, String layer) {
+    return Factors.symmetric(q(p, List.of(layer)));
+  }
+
+  /**
+   * {@inheritDoc}
+   *
+   * @throws NumericException as for a single one
+   */
+  @Override
+  public Map<String, Factors> factors(Map<String, Tensor> ps) {
+    Map<List<Object>, List<String>> alike = new LinkedHashMap<>();
+    ps.forEach((layer, p) -> alike.computeIfAbsent(List.of(p.dtype(), p.shape()), _ -> new ArrayList<>()).add(layer));
+    Map<String, Factors> factors = new LinkedHashMap<>();
+    for (List<String> layers : alike.values()) {
+      List<Tensor> same = layers.stream().map(ps::get).toList();
+      long rows = same.getFirst().size(0);
+      long r = same.getFirst().size(1);
+      Tensor q = q(Tensor.concat(0, same).reshape(layers.size(), rows, r), layers).reshape(-1, r);
+      for (int i = 0; i < layers.size(); i++) {
+        factors.put(layers.get(i), Factors.symmetric(q.slice(0, i * rows, (i + 1) * rows)));
+      }
+    }
+    return factors;
+  }
+
+  /** Q of P [..., out, r], those of {@code layers}. */
+  private static Tensor q(Tensor p, List<String> layers) {
     Tensor[] qt = Dispatch.run(new Decompose.Qr(), p);
     if (p.device() != Device.META) {
       // The last output is T as it was before it was rounded.
-      requireFullRank(qt[qt.length - 1], p.size(0), layer);
+      requireFullRank(qt[qt.length - 1], p.size(-2), layers);
     }
-    return Factors.symmetric(qt[0]);
+    return qt[0];
   }
 
-  private static void requireFullRank(Tensor t, long rows, String layer) {
-    int r = Math.toIntExact(t.size(0));
-    double[] values = t.toDoubles();
+  private static void requireFullRank(Tensor ts, long rows, List<String> layers) {
+    int r = Math.toIntExact(ts.size(-1));
+    double[] values = ts.toDoubles();
+    for (int i = 0; i < layers.size(); i++) {
+      requireFullRank(Arrays.copyOfRange(values, i * r * r, (i + 1) * r * r), r, rows, layers.get(i));
+    }
+  }
+
+  private static void requireFullRank(double[] t, int r, long rows, String layer) {
     double largest = 0;
-    for (double value : values) {
+    for (double value : t) {
       largest = Math.max(largest, Math.abs(value));
     }
     for (int j = 0; j < r; j++) {
-      if (!(Math.abs(values[j * r + j]) > rows * ROUNDING * largest)) {
+      double pivot = Math.abs(t[j * r + j]);
+      if (!(pivot > rows * ROUNDING * largest)) {
         throw new NumericException("qr: P of " + layer + " [" + rows + ", " + r + "] has lost rank at column " + j
-            + " (|T_jj| = " + Math.abs(values[j * r + j]) + ", largest " + largest
+            + " (|T_jj| = " + pivot + ", largest " + largest
             + "), so its orthonormal basis is undefined; lower the learning rate of P, or start from another seed");
       }
     }

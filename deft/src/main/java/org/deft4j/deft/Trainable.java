@@ -25,6 +25,20 @@ public interface Trainable {
   /** Whether the tensors may change between forward passes. */
   Trainable setTraining(boolean training);
 
+  /**
+   * Works out, under the tapes that listen, what the layers make of the tensors that are trained alone. Until it is closed, which is when the
+   * gradients are there, they take that, and gradients go through it.
+   */
+  Prepared prepare();
+
+  /** See {@link #prepare}. */
+  @FunctionalInterface
+  interface Prepared extends AutoCloseable {
+    /** From now on each layer does it for itself. */
+    @Override
+    void close();
+  }
+
   /** A forward pass of a training begins, for which dropout, if there is any, draws from {@code random} what it drops. */
   void startPass(RandomSource random);
 }

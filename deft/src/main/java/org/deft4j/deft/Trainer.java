@@ -184,7 +184,7 @@ public final class Trainer {
   private record Pass(Tensor loss, Gradients gradients) {}
 
   private Pass pass(boolean first) {
-    try (Tape tape = Tape.watch(trained.trainable())) {
+    try (Tape tape = Tape.watch(trained.trainable()); Trainable.Prepared _ = trained.prepare()) {
       Tensor loss = Scope.run(this::loss);
       Gradients gradients = tape.gradients(options.accumulate() == 1 ? loss : loss.mul(1.0 / options.accumulate()));
       if (first && !trained.mayLackGradients()) {

@@ -9,6 +9,7 @@ import org.deft4j.autograd.Tape;
 import org.deft4j.deft.AdapterConfig;
 import org.deft4j.deft.AdapterSet;
 import org.deft4j.deft.Targets;
+import org.deft4j.deft.Trainable;
 import org.deft4j.diffusion.UNet2DConditionModel;
 import org.deft4j.diffusion.UNetConfig;
 import org.deft4j.diffusion.omnigen.LongRope;
@@ -112,7 +113,7 @@ final class LargeModels {
 
     double run() {
       adapter.attach();
-      try (Tape tape = Tape.watch(adapter.trainable())) {
+      try (Tape tape = Tape.watch(adapter.trainable()); Trainable.Prepared _ = adapter.prepare()) {
         Tensor loss = Scope.run(learner::loss);
         Gradients gradients = tape.gradients(loss);
         GradientClip.globalNorm(adapter.trainable().stream().map(gradients::of).toList(), 1);

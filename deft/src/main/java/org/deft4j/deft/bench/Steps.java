@@ -9,6 +9,7 @@ import org.deft4j.deft.AdapterConfig;
 import org.deft4j.deft.AdapterSet;
 import org.deft4j.deft.QrDecomposition;
 import org.deft4j.deft.Targets;
+import org.deft4j.deft.Trainable;
 import org.deft4j.nn.AdamBetas;
 import org.deft4j.nn.AdamW;
 import org.deft4j.nn.GradientClip;
@@ -130,7 +131,7 @@ final class Steps {
     double step() {
       adapter.attach();
       List<Tensor> watched = Stream.concat(adapter.trainable().stream(), layers.inputs().stream()).toList();
-      try (Tape tape = Tape.watch(watched)) {
+      try (Tape tape = Tape.watch(watched); Trainable.Prepared _ = adapter.prepare()) {
         Gradients gradients = tape.gradients(layers.loss());
         Tensor norm = GradientClip.globalNorm(adapter.trainable().stream().map(gradients::of).toList(), 1);
         optimizer.step(gradients);

@@ -241,9 +241,17 @@ public final class AdapterSet implements Trainable, AutoCloseable {
       small.forEach((path, adapter) -> ps.put(path, adapter.projection().masked()));
       config.decomposition().factors(ps).forEach((path, factors) -> small.get(path).use(factors.shared(held)));
     }
-    return () -> {
-      small.values().forEach(adapter -> adapter.use(null));
-      held.forEach(Tensor::close);
+    return new Prepared() {
+      @Override
+      public List<Tensor> unused() {
+        return small.values().stream().filter(adapter -> !adapter.wasAsked()).map(adapter -> adapter.projection().p()).toList();
+      }
+
+      @Override
+      public void close() {
+        small.values().forEach(adapter -> adapter.use(null));
+        held.forEach(Tensor::close);
+      }
     };
   }
 

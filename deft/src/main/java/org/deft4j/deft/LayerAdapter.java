@@ -30,6 +30,7 @@ public abstract sealed class LayerAdapter implements Adapter, AutoCloseable perm
   private Dropout dropout = Dropout.NONE;
   private long dropoutSeed;
   private Factors given;
+  private boolean wasAsked;
   private LowRankUpdate kept;
   /** The weight that {@link #kept} was worked out for: a DoRA's depends on it. */
   private long keptFor;
@@ -86,12 +87,19 @@ public abstract sealed class LayerAdapter implements Adapter, AutoCloseable perm
 
   /** L, S and E of {@link #projection}: those that are {@linkplain #use given}, or worked out now. */
   final Factors factors() {
+    wasAsked = true;
     return given != null ? given : projection().factors(path);
+  }
+
+  /** Whether {@link #factors} was asked since {@link #use}. */
+  final boolean wasAsked() {
+    return wasAsked;
   }
 
   /** Has {@link #factors} be these, which stay the caller's; null for what they are by themselves. */
   final void use(Factors factors) {
     given = factors;
+    wasAsked = false;
   }
 
   /** r, the width of the thin matrices. */

@@ -106,7 +106,17 @@ public final class PipelineAdapter implements Trainable, AutoCloseable {
       prepared.forEach(Prepared::close);
       throw e;
     }
-    return () -> prepared.forEach(Prepared::close);
+    return new Prepared() {
+      @Override
+      public List<Tensor> unused() {
+        return prepared.stream().flatMap(each -> each.unused().stream()).toList();
+      }
+
+      @Override
+      public void close() {
+        prepared.forEach(Prepared::close);
+      }
+    };
   }
 
   @Override

@@ -37,6 +37,11 @@ public interface Trainable {
     /** From now on each layer does it for itself. */
     @Override
     void close();
+
+    /** What no layer has asked for so far: its gradient is no more than zeros, though there may be one. */
+    default List<Tensor> unused() {
+      return List.of();
+    }
   }
 
   /** A forward pass of a training begins, for which dropout, if there is any, draws from {@code random} what it drops. */

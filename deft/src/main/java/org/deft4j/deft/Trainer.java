@@ -184,11 +184,11 @@ public final class Trainer {
   private record Pass(Tensor loss, Gradients gradients) {}
 
   private Pass pass(boolean first) {
-    try (Tape tape = Tape.watch(trained.trainable()); Trainable.Prepared _ = trained.prepare()) {
+    try (Tape tape = Tape.watch(trained.trainable()); Trainable.Prepared prepared = trained.prepare()) {
       Tensor loss = Scope.run(this::loss);
       Gradients gradients = tape.gradients(options.accumulate() == 1 ? loss : loss.mul(1.0 / options.accumulate()));
       if (first && !trained.mayLackGradients()) {
-        requireAll(gradients);
+        requireAll(gradients, prepared.unused());
       }
       return new Pass(loss, gradients);
     }
@@ -200,8 +200,8 @@ public final class Trainer {
     return loss.get();
   }
 
-  private void requireAll(Gradients gradients) {
-    List<String> without = trained.trainable().stream().filter(t -> !gradients.has(t)).map(Tensor::toString).toList();
+  private void requireAll(Gradients gradients, List<Tensor> unused) {
+    List<String> without = trained.trainable().stream().filter(t -> !gradients.has(t) || unused.contains(t)).map(Tensor::toString).toList();
     if (!without.isEmpty()) {
       throw new IllegalStateException(without.size() + " of " + trained.trainable().size()
           + " trainable " + trained.word() + " got no gradient, so they would never learn: " + String.join(", ",

@@ -13,6 +13,7 @@ import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.TorchRandom;
 import org.deft4j.tensor.op.Decompose;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -100,6 +101,19 @@ class PreparedFactorsTest {
         assertArrayEquals(expected.get(i), found.get(i));
       } else {
         assertArrayEquals(expected.get(i), found.get(i), tolerance * largest);
+      }
+    }
+  }
+
+  /** A layer that a pass does not come to has a gradient with the others of its shape, and is told apart. */
+  @Test
+  void layersThatAreNotUsedAreKnown() {
+    try (Stack stack = stack(); Scope _ = Scope.open(); AdapterSet set = AdapterSet.create(stack, config("para"), RANDOM).attach()) {
+      Tensor x = RANDOM.normal(DType.F32, 7, 12);
+      try (Tape tape = Tape.watch(set.trainable()); Trainable.Prepared prepared = set.prepare()) {
+        assertEquals(3, prepared.unused().size());
+        tape.gradients(stack.c.forward(stack.a.forward(x)).square().sum());
+        assertEquals(List.of(set.adapters().get("b").trainable().get(DeftAdapter.P)), prepared.unused());
       }
     }
   }

@@ -124,6 +124,8 @@ class OptimizerTest {
     Tensor small = Tensor.of(new float[] {0.3f, 0.4f});
     assertEquals(0.5, GradientClip.globalNorm(List.of(small), 1).item(), 1e-7);
     assertArrayEquals(new float[] {0.3f, 0.4f}, small.toFloats());
+    Tensor turned = Tensor.of(new float[] {3, 0, 0, 4}, 2, 2).t();
+    assertEquals(5, GradientClip.globalNorm(List.of(turned), Double.POSITIVE_INFINITY).item(), 1e-6);
     Tensor broken = Tensor.of(new float[] {Float.NaN, 100});
     assertTrue(Double.isNaN(GradientClip.globalNorm(List.of(small, broken), 1).item()));
     assertEquals(100, broken.toFloats()[1]);

@@ -237,9 +237,10 @@ public final class AdapterSet implements Trainable, AutoCloseable {
     }
     List<Tensor> held = new ArrayList<>();
     try (Scope _ = Scope.open()) {
-      Map<String, Tensor> ps = new LinkedHashMap<>();
-      small.forEach((path, adapter) -> ps.put(path, adapter.projection().masked()));
-      config.decomposition().factors(ps).forEach((path, factors) -> small.get(path).use(factors.shared(held)));
+      Map<Decomposition, Map<String, Tensor>> alike = new LinkedHashMap<>();
+      small.forEach((path, adapter) -> alike.computeIfAbsent(adapter.projection().decomposition(), _ -> new LinkedHashMap<>())
+          .put(path, adapter.projection().masked()));
+      alike.forEach((decomposition, ps) -> decomposition.factors(ps).forEach((path, factors) -> small.get(path).use(factors.shared(held))));
     }
     return new Prepared() {
       @Override

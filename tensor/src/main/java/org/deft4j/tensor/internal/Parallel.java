@@ -2,11 +2,14 @@ package org.deft4j.tensor.internal;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.ObjLongConsumer;
 import org.deft4j.tensor.Threads;
 
 /**
@@ -72,6 +75,18 @@ public final class Parallel {
       case Error e -> throw e;
       case Throwable t -> throw new IllegalStateException(t);
     }
+  }
+
+  /** Runs {@code body} on each index, with one of the workers that nobody else has meanwhile; there are as many as threads at most. */
+  static <W> void forEach(long count, List<W> workers, ObjLongConsumer<W> body) {
+    Queue<W> idle = new ConcurrentLinkedQueue<>(workers);
+    forRange(count, workers.size() == 1 ? count : 1, (from, to) -> {
+      W worker = idle.remove();
+      for (long i = from; i < to; i++) {
+        body.accept(worker, i);
+      }
+      idle.add(worker);
+    });
   }
 
   /** Starts helpers until there are so many, or the system has no more threads: then those there are do the work. */

@@ -31,8 +31,8 @@ public final class ScalarKernels implements ProcessorKernels {
       case Spatial spatial -> ScalarSpatial.run(spatial, in, out);
       case Fused.GlobalNorm() -> GlobalNorm.run(this, in, out[0]);
       case Fused fused -> ScalarFused.run(fused, in, out);
-      case Decompose.Qr() -> ThinQr.run(in[0], out, new ScalarReflectors());
-      case Decompose.QrGrad() -> QrGradient.run(in, out[0], new ScalarReflectors());
+      case Decompose.Qr() -> ThinQr.run(in[0], out, new ScalarPanels());
+      case Decompose.QrGrad() -> QrGradient.run(in, out[0], new ScalarPanels());
       case Decompose decompose -> Decompositions.run(decompose, in[0], out);
       case InPlace.CopyInto() -> StridedCopy.convert(in[1], in[0]);
       case InPlace.Fill(var value) -> ScalarLayout.fill(in[0], value);

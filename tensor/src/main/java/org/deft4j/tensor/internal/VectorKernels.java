@@ -55,11 +55,11 @@ final class VectorKernels implements ProcessorKernels {
       case Contraction.Attention attention -> VectorAttention.run(attention, in, out);
       case Contraction.AttentionGrad attention -> VectorAttention.run(attention, in, out);
       case Decompose.Qr() -> {
-        ThinQr.run(in[0], out, new VectorReflectors());
+        ThinQr.run(in[0], out, new VectorPanels());
         yield true;
       }
       case Decompose.QrGrad() -> {
-        QrGradient.run(in, out[0], new VectorReflectors());
+        QrGradient.run(in, out[0], new VectorPanels());
         yield true;
       }
       default -> false;

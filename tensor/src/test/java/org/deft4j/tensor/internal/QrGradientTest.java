@@ -44,7 +44,7 @@ class QrGradientTest {
   }
 
   private static void same(Tensor... in) {
-    Twins.same("qr_grad " + in[0].shape(), new Decompose.QrGrad(), (x, out) -> QrGradient.run(x, out[0], new VectorReflectors()),
+    Twins.same("qr_grad " + in[0].shape(), new Decompose.QrGrad(), (x, out) -> QrGradient.run(x, out[0], new VectorPanels()),
         List.of(in[0].shape()), in);
   }
 
@@ -90,7 +90,7 @@ class QrGradientTest {
         Tensor[] qr = Dispatch.run(new Decompose.Qr(), draw(2, 71, columns));
         Tensor dq = draw(2, 71, columns).cast(DType.F32);
         Tensor wide = Dispatch.run(new Decompose.QrGrad(), qr[0], qr[1], dq.cast(DType.F64))[0].cast(DType.F32);
-        for (ReflectorLoops loops : List.of(new ScalarReflectors(), new VectorReflectors())) {
+        for (PanelLoops loops : List.of(new ScalarPanels(), new VectorPanels())) {
           Tensor found = Tensor.empty(Device.CPU, DType.F32, dq.shape());
           QrGradient.run(new Tensor[] {qr[0], qr[1], dq}, found, loops);
           assertEquals(-1, wide.bytes().mismatch(found.bytes()));

@@ -47,14 +47,14 @@ class ThinQrTest {
       int k = Math.min(m, n);
       Tensor x = tensor(a);
       List<Shape> shapes = List.of(Shape.of(m, k), Shape.of(k, n));
-      Twins.same("qr " + x.shape(), new Decompose.Qr(), (in, out) -> ThinQr.run(in[0], out, new VectorReflectors()), shapes, x);
+      Twins.same("qr " + x.shape(), new Decompose.Qr(), (in, out) -> ThinQr.run(in[0], out, new VectorPanels()), shapes, x);
       int threads = Threads.count();
       try {
         Threads.set(8);
         Twins.same("qr, eight threads before " + x.shape(), new Decompose.Qr(),
-            (in, out) -> ThinQr.run(in[0], out, new VectorReflectors()), shapes, x);
+            (in, out) -> ThinQr.run(in[0], out, new VectorPanels()), shapes, x);
         Tensor[] out = {Tensor.empty(Device.CPU, DType.F64, shapes.get(0)), Tensor.empty(Device.CPU, DType.F64, shapes.get(1))};
-        ThinQr.run(x, out, new VectorReflectors());
+        ThinQr.run(x, out, new VectorPanels());
         return new double[][][] {rows(out[0], k), rows(out[1], n)};
       } finally {
         Threads.set(threads);
@@ -128,7 +128,7 @@ class ThinQrTest {
         List<Shape> shapes = List.of(Shape.of(size[0], size[1], k), Shape.of(size[0], k, size[2]));
         Tensor x = Tensor.concat(0, IntStream.range(0, size[0]).mapToObj(_ -> tensor(gaussian(size[1], size[2]))).toList())
             .reshape(size[0], size[1], size[2]);
-        Twins.same("qr " + x.shape(), new Decompose.Qr(), (in, out) -> ThinQr.run(in[0], out, new VectorReflectors()), shapes, x);
+        Twins.same("qr " + x.shape(), new Decompose.Qr(), (in, out) -> ThinQr.run(in[0], out, new VectorPanels()), shapes, x);
         Tensor[] all = Dispatch.run(new Decompose.Qr(), x);
         for (int i = 0; i < size[0]; i++) {
           Tensor[] alone = Dispatch.run(new Decompose.Qr(), x.slice(0, i, i + 1));
@@ -140,23 +140,61 @@ class ThinQrTest {
     }
   }
 
+  /** In chunks of rows, and where those have so many R that these are decomposed in chunks too. */
   @Test
   void tall() {
     check(gaussian(4000, 64), 100);
+    double[][] a = gaussian(4500, 20);
+    for (double[] row : a) {
+      row[5] = row[2];
+      row[9] = 0;
+    }
+    check(a, 100);
+    check(gaussian(20000, 4), 100);
+    check(gaussian(4100, 128), 100);
+  }
+
+  /** Chunks of rows come to the numbers and signs of reflections of the whole. */
+  @Test
+  void chunksHaveTheSignsOfTheWhole() {
+    for (int[] size : new int[][] {{17000, 4}, {4200, 16}, {2500, 40}, {4100, 128}}) {
+      same(gaussian(size[0], size[1]));
+    }
+    double[][] special = gaussian(4500, 20);
+    Arrays.fill(special[0], 0);
+    Arrays.fill(special[7], -0.0);
+    for (double[] row : special) {
+      row[5] *= 1e150;
+      row[6] *= 1e-150;
+    }
+    same(special);
+    for (int i = 0; i < special.length; i++) {
+      for (int c = 0; c < 20; c++) {
+        special[i][c] = i == c ? c % 3 - 1 : i < c && c > 10 ? random.nextGaussian() : 0;
+      }
+    }
+    same(special);
+    special[4400][2] = 1e-9;
+    special[30][12] = 1e-9;
+    same(special);
+    same(new double[9000][9]);
+  }
+
+  private void same(double[][] a) {
+    double[][] r = check(a, 100)[1];
+    double[][] expected = reflectOneByOne(a);
+    for (int i = 0; i < r.length; i++) {
+      for (int c = 0; c < r[0].length; c++) {
+        assertEquals(expected[i][c], r[i][c], 1e-12 * norm(a, c), "row " + i + ", column " + c);
+      }
+    }
   }
 
   /** Signs and numbers of the plain algorithm, one reflection at a time. */
   @Test
   void sameReflectionsOneByOne() {
     for (int[] size : new int[][] {{50, 20}, {20, 50}, {33, 33}, {200, 40}}) {
-      double[][] a = gaussian(size[0], size[1]);
-      double[][] r = check(a, 60)[1];
-      double[][] expected = reflectOneByOne(a);
-      for (int i = 0; i < r.length; i++) {
-        for (int c = 0; c < r[0].length; c++) {
-          assertEquals(expected[i][c], r[i][c], 1e-12 * norm(a, c));
-        }
-      }
+      same(gaussian(size[0], size[1]));
     }
   }
 
@@ -262,13 +300,14 @@ class ThinQrTest {
   @Test
   void whatIsNotFiniteIsNamed() {
     for (double value : new double[] {Double.NaN, Double.NEGATIVE_INFINITY}) {
-      for (int n : new int[] {3, 32}) {
-        double[][] a = gaussian(200, n);
+      for (int[] size : new int[][] {{200, 3}, {200, 32}, {9000, 16}}) {
+        int n = size[1];
+        double[][] a = gaussian(size[0], n);
         a[150][n - 1] = value;
-        for (ReflectorLoops loops : List.of(new ScalarReflectors(), new VectorReflectors())) {
+        for (PanelLoops loops : List.of(new ScalarPanels(), new VectorPanels())) {
           try (Scope _ = Scope.open()) {
-            Tensor[] out = {Tensor.zeros(DType.F64, 200, n), Tensor.zeros(DType.F64, n, n)};
-            assertEquals("qr: tensor F64[200, " + n + "] holds " + value + " at row 150, column " + (n - 1),
+            Tensor[] out = {Tensor.zeros(DType.F64, size[0], n), Tensor.zeros(DType.F64, n, n)};
+            assertEquals("qr: tensor F64[" + size[0] + ", " + n + "] holds " + value + " at row 150, column " + (n - 1),
                 assertThrows(NumericException.class, () -> ThinQr.run(tensor(a), out, loops)).getMessage());
           }
         }

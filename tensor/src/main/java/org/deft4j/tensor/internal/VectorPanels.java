@@ -1,0 +1,319 @@
+package org.deft4j.tensor.internal;
+
+import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.DoubleVector;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShape;
+import jdk.incubator.vector.VectorSpecies;
+import org.deft4j.tensor.internal.PanelRows.Block;
+
+import static org.deft4j.tensor.internal.PanelRows.WIDTH;
+
+/**
+ * The loops of a QR decomposition by vectors along the columns, two at a time. Where there is one, it is taken twice: all that a step writes
+ * it has read before. So it is with rows.
+ */
+final class VectorPanels implements PanelLoops {
+  private static final VectorSpecies<Double> S = Simd.DOUBLES;
+  /** As many floats. */
+  private static final VectorSpecies<Float> HALF = VectorSpecies.of(float.class, VectorShape.forBitSize(S.vectorBitSize() / 2));
+  private static final int LANES = S.length();
+  /** Rows of a tile of two vectors each. */
+  private static final int TILE = 8;
+
+  @Override
+  public void load(MemorySegment x, boolean single, long from, long pitch, Block a, int count) {
+    for (int c = 0; c < a.width(); c += LANES) {
+      VectorMask<Double> some = S.indexInRange(c, a.columns());
+      if (single) {
+        widen(x, from + (long) Float.BYTES * c, pitch, some, a.numbers(), a.at() + c, count);
+      } else {
+        read(x, from + (long) Double.BYTES * c, pitch, some, a.numbers(), a.at() + c, count);
+      }
+    }
+  }
+
+  private static void read(MemorySegment from, long start, long pitch, VectorMask<Double> some, double[] to, int at, int count) {
+    if (some.allTrue()) {
+      for (int i = 0; i < count; i++) {
+        DoubleVector.fromMemorySegment(S, OffHeap.known(from), start + i * pitch, Simd.ORDER).intoArray(to, at + i * WIDTH);
+      }
+      return;
+    }
+    for (int i = 0; i < count; i++) {
+      DoubleVector.fromMemorySegment(S, OffHeap.known(from), start + i * pitch, Simd.ORDER, some).intoArray(to, at + i * WIDTH);
+    }
+  }
+
+  private static void widen(MemorySegment from, long start, long pitch, VectorMask<Double> some, double[] to, int at, int count) {
+    if (some.allTrue()) {
+      for (int i = 0; i < count; i++) {
+        wide(FloatVector.fromMemorySegment(HALF, OffHeap.known(from), start + i * pitch, Simd.ORDER)).intoArray(to, at + i * WIDTH);
+      }
+      return;
+    }
+    VectorMask<Float> same = some.cast(HALF);
+    for (int i = 0; i < count; i++) {
+      wide(FloatVector.fromMemorySegment(HALF, OffHeap.known(from), start + i * pitch, Simd.ORDER, same)).intoArray(to, at + i * WIDTH);
+    }
+  }
+
+  private static DoubleVector wide(FloatVector x) {
+    return (DoubleVector) x.convertShape(VectorOperators.F2D, S, 0);
+  }
+
+  @Override
+  public void store(Block a, int count, MemorySegment x, boolean single, long to, long pitch) {
+    for (int c = 0; c < a.columns(); c += LANES) {
+      VectorMask<Double> some = S.indexInRange(c, a.columns());
+      if (single) {
+        narrow(a.numbers(), a.at() + c, some, x, to + (long) Float.BYTES * c, pitch, count);
+      } else {
+        write(a.numbers(), a.at() + c, some, x, to + (long) Double.BYTES * c, pitch, count);
+      }
+    }
+  }
+
+  private static void write(double[] from, int at, VectorMask<Double> some, MemorySegment to, long start, long pitch, int count) {
+    if (some.allTrue()) {
+      for (int i = 0; i < count; i++) {
+        DoubleVector.fromArray(S, from, at + i * WIDTH).intoMemorySegment(OffHeap.known(to), start + i * pitch, Simd.ORDER);
+      }
+      return;
+    }
+    for (int i = 0; i < count; i++) {
+      DoubleVector.fromArray(S, from, at + i * WIDTH).intoMemorySegment(OffHeap.known(to), start + i * pitch, Simd.ORDER, some);
+    }
+  }
+
+  private static void narrow(double[] from, int at, VectorMask<Double> some, MemorySegment to, long start, long pitch, int count) {
+    if (some.allTrue()) {
+      for (int i = 0; i < count; i++) {
+        narrow(DoubleVector.fromArray(S, from, at + i * WIDTH)).intoMemorySegment(OffHeap.known(to), start + i * pitch, Simd.ORDER);
+      }
+      return;
+    }
+    VectorMask<Float> same = some.cast(HALF);
+    for (int i = 0; i < count; i++) {
+      narrow(DoubleVector.fromArray(S, from, at + i * WIDTH)).intoMemorySegment(OffHeap.known(to), start + i * pitch, Simd.ORDER, same);
+    }
+  }
+
+  private static FloatVector narrow(DoubleVector x) {
+    return (FloatVector) x.convertShape(VectorOperators.D2F, HALF, 0);
+  }
+
+  @Override
+  public void largest(Block a, int count, double[] largest, int at) {
+    double[] most = new double[WIDTH];
+    for (int c = 0; c < a.width(); c += LANES) {
+      DoubleVector vector = DoubleVector.zero(S);
+      for (int i = 0; i < count; i++) {
+        vector = vector.max(DoubleVector.fromArray(S, a.numbers(), a.at() + c + i * WIDTH).abs());
+      }
+      vector.abs().intoArray(most, c);
+    }
+    System.arraycopy(most, 0, largest, at, a.columns());
+  }
+
+  @Override
+  public void project(Block v, Block c, int count, double[] z, int at) {
+    for (int l = 0; l < c.width(); l += 2 * LANES) {
+      int second = Math.min(l + LANES, c.width() - LANES);
+      for (int r = 0; r < v.columns(); r += TILE) {
+        projectTile(v, r, c, l, second, count, z, at);
+      }
+    }
+  }
+
+  private static void projectTile(Block vs, int r, Block cs, int left, int right, int count, double[] z, int at) {
+    double[] v = vs.numbers();
+    double[] c = cs.numbers();
+    int last = vs.columns() - 1;
+    int r1 = Math.min(r + 1, last);
+    int r2 = Math.min(r + 2, last);
+    int r3 = Math.min(r + 3, last);
+    int r4 = Math.min(r + 4, last);
+    int r5 = Math.min(r + 5, last);
+    int r6 = Math.min(r + 6, last);
+    int r7 = Math.min(r + 7, last);
+    int inV = vs.at();
+    int inC = cs.at();
+    DoubleVector z0l = DoubleVector.zero(S);
+    DoubleVector z0r = z0l;
+    DoubleVector z1l = z0l;
+    DoubleVector z1r = z0l;
+    DoubleVector z2l = z0l;
+    DoubleVector z2r = z0l;
+    DoubleVector z3l = z0l;
+    DoubleVector z3r = z0l;
+    DoubleVector z4l = z0l;
+    DoubleVector z4r = z0l;
+    DoubleVector z5l = z0l;
+    DoubleVector z5r = z0l;
+    DoubleVector z6l = z0l;
+    DoubleVector z6r = z0l;
+    DoubleVector z7l = z0l;
+    DoubleVector z7r = z0l;
+    for (int i = 0; i < count; i++) {
+      int rowV = inV + i * WIDTH;
+      int rowC = inC + i * WIDTH;
+      DoubleVector cl = DoubleVector.fromArray(S, c, rowC + left);
+      DoubleVector cr = DoubleVector.fromArray(S, c, rowC + right);
+      DoubleVector x = DoubleVector.broadcast(S, v[rowV + r]);
+      z0l = x.fma(cl, z0l);
+      z0r = x.fma(cr, z0r);
+      x = DoubleVector.broadcast(S, v[rowV + r1]);
+      z1l = x.fma(cl, z1l);
+      z1r = x.fma(cr, z1r);
+      x = DoubleVector.broadcast(S, v[rowV + r2]);
+      z2l = x.fma(cl, z2l);
+      z2r = x.fma(cr, z2r);
+      x = DoubleVector.broadcast(S, v[rowV + r3]);
+      z3l = x.fma(cl, z3l);
+      z3r = x.fma(cr, z3r);
+      x = DoubleVector.broadcast(S, v[rowV + r4]);
+      z4l = x.fma(cl, z4l);
+      z4r = x.fma(cr, z4r);
+      x = DoubleVector.broadcast(S, v[rowV + r5]);
+      z5l = x.fma(cl, z5l);
+      z5r = x.fma(cr, z5r);
+      x = DoubleVector.broadcast(S, v[rowV + r6]);
+      z6l = x.fma(cl, z6l);
+      z6r = x.fma(cr, z6r);
+      x = DoubleVector.broadcast(S, v[rowV + r7]);
+      z7l = x.fma(cl, z7l);
+      z7r = x.fma(cr, z7r);
+    }
+    put(z0l, z0r, z, at + r * WIDTH, left, right);
+    put(z1l, z1r, z, at + r1 * WIDTH, left, right);
+    put(z2l, z2r, z, at + r2 * WIDTH, left, right);
+    put(z3l, z3r, z, at + r3 * WIDTH, left, right);
+    put(z4l, z4r, z, at + r4 * WIDTH, left, right);
+    put(z5l, z5r, z, at + r5 * WIDTH, left, right);
+    put(z6l, z6r, z, at + r6 * WIDTH, left, right);
+    put(z7l, z7r, z, at + r7 * WIDTH, left, right);
+  }
+
+  private static void put(DoubleVector l, DoubleVector r, double[] to, int row, int left, int right) {
+    l.intoArray(to, row + left);
+    r.intoArray(to, row + right);
+  }
+
+  @Override
+  public void eliminate(Block a, int j, double factor, double next, double[] w, int count, double[] y) {
+    reflectTwo(a.numbers(), a.at() + j, factor, next, count);
+    for (int c = 0; c < a.width(); c += 2 * LANES) {
+      eliminateTwo(a.numbers(), a.at(), j, c, Math.min(c + LANES, a.width() - LANES), w, count, y);
+    }
+  }
+
+  /** Columns j and j + 1. */
+  private static void reflectTwo(double[] a, int at, double factor, double next, int count) {
+    for (int i = 0; i < count; i++) {
+      double v = a[at + i * WIDTH] * factor;
+      a[at + i * WIDTH] = v;
+      a[at + i * WIDTH + 1] = Math.fma(v, next, a[at + i * WIDTH + 1]);
+    }
+  }
+
+  private static void eliminateTwo(double[] a, int at, int j, int left, int right, double[] w, int count, double[] y) {
+    DoubleVector wl = DoubleVector.fromArray(S, w, left);
+    DoubleVector wr = DoubleVector.fromArray(S, w, right);
+    DoubleVector yl = DoubleVector.zero(S);
+    DoubleVector yr = yl;
+    for (int i = 0; i < count; i++) {
+      int row = at + i * WIDTH;
+      DoubleVector v = DoubleVector.broadcast(S, a[row + j]);
+      DoubleVector x = DoubleVector.broadcast(S, a[row + j + 1]);
+      DoubleVector l = v.fma(wl, DoubleVector.fromArray(S, a, row + left));
+      DoubleVector r = v.fma(wr, DoubleVector.fromArray(S, a, row + right));
+      l.intoArray(a, row + left);
+      r.intoArray(a, row + right);
+      yl = x.fma(l, yl);
+      yr = x.fma(r, yr);
+    }
+    put(yl, yr, y, 0, left, right);
+  }
+
+  @Override
+  public void add(Block v, double[] w, int at, Block c, int count) {
+    for (int l = 0; l < c.width(); l += 2 * LANES) {
+      addTwo(v, w, at, c, l, Math.min(l + LANES, c.width() - LANES), count);
+    }
+  }
+
+  private static void addTwo(Block vs, double[] w, int atW, Block cs, int left, int right, int count) {
+    double[] v = vs.numbers();
+    double[] c = cs.numbers();
+    int columns = vs.columns();
+    for (int i = 0; i < count; i += TILE) {
+      int row = vs.at() + i * WIDTH;
+      int l = cs.at() + i * WIDTH + left;
+      int r = cs.at() + i * WIDTH + right;
+      DoubleVector s0l = DoubleVector.fromArray(S, c, l);
+      DoubleVector s0r = DoubleVector.fromArray(S, c, r);
+      DoubleVector s1l = DoubleVector.fromArray(S, c, l + 1 * WIDTH);
+      DoubleVector s1r = DoubleVector.fromArray(S, c, r + 1 * WIDTH);
+      DoubleVector s2l = DoubleVector.fromArray(S, c, l + 2 * WIDTH);
+      DoubleVector s2r = DoubleVector.fromArray(S, c, r + 2 * WIDTH);
+      DoubleVector s3l = DoubleVector.fromArray(S, c, l + 3 * WIDTH);
+      DoubleVector s3r = DoubleVector.fromArray(S, c, r + 3 * WIDTH);
+      DoubleVector s4l = DoubleVector.fromArray(S, c, l + 4 * WIDTH);
+      DoubleVector s4r = DoubleVector.fromArray(S, c, r + 4 * WIDTH);
+      DoubleVector s5l = DoubleVector.fromArray(S, c, l + 5 * WIDTH);
+      DoubleVector s5r = DoubleVector.fromArray(S, c, r + 5 * WIDTH);
+      DoubleVector s6l = DoubleVector.fromArray(S, c, l + 6 * WIDTH);
+      DoubleVector s6r = DoubleVector.fromArray(S, c, r + 6 * WIDTH);
+      DoubleVector s7l = DoubleVector.fromArray(S, c, l + 7 * WIDTH);
+      DoubleVector s7r = DoubleVector.fromArray(S, c, r + 7 * WIDTH);
+      for (int n = 0; n < columns; n++) {
+        int own = row + n;
+        DoubleVector wl = DoubleVector.fromArray(S, w, atW + n * WIDTH + left);
+        DoubleVector wr = DoubleVector.fromArray(S, w, atW + n * WIDTH + right);
+        DoubleVector x = DoubleVector.broadcast(S, v[own]);
+        s0l = x.fma(wl, s0l);
+        s0r = x.fma(wr, s0r);
+        x = DoubleVector.broadcast(S, v[own + 1 * WIDTH]);
+        s1l = x.fma(wl, s1l);
+        s1r = x.fma(wr, s1r);
+        x = DoubleVector.broadcast(S, v[own + 2 * WIDTH]);
+        s2l = x.fma(wl, s2l);
+        s2r = x.fma(wr, s2r);
+        x = DoubleVector.broadcast(S, v[own + 3 * WIDTH]);
+        s3l = x.fma(wl, s3l);
+        s3r = x.fma(wr, s3r);
+        x = DoubleVector.broadcast(S, v[own + 4 * WIDTH]);
+        s4l = x.fma(wl, s4l);
+        s4r = x.fma(wr, s4r);
+        x = DoubleVector.broadcast(S, v[own + 5 * WIDTH]);
+        s5l = x.fma(wl, s5l);
+        s5r = x.fma(wr, s5r);
+        x = DoubleVector.broadcast(S, v[own + 6 * WIDTH]);
+        s6l = x.fma(wl, s6l);
+        s6r = x.fma(wr, s6r);
+        x = DoubleVector.broadcast(S, v[own + 7 * WIDTH]);
+        s7l = x.fma(wl, s7l);
+        s7r = x.fma(wr, s7r);
+      }
+      s0l.intoArray(c, l);
+      s0r.intoArray(c, r);
+      s1l.intoArray(c, l + 1 * WIDTH);
+      s1r.intoArray(c, r + 1 * WIDTH);
+      s2l.intoArray(c, l + 2 * WIDTH);
+      s2r.intoArray(c, r + 2 * WIDTH);
+      s3l.intoArray(c, l + 3 * WIDTH);
+      s3r.intoArray(c, r + 3 * WIDTH);
+      s4l.intoArray(c, l + 4 * WIDTH);
+      s4r.intoArray(c, r + 4 * WIDTH);
+      s5l.intoArray(c, l + 5 * WIDTH);
+      s5r.intoArray(c, r + 5 * WIDTH);
+      s6l.intoArray(c, l + 6 * WIDTH);
+      s6r.intoArray(c, r + 6 * WIDTH);
+      s7l.intoArray(c, l + 7 * WIDTH);
+      s7r.intoArray(c, r + 7 * WIDTH);
+    }
+  }
+}

@@ -5,7 +5,6 @@ import jdk.incubator.vector.DoubleVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 import org.deft4j.tensor.internal.PanelRows.Block;
 
@@ -17,26 +16,28 @@ import static org.deft4j.tensor.internal.PanelRows.WIDTH;
  */
 final class VectorPanels implements PanelLoops {
   private static final VectorSpecies<Double> S = Simd.DOUBLES;
-  /** As many floats. */
-  private static final VectorSpecies<Float> HALF = VectorSpecies.of(float.class, VectorShape.forBitSize(S.vectorBitSize() / 2));
   private static final int LANES = S.length();
+  /** The lanes of floats that come from the second of two vectors of doubles. */
+  private static final VectorMask<Float> UPPER = Simd.FLOATS.indexInRange(-LANES, Simd.LANES - LANES);
   /** Rows of a tile of two vectors each. */
   private static final int TILE = 8;
 
   @Override
   public void load(MemorySegment x, boolean single, long from, long pitch, Block a, int count) {
-    for (int c = 0; c < a.width(); c += LANES) {
-      VectorMask<Double> some = S.indexInRange(c, a.columns());
+    int step = single ? Simd.LANES : LANES;
+    for (int c = 0; c < a.width(); c += step) {
+      int columns = a.columns() - c;
       if (single) {
-        widen(x, from + (long) Float.BYTES * c, pitch, some, a.numbers(), a.at() + c, count);
+        widen(x, from + (long) Float.BYTES * c, pitch, columns, a.numbers(), a.at() + c, Math.min(step, a.width() - c), count);
       } else {
-        read(x, from + (long) Double.BYTES * c, pitch, some, a.numbers(), a.at() + c, count);
+        read(x, from + (long) Double.BYTES * c, pitch, columns, a.numbers(), a.at() + c, count);
       }
     }
   }
 
-  private static void read(MemorySegment from, long start, long pitch, VectorMask<Double> some, double[] to, int at, int count) {
-    if (some.allTrue()) {
+  private static void read(MemorySegment from, long start, long pitch, int columns, double[] to, int at, int count) {
+    VectorMask<Double> some = S.indexInRange(0, columns);
+    if (columns >= LANES) {
       for (int i = 0; i < count; i++) {
         DoubleVector.fromMemorySegment(S, OffHeap.known(from), start + i * pitch, Simd.ORDER).intoArray(to, at + i * WIDTH);
       }
@@ -47,37 +48,46 @@ final class VectorPanels implements PanelLoops {
     }
   }
 
-  private static void widen(MemorySegment from, long start, long pitch, VectorMask<Double> some, double[] to, int at, int count) {
-    if (some.allTrue()) {
+  /** A vector of floats is two of doubles, of which the first alone is wanted where {@code width} is LANES. */
+  private static void widen(MemorySegment from, long start, long pitch, int columns, double[] to, int at, int width, int count) {
+    VectorMask<Float> some = Simd.FLOATS.indexInRange(0, columns);
+    if (columns >= Simd.LANES) {
       for (int i = 0; i < count; i++) {
-        wide(FloatVector.fromMemorySegment(HALF, OffHeap.known(from), start + i * pitch, Simd.ORDER)).intoArray(to, at + i * WIDTH);
+        FloatVector x = FloatVector.fromMemorySegment(Simd.FLOATS, OffHeap.known(from), start + i * pitch, Simd.ORDER);
+        wide(x, 0).intoArray(to, at + i * WIDTH);
+        wide(x, 1).intoArray(to, at + i * WIDTH + LANES);
       }
       return;
     }
-    VectorMask<Float> same = some.cast(HALF);
     for (int i = 0; i < count; i++) {
-      wide(FloatVector.fromMemorySegment(HALF, OffHeap.known(from), start + i * pitch, Simd.ORDER, same)).intoArray(to, at + i * WIDTH);
+      FloatVector x = FloatVector.fromMemorySegment(Simd.FLOATS, OffHeap.known(from), start + i * pitch, Simd.ORDER, some);
+      wide(x, 0).intoArray(to, at + i * WIDTH);
+      if (width > LANES) {
+        wide(x, 1).intoArray(to, at + i * WIDTH + LANES);
+      }
     }
   }
 
-  private static DoubleVector wide(FloatVector x) {
-    return (DoubleVector) x.convertShape(VectorOperators.F2D, S, 0);
+  private static DoubleVector wide(FloatVector x, int half) {
+    return (DoubleVector) x.convertShape(VectorOperators.F2D, S, half);
   }
 
   @Override
   public void store(Block a, int count, MemorySegment x, boolean single, long to, long pitch) {
-    for (int c = 0; c < a.columns(); c += LANES) {
-      VectorMask<Double> some = S.indexInRange(c, a.columns());
+    int step = single ? Simd.LANES : LANES;
+    for (int c = 0; c < a.columns(); c += step) {
+      int columns = a.columns() - c;
       if (single) {
-        narrow(a.numbers(), a.at() + c, some, x, to + (long) Float.BYTES * c, pitch, count);
+        narrow(a.numbers(), a.at() + c, columns, x, to + (long) Float.BYTES * c, pitch, count);
       } else {
-        write(a.numbers(), a.at() + c, some, x, to + (long) Double.BYTES * c, pitch, count);
+        write(a.numbers(), a.at() + c, columns, x, to + (long) Double.BYTES * c, pitch, count);
       }
     }
   }
 
-  private static void write(double[] from, int at, VectorMask<Double> some, MemorySegment to, long start, long pitch, int count) {
-    if (some.allTrue()) {
+  private static void write(double[] from, int at, int columns, MemorySegment to, long start, long pitch, int count) {
+    VectorMask<Double> some = S.indexInRange(0, columns);
+    if (columns >= LANES) {
       for (int i = 0; i < count; i++) {
         DoubleVector.fromArray(S, from, at + i * WIDTH).intoMemorySegment(OffHeap.known(to), start + i * pitch, Simd.ORDER);
       }
@@ -88,21 +98,24 @@ final class VectorPanels implements PanelLoops {
     }
   }
 
-  private static void narrow(double[] from, int at, VectorMask<Double> some, MemorySegment to, long start, long pitch, int count) {
-    if (some.allTrue()) {
+  /** Two vectors of doubles are one of floats; what is beyond the columns is read, but not written. */
+  private static void narrow(double[] from, int at, int columns, MemorySegment to, long start, long pitch, int count) {
+    VectorMask<Float> some = Simd.FLOATS.indexInRange(0, columns);
+    if (columns >= Simd.LANES) {
       for (int i = 0; i < count; i++) {
-        narrow(DoubleVector.fromArray(S, from, at + i * WIDTH)).intoMemorySegment(OffHeap.known(to), start + i * pitch, Simd.ORDER);
+        narrow(from, at + i * WIDTH).intoMemorySegment(OffHeap.known(to), start + i * pitch, Simd.ORDER);
       }
       return;
     }
-    VectorMask<Float> same = some.cast(HALF);
     for (int i = 0; i < count; i++) {
-      narrow(DoubleVector.fromArray(S, from, at + i * WIDTH)).intoMemorySegment(OffHeap.known(to), start + i * pitch, Simd.ORDER, same);
+      narrow(from, at + i * WIDTH).intoMemorySegment(OffHeap.known(to), start + i * pitch, Simd.ORDER, some);
     }
   }
 
-  private static FloatVector narrow(DoubleVector x) {
-    return (FloatVector) x.convertShape(VectorOperators.D2F, HALF, 0);
+  private static FloatVector narrow(double[] from, int at) {
+    FloatVector low = (FloatVector) DoubleVector.fromArray(S, from, at).convertShape(VectorOperators.D2F, Simd.FLOATS, 0);
+    FloatVector high = (FloatVector) DoubleVector.fromArray(S, from, at + LANES).convertShape(VectorOperators.D2F, Simd.FLOATS, -1);
+    return low.blend(high, UPPER);
   }
 
   @Override

@@ -19,13 +19,6 @@ record Doubles(MemorySegment memory, long offset) {
     memory.setAtIndex(ValueLayout.JAVA_DOUBLE, offset + index, value);
   }
 
-  /** {@code count} elements from {@code index} on. */
-  double[] get(long index, int count) {
-    double[] values = new double[count];
-    MemorySegment.copy(memory, ValueLayout.JAVA_DOUBLE, Double.BYTES * (offset + index), values, 0, count);
-    return values;
-  }
-
   /** Elements from {@code index} on. */
   void set(long index, double[] values) {
     MemorySegment.copy(values, 0, memory, ValueLayout.JAVA_DOUBLE, Double.BYTES * (offset + index), values.length);

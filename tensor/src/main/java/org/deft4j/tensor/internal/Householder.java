@@ -231,9 +231,7 @@ final class Householder implements AutoCloseable {
       row.set(0, c, Math.fma(v, w[c], row.get(0, c)));
     }
     takeOut(panel, j + 1);
-    double next = w[j + 1];
-    w[j + 1] = 0;
-    loops.eliminate(a.panel(panel, first), j, factor, next, w, rows - first, y);
+    loops.eliminate(a.panel(panel, first), j, factor, w, rows - first, y);
   }
 
   /** Turns the last column of a panel to v: no column after it needs its reflection. */

@@ -26,10 +26,10 @@ interface PanelLoops {
   void project(Block v, Block c, int count, double[] z, int at);
 
   /**
-   * {@code v_i = a_ij factor} replaces column j, {@code x_i = fma(v_i, next, a_i,j+1)} the one after it, and {@code fma(v_i, w_c, a_ic)} all columns c
-   * (w is 0 for those two); then {@code y_c = sum_i x_i a_ic} of what came of it.
+   * With {@code v_i = a_ij factor} all columns become {@code a_ic = fma(v_i, w_c, a_ic)}, w_j being 0; then {@code y_c = sum_i a_i,j+1 a_ic}; and v takes
+   * the place of column j, y_j being multiplied by the factor.
    */
-  void eliminate(Block a, int j, double factor, double next, double[] w, int count, double[] y);
+  void eliminate(Block a, int j, double factor, double[] w, int count, double[] y);
 
   /**
    * {@code c_il = fma(v_ir, w[r][l], c_il)} for r = 0, 1, ..., w in rows of WIDTH from {@code at} on. Up to 7 rows after the last may become

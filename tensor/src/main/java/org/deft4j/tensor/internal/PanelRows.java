@@ -104,19 +104,38 @@ final class PanelRows implements AutoCloseable {
     }
   }
 
-  /** Takes a small matrix, row by row, where {@link #square} finds its parts. */
+  /** Takes a small matrix of {@code columns} rows, row by row. */
   void set(double[] matrix) {
+    clear();
+    for (int panel = 0; panel < panels(); panel++) {
+      Block own = panel(panel, 0);
+      for (int i = 0; i < columns; i++) {
+        System.arraycopy(matrix, i * columns + panel * WIDTH, own.numbers(), own.at() + i * WIDTH, own.columns());
+      }
+    }
+  }
+
+  private void clear() {
     for (int panel = 0; panel < panels(); panel++) {
       panel(panel, 0).clear(capacity);
     }
-    for (int i = 0; i < matrix.length; i++) {
-      set(i / columns, i % columns, matrix[i]);
+  }
+
+  /** Multiplies each column by a number, in the first rows. */
+  void scaleColumns(double[] factors, int rows) {
+    for (int panel = 0; panel < panels(); panel++) {
+      Block own = panel(panel, 0);
+      for (int i = 0; i < rows; i++) {
+        for (int c = 0; c < own.columns(); c++) {
+          own.numbers()[own.at() + i * WIDTH + c] *= factors[panel * WIDTH + c];
+        }
+      }
     }
   }
 
   /** Becomes the identity. */
   void setIdentity() {
-    set(new double[0]);
+    clear();
     for (int i = 0; i < columns; i++) {
       set(i, i, 1);
     }

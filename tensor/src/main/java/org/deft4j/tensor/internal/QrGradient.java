@@ -195,7 +195,10 @@ final class QrGradient implements AutoCloseable {
   private double[] symmetric(double[] r, double[] dr) {
     double[] total = products[0];
     for (int chunk = 1; chunk < chunks; chunk++) {
-      addRow(1, products[chunk], 0, total.length, total, 0);
+      double[] more = products[chunk];
+      for (int i = 0; i < total.length; i++) {
+        total[i] += more[i];
+      }
     }
     int panels = y.panels();
     double[] sym = new double[n * n];

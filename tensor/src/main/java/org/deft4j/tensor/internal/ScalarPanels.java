@@ -59,11 +59,9 @@ final class ScalarPanels implements PanelLoops {
   }
 
   @Override
-  public void eliminate(Block a, int j, double factor, double next, double[] w, int count, double[] y) {
+  public void eliminate(Block a, int j, double factor, double[] w, int count, double[] y) {
     for (int i = 0; i < count; i++) {
       double v = a.get(i, j) * factor;
-      a.set(i, j, v);
-      a.set(i, j + 1, Math.fma(v, next, a.get(i, j + 1)));
       for (int c = 0; c < a.columns(); c++) {
         a.set(i, c, Math.fma(v, w[c], a.get(i, c)));
       }
@@ -74,6 +72,10 @@ final class ScalarPanels implements PanelLoops {
         y[c] = Math.fma(a.get(i, j + 1), a.get(i, c), y[c]);
       }
     }
+    for (int i = 0; i < count; i++) {
+      a.set(i, j, a.get(i, j) * factor);
+    }
+    y[j] *= factor;
   }
 
   @Override

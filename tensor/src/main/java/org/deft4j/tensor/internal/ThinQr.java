@@ -1,7 +1,6 @@
 package org.deft4j.tensor.internal;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import org.deft4j.tensor.DType;
 import org.deft4j.tensor.Device;
@@ -159,11 +158,8 @@ final class ThinQr implements AutoCloseable {
     double[] r = top.decompose(stack, stack.offset(), 0, turns);
     double[] signs = signs();
     Parallel.forEach(finite.length, rooms, (room, i) -> {
-      double[] b = Doubles.of(turns).get(i * columns * columns, columns * columns);
-      for (int k = 0; k < b.length; k++) {
-        b[k] *= signs[k % columns];
-      }
-      room.b.set(b);
+      loadTurn(i, room);
+      room.b.scaleColumns(signs, columns);
       store(i, room, false, to, q);
     });
     for (int i = 0; i < r.length; i++) {
@@ -181,14 +177,22 @@ final class ThinQr implements AutoCloseable {
     }
   }
 
+  private void loadTurn(long chunk, Room room) {
+    room.b.load(turns, turns.offset() + chunk * columns * columns, columns, loops);
+  }
+
   /** D, before which Q is {@code Q_1 B_1} in its first rows. */
   private double[] signs() {
     int n = columns;
     Room room = rooms.getFirst();
-    room.b.set(Doubles.of(turns).get(0, n * n));
+    loadTurn(0, room);
     chunks.getFirst().multiply(room.b, false, room.q, n);
     double[] a = new double[n * n];
-    Arrays.setAll(a, i -> room.q.get(i / n, i % n));
+    for (int i = 0; i < n; i++) {
+      for (int c = 0; c < n; c++) {
+        a[i * n + c] = room.q.get(i, c);
+      }
+    }
     double[] signs = new double[n];
     for (int j = 0; j < n; j++) {
       double pivot = a[j * n + j];

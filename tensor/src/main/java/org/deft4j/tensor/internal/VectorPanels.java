@@ -215,36 +215,40 @@ final class VectorPanels implements PanelLoops {
     r.intoArray(to, row + right);
   }
 
+  /** Whoever needs columns j and j + 1 works out what becomes of them, so the vectors that change the latter are the last. */
   @Override
-  public void eliminate(Block a, int j, double factor, double next, double[] w, int count, double[] y) {
-    reflectTwo(a.numbers(), a.at() + j, factor, next, count);
+  public void eliminate(Block a, int j, double factor, double[] w, int count, double[] y) {
+    int last = (j + 1) / (2 * LANES) * (2 * LANES);
     for (int c = 0; c < a.width(); c += 2 * LANES) {
-      eliminateTwo(a.numbers(), a.at(), j, c, Math.min(c + LANES, a.width() - LANES), w, count, y);
+      if (c != last) {
+        eliminateTwo(a, j, factor, c, false, w, count, y);
+      }
     }
+    eliminateTwo(a, j, factor, last, true, w, count, y);
+    y[j] *= factor;
   }
 
-  /** Columns j and j + 1. */
-  private static void reflectTwo(double[] a, int at, double factor, double next, int count) {
-    for (int i = 0; i < count; i++) {
-      double v = a[at + i * WIDTH] * factor;
-      a[at + i * WIDTH] = v;
-      a[at + i * WIDTH + 1] = Math.fma(v, next, a[at + i * WIDTH + 1]);
-    }
-  }
-
-  private static void eliminateTwo(double[] a, int at, int j, int left, int right, double[] w, int count, double[] y) {
+  private static void eliminateTwo(Block block, int j, double factor, int left, boolean last, double[] w, int count, double[] y) {
+    double[] a = block.numbers();
+    int at = block.at();
+    int right = Math.min(left + LANES, block.width() - LANES);
+    double next = w[j + 1];
     DoubleVector wl = DoubleVector.fromArray(S, w, left);
     DoubleVector wr = DoubleVector.fromArray(S, w, right);
     DoubleVector yl = DoubleVector.zero(S);
     DoubleVector yr = yl;
     for (int i = 0; i < count; i++) {
       int row = at + i * WIDTH;
-      DoubleVector v = DoubleVector.broadcast(S, a[row + j]);
-      DoubleVector x = DoubleVector.broadcast(S, a[row + j + 1]);
+      double own = a[row + j] * factor;
+      DoubleVector v = DoubleVector.broadcast(S, own);
+      DoubleVector x = DoubleVector.broadcast(S, Math.fma(own, next, a[row + j + 1]));
       DoubleVector l = v.fma(wl, DoubleVector.fromArray(S, a, row + left));
       DoubleVector r = v.fma(wr, DoubleVector.fromArray(S, a, row + right));
       l.intoArray(a, row + left);
       r.intoArray(a, row + right);
+      if (last) {
+        a[row + j] = own;
+      }
       yl = x.fma(l, yl);
       yr = x.fma(r, yr);
     }

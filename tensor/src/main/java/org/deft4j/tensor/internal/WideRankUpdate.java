@@ -123,20 +123,27 @@ final class WideRankUpdate {
         AttentionTask.multiply(cut, packed, START, r, l, panelAt(p), sums, START + (p - panel) * strip, true);
       }
       for (int i = 0; i < count; i++) {
-        for (int p = panel; p < end; p++) {
-          add((first + i) * n + start(p), sums, START + (p - panel) * strip + i * WIDTH);
-        }
+        addRow((first + i) * n, panel, end, sums, START + i * WIDTH, strip);
       }
     }
   }
 
-  /** {@code z = x + d} in one row of a panel, whose vectors overlap where it is narrower than two. */
-  private void add(long element, float[] d, int at) {
+  /**
+   * {@code z = x + d} in one row of some panels, whose vectors overlap where they are narrower than two. A method by itself, for it runs often: what
+   * calls it does not, and would be compiled from within its loops, to slower code.
+   *
+   * @param row its first element
+   * @param at where d of the first panel is; the next lies {@code strip} after it
+   */
+  private void addRow(long row, int from, int to, float[] d, int at, int strip) {
     int second = Math.min(WIDTH, n) - LANES;
-    long bytes = Float.BYTES * element;
-    FloatVector left = Simd.load(x, fromX + bytes).add(FloatVector.fromArray(Simd.FLOATS, d, at));
-    FloatVector right = Simd.load(x, fromX + bytes + (long) Float.BYTES * second).add(FloatVector.fromArray(Simd.FLOATS, d, at + second));
-    Simd.store(left, z, fromZ + bytes);
-    Simd.store(right, z, fromZ + bytes + (long) Float.BYTES * second);
+    for (int panel = from; panel < to; panel++) {
+      long bytes = Float.BYTES * (row + start(panel));
+      int own = at + (panel - from) * strip;
+      FloatVector left = Simd.load(x, fromX + bytes).add(FloatVector.fromArray(Simd.FLOATS, d, own));
+      FloatVector right = Simd.load(x, fromX + bytes + (long) Float.BYTES * second).add(FloatVector.fromArray(Simd.FLOATS, d, own + second));
+      Simd.store(left, z, fromZ + bytes);
+      Simd.store(right, z, fromZ + bytes + (long) Float.BYTES * second);
+    }
   }
 }

@@ -105,32 +105,45 @@ final class WideRankUpdate {
   }
 
   private void block(long first, int count, float[] t, float[] packed, float[] sums) {
-    long at = thin.offset() + first * r;
-    for (int i = 0; i < count * r; i++) {
-      float less = thin.memory().getAtIndex(Simd.F32, at + i);
-      t[START + i] = u == null ? -less : (float) scale * u.memory().getAtIndex(Simd.F32, u.offset() + first * r + i) - less;
-      thin.memory().setAtIndex(Simd.F32, at + i, t[START + i]);
+    for (int i = 0; i < count; i++) {
+      subtract(first + i, t, START + i * r);
     }
     Cut cut = Cut.rows(count);
     for (long panel = 0; panel < cut.count(); panel++) {
       Transpose.lines(t, START + (int) cut.start(panel) * r, r, cut.lines(panel), r, packed, START + (int) cut.before(panel) * r,
           cut.pitch(panel));
     }
-    int strip = AttentionTask.stripFloats(cut);
     for (int panel = 0; panel < panels; panel += STRETCH) {
-      int end = Math.min(panels, panel + STRETCH);
-      for (int p = panel; p < end; p++) {
-        AttentionTask.multiply(cut, packed, START, r, l, panelAt(p), sums, START + (p - panel) * strip, true);
-      }
-      for (int i = 0; i < count; i++) {
-        addRow((first + i) * n, panel, end, sums, START + i * WIDTH, strip);
-      }
+      stretch(first, cut, panel, Math.min(panels, panel + STRETCH), packed, sums);
+    }
+  }
+
+  // The parts of a block are methods by themselves, for they run often: a block does not, and would be compiled late, and until then from within
+  // one of its loops, to slower code.
+
+  /** A row of t, in which there is that of x s. */
+  private void subtract(long row, float[] t, int at) {
+    for (int j = 0; j < r; j++) {
+      long element = row * r + j;
+      float less = thin.memory().getAtIndex(Simd.F32, thin.offset() + element);
+      t[at + j] = u == null ? -less : (float) scale * u.memory().getAtIndex(Simd.F32, u.offset() + element) - less;
+      thin.memory().setAtIndex(Simd.F32, thin.offset() + element, t[at + j]);
+    }
+  }
+
+  /** Some panels of a block. */
+  private void stretch(long first, Cut cut, int panel, int end, float[] packed, float[] sums) {
+    int strip = AttentionTask.stripFloats(cut);
+    for (int p = panel; p < end; p++) {
+      AttentionTask.multiply(cut, packed, START, r, l, panelAt(p), sums, START + (p - panel) * strip, true);
+    }
+    for (int i = 0; i < cut.lines(); i++) {
+      addRow((first + i) * n, panel, end, sums, START + i * WIDTH, strip);
     }
   }
 
   /**
-   * {@code z = x + d} in one row of some panels, whose vectors overlap where they are narrower than two. A method by itself, for it runs often: what
-   * calls it does not, and would be compiled from within its loops, to slower code.
+   * {@code z = x + d} in one row of some panels, whose vectors overlap where they are narrower than two.
    *
    * @param row its first element
    * @param at where d of the first panel is; the next lies {@code strip} after it

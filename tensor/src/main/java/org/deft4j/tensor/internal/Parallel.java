@@ -77,7 +77,11 @@ public final class Parallel {
     }
   }
 
-  /** Runs {@code body} on each index, with one of the workers that nobody else has meanwhile; there are as many as threads at most. */
+  /**
+   * Runs {@code body} on each index, with one of the workers that nobody else has meanwhile.
+   *
+   * @param workers as many as there are threads, or indices if those are fewer; or one, which does all
+   */
   static <W> void forEach(long count, List<W> workers, ObjLongConsumer<W> body) {
     Queue<W> idle = new ConcurrentLinkedQueue<>(workers);
     forRange(count, workers.size() == 1 ? count : 1, (from, to) -> {

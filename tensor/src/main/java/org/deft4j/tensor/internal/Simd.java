@@ -10,6 +10,9 @@ import jdk.incubator.vector.VectorSpecies;
 /**
  * The vectors of this process: the widest the processor likes, or {@code -Ddeft4j.vectorBits=128|256|512}. The results do
  * not depend on it, to the bit.
+ *
+ * <p>Vectors of floats and doubles have no other width anywhere: HotSpot goes by what the methods of the Vector API have seen, and where that is two
+ * classes, vectors that leave a loop can become objects, in whatever loop it compiles after that.
  */
 final class Simd {
   static final VectorSpecies<Float> FLOATS = floats();

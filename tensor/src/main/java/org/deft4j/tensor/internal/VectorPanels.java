@@ -12,14 +12,14 @@ import static org.deft4j.tensor.internal.PanelRows.WIDTH;
 
 /**
  * The loops of a QR decomposition by vectors along the columns, two at a time. Where there is one, it is taken twice: all that a step writes
- * it has read before. So it is with rows.
+ * it has read before. So are columns of V, where there are fewer than a tile has.
  */
 final class VectorPanels implements PanelLoops {
   private static final VectorSpecies<Double> S = Simd.DOUBLES;
   private static final int LANES = S.length();
   /** The lanes of floats that come from the second of two vectors of doubles. */
   private static final VectorMask<Float> UPPER = Simd.FLOATS.indexInRange(-LANES, Simd.LANES - LANES);
-  /** Rows of a tile of two vectors each. */
+  /** Rows, or columns of V, that share two vectors in registers. */
   private static final int TILE = 8;
 
   @Override

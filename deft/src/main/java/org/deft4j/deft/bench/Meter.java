@@ -18,7 +18,8 @@ import org.deft4j.tensor.Tensor;
  *
  * @param warmUp a job that has not become faster for so many seconds and {@link #RUNS} runs is warm, or that has run thirty times as long
  * @param seconds to measure for, and at least {@code rounds} rounds unless they take thirty times as long; a comparison has {@link #PAIRS}
- *     times as much of all, because the ratio of two times varies more than either
+ *     times as much of all but the longest warm-up, because the ratio of two times varies more than either, and a step of a training is
+ *     compiled late, for little of it runs often
  */
 record Meter(double warmUp, double seconds, int rounds) {
   private static final long ROUND_NANOS = 20_000_000;
@@ -58,17 +59,18 @@ record Meter(double warmUp, double seconds, int rounds) {
     MemoryPool.current().resetPeak();
     double work = work(job);
     long peakBytes = MemoryPool.current().peakLiveBytes() + MemoryPool.current().asideBytes();
-    warmUp(job.body());
-    job.reference().ifPresent(other -> warmUp(other.body()));
+    int more = job.reference().isPresent() ? PAIRS : 1;
+    warmUp(job.body(), more);
+    job.reference().ifPresent(other -> warmUp(other.body(), more));
     return measure(row, job, work, limit, peakBytes);
   }
 
-  private void warmUp(Job.Body body) {
+  private void warmUp(Job.Body body, int more) {
     double best = Double.POSITIVE_INFINITY;
     long start = System.nanoTime();
     long faster = start;
     int runs = 0;
-    while ((since(faster) < warmUp || runs < RUNS) && since(start) < PATIENCE * warmUp) {
+    while ((since(faster) < more * warmUp || runs < more * RUNS) && since(start) < PATIENCE * warmUp) {
       double time = secondsOf(body);
       runs++;
       if (time < FASTER * best) {

@@ -138,8 +138,8 @@ final class Householder implements AutoCloseable {
   }
 
   private void reduce(int panel) {
-    u.square(panel, panel).clear(u.columns(panel));
     int count = u.columns(panel);
+    u.square(panel, panel).clear(count);
     takeOut(panel, 0);
     findProducts(panel, 0);
     for (int j = 0; j < count; j++) {

@@ -15,7 +15,7 @@ final class PanelRows implements AutoCloseable {
   /** The numbers of WIDTH rows of a panel, or products of the columns of two. */
   static final int SQUARE = WIDTH * WIDTH;
   /** The columns of a panel, and the rows that there is room for, are a multiple of it: a vector of 512 bits. */
-  static final int LANES = 8;
+  private static final int LANES = 8;
 
   /** Where the numbers start in their array: as {@link Buffer#START}. */
   private static final int START = Buffer.START * Float.BYTES / Double.BYTES;

@@ -63,7 +63,7 @@ final class ThinQr implements AutoCloseable {
     this.turns = count == 1 ? null : Tensor.empty(Device.CPU, DType.F64, stack.shape());
   }
 
-  /** An even number, for there mostly are as many threads, or one. */
+  /** An even number, for there mostly are as many threads, or one; or fewer, where chunks would be too short for their columns. */
   private static int chunks(long rows, long columns) {
     if (rows * columns <= CHUNK || rows < 2 * LONG * columns) {
       return 1;

@@ -4,7 +4,8 @@ import org.deft4j.tensor.op.Unary;
 
 /** Every {@link Unary} and its derivative in float32: the formulas, rounding by rounding, that all kernels follow. */
 final class FloatFunctions {
-  static final float INV_SQRT_2 = 0.70710677f;
+  /** {@code -log2(e) / 2}. */
+  static final float HALF_LOG2_E = -0.7213475f;
   static final float INV_SQRT_2PI = 0.3989423f;
   static final float TWO_OVER_SQRT_PI = 1.1283792f;
   /** {@code sqrt(2/pi)} and 0.044715 times that. */
@@ -90,16 +91,15 @@ final class FloatFunctions {
     };
   }
 
-  static float gelu(float x) {
-    float half = 0.5f * x;
-    return Math.fma(half, MathF32.erf(x * INV_SQRT_2), half);
+  /** {@code x P(x)}, P the normal distribution. */
+  private static float gelu(float x) {
+    return x * MathF32.normal(x);
   }
 
-  /** {@code P(x) + x p(x)}, P and p the normal distribution and its density. */
-  static float geluSlope(float x) {
-    float distribution = Math.fma(0.5f, MathF32.erf(x * INV_SQRT_2), 0.5f);
-    float density = INV_SQRT_2PI * MathF32.exp((x * x) * -0.5f);
-    return Math.fma(x, density, distribution);
+  /** {@code P(x) + x p(x)}, p its density. */
+  private static float geluSlope(float x) {
+    float density = INV_SQRT_2PI * MathF32.exp2OrZero((x * x) * HALF_LOG2_E);
+    return Math.fma(x, density, MathF32.normal(x));
   }
 
   private static float geluTanh(float x) {

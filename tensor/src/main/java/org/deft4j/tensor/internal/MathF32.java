@@ -11,7 +11,12 @@ package org.deft4j.tensor.internal;
 final class MathF32 {
   /** {@code t = fma(x, a, MAGIC)} rounds {@code a x} to an integer, which then stands in the low bits of t. */
   static final float MAGIC = 0x1.8p23f;
-  static final int MAGIC_BITS = 0x4b400000;
+  /** The same plus 127: the lowest bits are then the exponent of 2^n, and shifted by 23, which drops all others, they are that number. */
+  static final float MAGIC_POWER = 0x1.8p23f + 127;
+  /** The same plus 126: half of 2^n. */
+  static final float MAGIC_HALF_POWER = 0x1.8p23f + 126;
+  /** The first plus 254: the exponents of two numbers with the product 2^n. */
+  static final float MAGIC_POWERS = 0x1.8p23f + 254;
 
   static final float LOG2_E = 1.442695f;
   static final float LN2_HI = 0x1.62e430p-1f;
@@ -27,6 +32,15 @@ final class MathF32 {
   static final float E4 = 0x1.5558b0p-5f;
   static final float E5 = 0x1.12398ep-7f;
   static final float E6 = 0x1.6a4d60p-10f;
+  /** {@code 2^r = 1 + r (P1 + P2 r + ...)} for |r| at most 1/2; 3.0e-9. */
+  static final float P1 = 0x1.62e430p-1f;
+  static final float P2 = 0x1.ebfbdcp-3f;
+  static final float P3 = 0x1.c6af7cp-5f;
+  static final float P4 = 0x1.3b2de0p-7f;
+  static final float P5 = 0x1.5f082ep-10f;
+  static final float P6 = 0x1.416b54p-13f;
+  /** Below it 2^x may be subnormal. */
+  static final float EXP2_INSIDE = -126f;
 
   static final int SQRT_HALF_BITS = 0x3f3504f3;
   /** {@code log(1 + f) = f - f^2/2 + f^3 (L0 + L1 f + ...)} for 1 + f from sqrt(1/2) to sqrt(2); 7.7e-10. */
@@ -69,6 +83,19 @@ final class MathF32 {
   static final float G5 = -0x1.955072p-9f;
   static final float G6 = 0x1.a585fcp-13f;
 
+  /** From here on {@code Phi(-t)}, 1e-9, counts as 0. */
+  static final float TAIL_END = 6f;
+  /** {@code log2(2 Phi(-t)) = H1 t + H2 t^2 + ...} for t from 0 to 6; what Phi gets of its error is 1.1e-8 at most, and 1e-4 of Phi. */
+  static final float H1 = -0x1.26aedap0f;
+  static final float H2 = -0x1.d639d8p-2f;
+  static final float H3 = -0x1.ae1e48p-5f;
+  static final float H4 = 0x1.cf3d42p-8f;
+  static final float H5 = -0x1.0bcb7ep-13f;
+  static final float H6 = -0x1.a6e6b0p-13f;
+  static final float H7 = 0x1.953f70p-15f;
+  static final float H8 = -0x1.574258p-18f;
+  static final float H9 = 0x1.ce87cap-23f;
+
   /** The largest |x| whose multiple of pi/2 the three-part constant takes away; beyond, float64 does. */
   static final float TRIG_MAX = 1e5f;
   static final float TWO_OVER_PI = 0.63661975f;
@@ -92,18 +119,18 @@ final class MathF32 {
   /** {@code e^x}, subnormal results included; 1 ulp. */
   static float exp(float x) {
     float c = x < EXP_MIN ? EXP_MIN : x > EXP_MAX ? EXP_MAX : x;
-    float t = Math.fma(c, LOG2_E, MAGIC);
-    float p = expOfRemainder(c, t - MAGIC);
+    float t = Math.fma(c, LOG2_E, MAGIC_POWERS);
+    float p = expOfRemainder(c, t - MAGIC_POWERS);
     // 2^n in two steps: n reaches from -150 to 128, beyond the exponents of float32.
-    int n = Float.floatToRawIntBits(t) - MAGIC_BITS;
-    int half = n >> 1;
-    return p * power(half) * power(n - half);
+    int bits = Float.floatToRawIntBits(t);
+    int half = bits >> 1;
+    return p * Float.intBitsToFloat(half << 23) * Float.intBitsToFloat((bits - half) << 23);
   }
 
   /** {@link #exp} for x from -87 to 88, where the result is neither subnormal nor infinite; NaN stays NaN. */
   static float expInside(float x) {
-    float t = Math.fma(x, LOG2_E, MAGIC);
-    return expOfRemainder(x, t - MAGIC) * power(Float.floatToRawIntBits(t) - MAGIC_BITS);
+    float t = Math.fma(x, LOG2_E, MAGIC_POWER);
+    return expOfRemainder(x, t - MAGIC_POWER) * Float.intBitsToFloat(Float.floatToRawIntBits(t) << 23);
   }
 
   /** {@link #expInside}, or 0 below -87: the exponential of a softmax, whose sums contain a 1. */
@@ -122,8 +149,38 @@ final class MathF32 {
     return Math.fma(p, r, 1f);
   }
 
-  private static float power(int n) {
-    return Float.intBitsToFloat((n + 127) << 23);
+  /** {@code 2^x}, or 0 below -126, for x up to 127; 1 ulp. NaN stays NaN. */
+  static float exp2OrZero(float x) {
+    float t = x + MAGIC_POWER;
+    float y = exp2OfRemainder(x - (t - MAGIC_POWER)) * Float.intBitsToFloat(Float.floatToRawIntBits(t) << 23);
+    return x < EXP2_INSIDE ? 0f : y;
+  }
+
+  private static float exp2OfRemainder(float r) {
+    float p = Math.fma(P6, r, P5);
+    p = Math.fma(p, r, P4);
+    p = Math.fma(p, r, P3);
+    p = Math.fma(p, r, P2);
+    p = Math.fma(p, r, P1);
+    return Math.fma(p, r, 1f);
+  }
+
+  /**
+   * The normal distribution {@code Phi(x) = (1 + erf(x / sqrt 2)) / 2}, within 8e-8. Below zero, where that sum would leave but a few digits, it
+   * keeps four at least down to -6, and is 0 beyond.
+   */
+  static float normal(float x) {
+    float t = Math.abs(x);
+    // In pairs, not one after another: the vectors of a loop wait less for each other.
+    float z = t * t;
+    float y = z * z;
+    float d = Math.fma(Math.fma(H7, t, H6), z, Math.fma(H5, t, H4));
+    float b = Math.fma(Math.fma(H3, t, H2), z, H1 * t);
+    float q = Math.fma(y, Math.fma(y, Math.fma(H9, t, H8), d), b);
+    float n = q + MAGIC_HALF_POWER;
+    float half = Float.intBitsToFloat(Float.floatToRawIntBits(n) << 23);
+    float tail = t > TAIL_END ? 0f : exp2OfRemainder(q - (n - MAGIC_HALF_POWER)) * half;
+    return x < 0f ? tail : 1f - tail;
   }
 
   /** The natural logarithm; 1 ulp. */

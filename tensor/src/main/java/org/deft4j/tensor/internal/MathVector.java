@@ -30,10 +30,14 @@ final class MathVector {
   }
 
   static FloatVector exp(FloatVector x) {
+    return expAbove(x.blend(MathF32.EXP_MAX, x.compare(GT, MathF32.EXP_MAX)));
+  }
+
+  /** {@link #exp} of what does not exceed {@link MathF32#EXP_MAX}. */
+  static FloatVector expAbove(FloatVector x) {
     FloatVector c = x.blend(MathF32.EXP_MIN, x.lt(MathF32.EXP_MIN));
-    c = c.blend(MathF32.EXP_MAX, x.compare(GT, MathF32.EXP_MAX));
-    FloatVector t = c.fma(MathF32.LOG2_E, MathF32.MAGIC);
-    FloatVector n = t.sub(MathF32.MAGIC);
+    FloatVector t = c.fma(MathF32.LOG2_E, MathF32.MAGIC_POWERS);
+    FloatVector n = t.sub(MathF32.MAGIC_POWERS);
     FloatVector r = n.lanewise(FMA, -MathF32.LN2_HI, c);
     r = n.lanewise(FMA, -MathF32.LN2_LO, r);
     FloatVector p = r.fma(MathF32.E6, MathF32.E5);
@@ -42,15 +46,15 @@ final class MathVector {
     p = p.lanewise(FMA, r, MathF32.E2);
     p = p.lanewise(FMA, r, 1f);
     p = p.lanewise(FMA, r, 1f);
-    IntVector k = t.reinterpretAsInts().sub(MathF32.MAGIC_BITS);
-    IntVector half = k.lanewise(ASHR, 1);
-    p = p.mul(half.add(127).lanewise(LSHL, 23).reinterpretAsFloats());
-    return p.mul(k.sub(half).add(127).lanewise(LSHL, 23).reinterpretAsFloats());
+    IntVector bits = t.reinterpretAsInts();
+    IntVector half = bits.lanewise(ASHR, 1);
+    p = p.mul(half.lanewise(LSHL, 23).reinterpretAsFloats());
+    return p.mul(bits.sub(half).lanewise(LSHL, 23).reinterpretAsFloats());
   }
 
   static FloatVector expInside(FloatVector x) {
-    FloatVector t = x.fma(MathF32.LOG2_E, MathF32.MAGIC);
-    FloatVector n = t.sub(MathF32.MAGIC);
+    FloatVector t = x.fma(MathF32.LOG2_E, MathF32.MAGIC_POWER);
+    FloatVector n = t.sub(MathF32.MAGIC_POWER);
     FloatVector r = n.lanewise(FMA, -MathF32.LN2_HI, x);
     r = n.lanewise(FMA, -MathF32.LN2_LO, r);
     FloatVector p = r.fma(MathF32.E6, MathF32.E5);
@@ -59,11 +63,45 @@ final class MathVector {
     p = p.lanewise(FMA, r, MathF32.E2);
     p = p.lanewise(FMA, r, 1f);
     p = p.lanewise(FMA, r, 1f);
-    return p.mul(t.reinterpretAsInts().sub(MathF32.MAGIC_BITS - 127).lanewise(LSHL, 23).reinterpretAsFloats());
+    return p.mul(t.reinterpretAsInts().lanewise(LSHL, 23).reinterpretAsFloats());
   }
 
   static FloatVector expOrZero(FloatVector x) {
     return expInside(x).blend(0f, x.lt(MathF32.EXP_INSIDE));
+  }
+
+  static FloatVector exp2OrZero(FloatVector x) {
+    FloatVector t = x.add(MathF32.MAGIC_POWER);
+    FloatVector r = x.sub(t.sub(MathF32.MAGIC_POWER));
+    FloatVector p = r.fma(MathF32.P6, MathF32.P5);
+    p = p.lanewise(FMA, r, MathF32.P4);
+    p = p.lanewise(FMA, r, MathF32.P3);
+    p = p.lanewise(FMA, r, MathF32.P2);
+    p = p.lanewise(FMA, r, MathF32.P1);
+    p = p.lanewise(FMA, r, 1f);
+    p = p.mul(t.reinterpretAsInts().lanewise(LSHL, 23).reinterpretAsFloats());
+    return p.blend(0f, x.lt(MathF32.EXP2_INSIDE));
+  }
+
+  static FloatVector normal(FloatVector x) {
+    FloatVector t = x.abs();
+    FloatVector z = t.mul(t);
+    FloatVector y = z.mul(z);
+    FloatVector d = t.fma(MathF32.H7, MathF32.H6).lanewise(FMA, z, t.fma(MathF32.H5, MathF32.H4));
+    FloatVector b = t.fma(MathF32.H3, MathF32.H2).lanewise(FMA, z, t.mul(MathF32.H1));
+    FloatVector e = t.fma(MathF32.H9, MathF32.H8);
+    FloatVector q = y.lanewise(FMA, y.lanewise(FMA, e, d), b);
+    // 2^q / 2, written out: by now a method of its own would not be inlined.
+    FloatVector n = q.add(MathF32.MAGIC_HALF_POWER);
+    FloatVector r = q.sub(n.sub(MathF32.MAGIC_HALF_POWER));
+    FloatVector p = r.fma(MathF32.P6, MathF32.P5);
+    p = p.lanewise(FMA, r, MathF32.P4);
+    p = p.lanewise(FMA, r, MathF32.P3);
+    p = p.lanewise(FMA, r, MathF32.P2);
+    p = p.lanewise(FMA, r, MathF32.P1);
+    p = p.lanewise(FMA, r, 1f);
+    FloatVector tail = p.mul(n.reinterpretAsInts().lanewise(LSHL, 23).reinterpretAsFloats()).blend(0f, t.compare(GT, MathF32.TAIL_END));
+    return FloatVector.broadcast(Simd.FLOATS, 1f).sub(tail).blend(tail, x.lt(0f));
   }
 
   static FloatVector log(FloatVector x) {
@@ -126,12 +164,12 @@ final class MathVector {
   }
 
   static FloatVector sigmoid(FloatVector x) {
-    FloatVector e = exp(x.abs().neg());
+    FloatVector e = expAbove(x.abs().neg());
     return e.blend(1f, x.compare(GE, 0f)).div(e.add(1f));
   }
 
   static FloatVector softplus(FloatVector x) {
-    FloatVector e = exp(x.abs().neg());
+    FloatVector e = expAbove(x.abs().neg());
     FloatVector sum = e.add(1f);
     FloatVector log = log(sum);
     FloatVector lost = e.sub(sum.sub(1f));

@@ -6,15 +6,11 @@ import java.util.Map;
 import jdk.incubator.vector.FloatVector;
 import org.deft4j.tensor.op.Unary;
 
-import static jdk.incubator.vector.FloatVector.fromMemorySegment;
 import static jdk.incubator.vector.VectorOperators.GT;
 import static jdk.incubator.vector.VectorOperators.LE;
-import static org.deft4j.tensor.internal.FloatFunctions.INV_SQRT_2;
-import static org.deft4j.tensor.internal.FloatFunctions.INV_SQRT_2PI;
 import static org.deft4j.tensor.internal.FloatFunctions.QUICK;
 import static org.deft4j.tensor.internal.FloatFunctions.TWO_OVER_SQRT_PI;
 import static org.deft4j.tensor.internal.MathVector.splat;
-import static org.deft4j.tensor.internal.Simd.FLOATS;
 import static org.deft4j.tensor.internal.Simd.ORDER;
 
 /** {@code dy f'(x)}, one loop for each {@link Unary} (see {@link UnaryLoops}): a is dy, b is x. */
@@ -37,8 +33,6 @@ final class SlopeLoops {
       Map.entry(Unary.Abs.class, "abs"),
       Map.entry(Unary.Sin.class, "sin"),
       Map.entry(Unary.Cos.class, "cos")));
-  /** The second step of GELU. */
-  private static final Outlined GELU_OF_ERF = Outlined.loops(MethodHandles.lookup(), Map.of(0, "geluOfErf")).get(0);
 
   private SlopeLoops() {}
 
@@ -148,25 +142,14 @@ final class SlopeLoops {
     }
   }
 
-  /** In two steps: exp and erf together would be more than is inlined (see {@link MathVector}). dx holds erf in between. */
   static void gelu(Span s) {
     for (int i = 0; i < s.vectors(); i++) {
       MemorySegment memory = s.y();
       long at = s.at(i);
-      MathVector.erf(s.b(i).mul(INV_SQRT_2)).intoMemorySegment(memory, at, ORDER);
-    }
-    GELU_OF_ERF.run(s);
-  }
-
-  static void geluOfErf(Span s) {
-    for (int i = 0; i < s.vectors(); i++) {
-      MemorySegment memory = s.y();
-      long at = s.at(i);
-      FloatVector dy = s.a(i);
       FloatVector x = s.b(i);
-      FloatVector distribution = fromMemorySegment(FLOATS, memory, at, ORDER).fma(0.5f, 0.5f);
-      FloatVector density = MathVector.exp(x.mul(x).mul(-0.5f)).mul(INV_SQRT_2PI);
-      dy.mul(x.fma(density, distribution)).intoMemorySegment(memory, at, ORDER);
+      FloatVector density = VectorFunctions.normalDensity(x);
+      FloatVector y = s.a(i).mul(x.fma(density, MathVector.normal(x)));
+      y.intoMemorySegment(memory, at, ORDER);
     }
   }
 

@@ -4,7 +4,8 @@ import jdk.incubator.vector.FloatVector;
 
 import static jdk.incubator.vector.VectorOperators.FMA;
 import static jdk.incubator.vector.VectorOperators.GT;
-import static org.deft4j.tensor.internal.FloatFunctions.INV_SQRT_2;
+import static org.deft4j.tensor.internal.FloatFunctions.HALF_LOG2_E;
+import static org.deft4j.tensor.internal.FloatFunctions.INV_SQRT_2PI;
 import static org.deft4j.tensor.internal.FloatFunctions.TANH_K0;
 import static org.deft4j.tensor.internal.FloatFunctions.TANH_K1;
 
@@ -17,8 +18,12 @@ final class VectorFunctions {
   }
 
   static FloatVector gelu(FloatVector x) {
-    FloatVector half = x.mul(0.5f);
-    return half.fma(MathVector.erf(x.mul(INV_SQRT_2)), half);
+    return x.mul(MathVector.normal(x));
+  }
+
+  /** The density of the normal distribution. */
+  static FloatVector normalDensity(FloatVector x) {
+    return MathVector.exp2OrZero(x.mul(x).mul(HALF_LOG2_E)).mul(INV_SQRT_2PI);
   }
 
   static FloatVector geluTanh(FloatVector x) {
@@ -40,7 +45,7 @@ final class VectorFunctions {
   }
 
   static FloatVector sigmoidSlope(FloatVector x) {
-    FloatVector e = MathVector.exp(x.abs().neg());
+    FloatVector e = MathVector.expAbove(x.abs().neg());
     FloatVector q = FloatVector.broadcast(Simd.FLOATS, 1f).div(e.add(1f));
     return e.mul(q).mul(q);
   }

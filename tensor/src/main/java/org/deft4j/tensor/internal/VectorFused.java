@@ -9,8 +9,6 @@ import org.deft4j.tensor.op.Unary;
 
 import static jdk.incubator.vector.FloatVector.fromMemorySegment;
 import static jdk.incubator.vector.VectorOperators.FMA;
-import static org.deft4j.tensor.internal.FloatFunctions.INV_SQRT_2;
-import static org.deft4j.tensor.internal.FloatFunctions.INV_SQRT_2PI;
 import static org.deft4j.tensor.internal.Simd.FLOATS;
 import static org.deft4j.tensor.internal.Simd.ORDER;
 
@@ -100,7 +98,6 @@ final class VectorFused {
       case Unary.Gelu() -> (from, to) -> {
         for (long row = from; row < to; row++) {
           long start = 2 * row * width;
-          erfs(x, dx, start + gate, vectors);
           geluGrad(dy, row * width, x, dx, start + value, start + gate, vectors);
           rest(op, dy, x, dx, row, width);
         }
@@ -139,19 +136,6 @@ final class VectorFused {
     }
   }
 
-  /** {@code y = erf(x / sqrt 2)}. */
-  private static void erfs(Floats x, Floats y, long start, int vectors) {
-    long atX = x.byteAt(start);
-    long atY = y.byteAt(start);
-    for (int i = 0; i < vectors; i++) {
-      MemorySegment memory = y.memory();
-      long step = (long) i * Simd.BYTES;
-      FloatVector scaled = fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).mul(INV_SQRT_2);
-      MathVector.erf(scaled).intoMemorySegment(memory, atY + step, ORDER);
-    }
-  }
-
-  /** Where dx holds the gate's erf before (in a loop of its own: see {@link MathVector}), it holds its gradient after. */
   private static void geluGrad(Floats dy, long out, Floats x, Floats dx, long value, long gate, int vectors) {
     long atDy = dy.byteAt(out);
     long atValue = x.byteAt(value);
@@ -161,15 +145,13 @@ final class VectorFused {
     for (int i = 0; i < vectors; i++) {
       MemorySegment memory = dx.memory();
       long step = (long) i * Simd.BYTES;
+      FloatVector g = fromMemorySegment(FLOATS, x.memory(), atGate + step, ORDER);
+      FloatVector density = VectorFunctions.normalDensity(g);
+      FloatVector distribution = MathVector.normal(g);
       FloatVector d = fromMemorySegment(FLOATS, dy.memory(), atDy + step, ORDER);
       FloatVector v = fromMemorySegment(FLOATS, x.memory(), atValue + step, ORDER);
-      FloatVector g = fromMemorySegment(FLOATS, x.memory(), atGate + step, ORDER);
-      FloatVector erf = fromMemorySegment(FLOATS, memory, toGate + step, ORDER);
-      FloatVector density = MathVector.exp(g.mul(g).mul(-0.5f)).mul(INV_SQRT_2PI);
-      FloatVector slope = g.fma(density, erf.fma(0.5f, 0.5f));
-      FloatVector half = g.mul(0.5f);
-      d.mul(half.fma(erf, half)).intoMemorySegment(memory, toValue + step, ORDER);
-      d.mul(v).mul(slope).intoMemorySegment(memory, toGate + step, ORDER);
+      d.mul(g.mul(distribution)).intoMemorySegment(memory, toValue + step, ORDER);
+      d.mul(v).mul(g.fma(density, distribution)).intoMemorySegment(memory, toGate + step, ORDER);
     }
   }
 

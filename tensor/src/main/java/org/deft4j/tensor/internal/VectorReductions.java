@@ -3,7 +3,6 @@ package org.deft4j.tensor.internal;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 import org.deft4j.tensor.DType;
-import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Reduction;
 
@@ -12,8 +11,8 @@ import static org.deft4j.tensor.internal.Simd.FLOATS;
 import static org.deft4j.tensor.internal.Simd.ORDER;
 
 /**
- * {@link Reduction} in float32: sums along the last or across other dimensions, extremes, softmax and its kin along the
- * last. The rest is left to the scalar form.
+ * {@link Reduction} in float32: sums along the last or across other dimensions, extremes along the last, and what {@link VectorSoftmax}
+ * does. The rest is left to the scalar form.
  */
 final class VectorReductions {
   /** Shorter rows are left to the scalar form. */
@@ -35,13 +34,13 @@ final class VectorReductions {
       case Reduction.Min(var dims, var keep) ->
           Slab.reduce(x, dims, y, (slab, from, to) -> extreme(slab.requireElements(op), from, to, false));
       case Reduction.Softmax(var dim) -> {
-        return softmax(op, Slab.of(x.shape(), dim), x, y);
+        return VectorSoftmax.softmax(Slab.of(x.shape(), dim), x, y);
       }
       case Reduction.LogSoftmax(var dim) -> {
-        return softmax(op, Slab.of(x.shape(), dim), x, y);
+        return VectorSoftmax.logSoftmax(Slab.of(x.shape(), dim), x, y);
       }
       case Reduction.LogSumExp(var dim, var keep) -> {
-        return logSumExp(Slab.of(x.shape(), dim), x, y);
+        return VectorSoftmax.logSumExp(Slab.of(x.shape(), dim), x, y);
       }
       case Reduction.Prod ignored -> {
         return false;
@@ -134,104 +133,5 @@ final class VectorReductions {
       best = best.min(fromMemorySegment(FLOATS, x.memory(), at + (long) Float.BYTES * i, ORDER));
     }
     return best.reduceLanes(VectorOperators.MIN);
-  }
-
-  // ----------------------------------------------------------------------------------------- softmax and its kin
-
-  private static boolean softmax(Reduction op, Slab slab, Tensor from, Tensor to) {
-    if (slab.inner() != 1 || slab.n() < SHORT) {
-      return false;
-    }
-    boolean log = op instanceof Reduction.LogSoftmax;
-    Floats x = Floats.of(from);
-    Floats y = Floats.of(to);
-    long n = slab.n();
-    Parallel.forRange(slab.outer(), slab.grain(), (first, last) -> {
-      VectorSums sums = new VectorSums();
-      for (long row = first; row < last; row++) {
-        float max = max(x, row * n, n);
-        exps(x, max, y, row * n, n);
-        float sum = sums.sum(y, row * n, n);
-        if (log) {
-          shift(x, max, MathF32.log(sum), y, row * n, n);
-        } else {
-          scale(1f / sum, y, row * n, n);
-        }
-      }
-    });
-    return true;
-  }
-
-  /** {@code y = e^(x - max)}, of another memory than x. */
-  private static void exps(Floats x, float max, Floats y, long start, long n) {
-    if (n < Simd.LANES) {
-      for (long i = start; i < start + n; i++) {
-        y.set(i, MathF32.exp(x.get(i) - max));
-      }
-      return;
-    }
-    int last = Math.toIntExact(n - Simd.LANES);
-    long atX = x.byteAt(start);
-    long atY = y.byteAt(start);
-    for (int i = 0; i < last; i += Simd.LANES) {
-      vectorOfExps(x, max, y, atX + (long) Float.BYTES * i, atY + (long) Float.BYTES * i);
-    }
-    vectorOfExps(x, max, y, atX + (long) Float.BYTES * last, atY + (long) Float.BYTES * last);
-  }
-
-  /** In one vector. */
-  private static void vectorOfExps(Floats x, float max, Floats y, long atX, long atY) {
-    MathVector.exp(fromMemorySegment(FLOATS, x.memory(), atX, ORDER).sub(max)).intoMemorySegment(y.memory(), atY, ORDER);
-  }
-
-  private static void scale(float factor, Floats y, long start, long n) {
-    int last = Math.toIntExact(n - Simd.LANES);
-    long at = y.byteAt(start);
-    // In place, so the last vector is taken before the one that it overlaps is scaled.
-    FloatVector end = fromMemorySegment(FLOATS, y.memory(), at + (long) Float.BYTES * last, ORDER).mul(factor);
-    for (int i = 0; i < last; i += Simd.LANES) {
-      FloatVector e = fromMemorySegment(FLOATS, y.memory(), at + (long) Float.BYTES * i, ORDER);
-      e.mul(factor).intoMemorySegment(y.memory(), at + (long) Float.BYTES * i, ORDER);
-    }
-    end.intoMemorySegment(y.memory(), at + (long) Float.BYTES * last, ORDER);
-  }
-
-  /** {@code y = (x - max) - log}. */
-  private static void shift(Floats x, float max, float log, Floats y, long start, long n) {
-    int last = Math.toIntExact(n - Simd.LANES);
-    long atX = x.byteAt(start);
-    long atY = y.byteAt(start);
-    for (int i = 0; i < last + Simd.LANES; i += Simd.LANES) {
-      long step = (long) Float.BYTES * Math.min(i, last);
-      FloatVector d = fromMemorySegment(FLOATS, x.memory(), atX + step, ORDER).sub(max);
-      d.sub(log).intoMemorySegment(y.memory(), atY + step, ORDER);
-    }
-  }
-
-  /** The exponentials of a chunk at a time are written to a piece of memory of their own. */
-  private static boolean logSumExp(Slab slab, Tensor from, Tensor to) {
-    if (slab.inner() != 1 || slab.n() < SHORT) {
-      return false;
-    }
-    Floats x = Floats.of(from);
-    Floats y = Floats.of(to);
-    long n = slab.n();
-    Parallel.forRange(slab.outer(), slab.grain(), (first, last) -> {
-      try (Tensor room = Tensor.empty(from.device(), DType.F32, Shape.of(Sums.CHUNK))) {
-        Floats e = Floats.of(room);
-        VectorSums sums = new VectorSums();
-        for (long row = first; row < last; row++) {
-          long start = row * n;
-          float max = max(x, start, n);
-          float out = Float.isInfinite(max) ? 0f : max;
-          float sum = VectorSums.ofChunks(n, (at, length) -> {
-            exps(new Floats(x.memory(), x.offset() + start + at), out, e, 0, length);
-            return sums.sumChunk(e, 0, length);
-          });
-          y.set(row, out + MathF32.log(sum));
-        }
-      }
-    });
-    return true;
   }
 }

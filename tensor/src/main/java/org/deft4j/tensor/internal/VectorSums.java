@@ -46,17 +46,41 @@ final class VectorSums {
   }
 
   /**
-   * {@link Sums#fold} of the lanes from {@code at}, number by number: in a program whose vectors are longer HotSpot allocates the vectors of
-   * four that would do it.
+   * {@link Sums#fold} of the lanes from {@code at}, which it destroys: the first half by vectors, then number by number. In a program whose vectors
+   * are longer, HotSpot allocates the vectors of four that would do it.
    */
   private static float fold(float[] x, int at) {
+    for (int i = at; i < at + Sums.LANES / 2; i += LANES) {
+      FloatVector.fromArray(FLOATS, x, i).add(FloatVector.fromArray(FLOATS, x, i + Sums.LANES / 2)).intoArray(x, i);
+    }
     return foldFourth(x, at) + foldFourth(x, at + 2) + (foldFourth(x, at + 1) + foldFourth(x, at + 3));
   }
 
-  /** The sum of every fourth lane from {@code at} on. */
+  /** The sum of every fourth of 16 lanes from {@code at} on. */
   private static float foldFourth(float[] x, int at) {
-    float even = x[at] + x[at + 16] + (x[at + 8] + x[at + 24]);
-    return even + (x[at + 4] + x[at + 20] + (x[at + 12] + x[at + 28]));
+    return x[at] + x[at + 8] + (x[at + 4] + x[at + 12]);
+  }
+
+  /** {@code sum x_i} over n elements from {@code at}, followed by zeros up to a multiple of {@link Sums#LANES}. */
+  float sum(float[] x, int at, int n) {
+    if (n <= Sums.CHUNK) {
+      return sumChunk(x, at, n);
+    }
+    return ofChunks(n, (from, length) -> sumChunk(x, at + (int) from, length));
+  }
+
+  private float sumChunk(float[] x, int at, int n) {
+    for (int j = 0; j < Sums.LANES; j += 2 * LANES) {
+      FloatVector left = FloatVector.zero(FLOATS);
+      FloatVector right = left;
+      for (int i = at + j; i < at + n; i += Sums.LANES) {
+        left = left.add(FloatVector.fromArray(FLOATS, x, i));
+        right = right.add(FloatVector.fromArray(FLOATS, x, i + LANES));
+      }
+      left.intoArray(first, j);
+      right.intoArray(first, j + LANES);
+    }
+    return fold(first, 0);
   }
 
   /** {@code sum x_i} over n elements from {@code start}. */

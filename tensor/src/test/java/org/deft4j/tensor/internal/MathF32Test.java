@@ -40,6 +40,46 @@ class MathF32Test {
   }
 
   @Test
+  void powersOfTwo() {
+    for (float x = -126f; x <= 127f; x += 1.7e-3f) {
+      check("exp2", x, MathF32::exp2OrZero, v -> StrictMath.pow(2, v), 1);
+    }
+    for (int n = -126; n <= 127; n++) {
+      assertEquals(Math.scalb(1f, n), MathF32.exp2OrZero(n));
+    }
+    assertEquals(0f, MathF32.exp2OrZero(-126.001f));
+    assertEquals(0f, MathF32.exp2OrZero(Float.NEGATIVE_INFINITY));
+    assertTrue(Float.isNaN(MathF32.exp2OrZero(Float.NaN)));
+  }
+
+  @Test
+  void normalDistribution() {
+    for (int i = -80_000; i <= 80_000; i++) {
+      float x = i * 1.0003e-4f;
+      double wanted = normal(x);
+      double error = Math.abs(MathF32.normal(x) - wanted);
+      assertTrue(error <= 8e-8 && (x <= -MathF32.TAIL_END || error <= 1.2e-4 * wanted), () -> "normal(" + x + "): " + error);
+    }
+    assertEquals(0.5f, MathF32.normal(0f));
+    assertEquals(0f, MathF32.normal(-6.001f));
+    assertEquals(0f, MathF32.normal(Float.NEGATIVE_INFINITY));
+    assertEquals(1f, MathF32.normal(Float.POSITIVE_INFINITY));
+    assertTrue(Float.isNaN(MathF32.normal(Float.NaN)));
+  }
+
+  /** Far below zero {@code 1 + erf} has no digits left: there by Laplace's continued fraction. */
+  private static double normal(double x) {
+    if (x > -3) {
+      return 0.5 * (1 + MathF64.erf(x * Math.sqrt(0.5)));
+    }
+    double fraction = -x;
+    for (int k = 200; k > 0; k--) {
+      fraction = -x + k / fraction;
+    }
+    return StrictMath.exp(-0.5 * x * x) / Math.sqrt(2 * Math.PI) / fraction;
+  }
+
+  @Test
   void log1pFromZeroToOne() {
     for (float x = 1f; x > 1e-30f; x *= 0.9993f) {
       check("log1p", x, MathF32::log1p, StrictMath::log1p, 1.3);

@@ -119,20 +119,19 @@ final class NearestNeighbour {
   }
 
   private void sums(Floats dy, long plane, int top, int bottom, int[] firstColumn, Floats dx, long at) {
-    if (columns.length == 2 * width && bottom > top) {
-      for (int h = top; h < bottom; h++) {
-        addPairs(dy, plane + (long) h * columns.length, h == top, dx, at);
-      }
-      return;
+    if (columns.length == 2 * width && bottom == top + 2) {
+      sumsOfFours(dy, plane + (long) top * columns.length, dx, at);
+    } else {
+      sumsOfAny(dy, plane, top, bottom, firstColumn, dx, at);
     }
-    sumsOfAny(dy, plane, top, bottom, firstColumn, dx, at);
   }
 
-  /** The most frequent case, twice as wide. */
-  private void addPairs(Floats dy, long row, boolean first, Floats dx, long at) {
+  /** The most frequent case, twice as high and as wide. */
+  private void sumsOfFours(Floats dy, long row, Floats dx, long at) {
+    long below = row + columns.length;
     for (int w = 0; w < width; w++) {
-      float sum = first ? 0f : dx.get(at + w);
-      dx.set(at + w, (sum + dy.get(row + 2L * w)) + dy.get(row + 2L * w + 1));
+      int k = 2 * w;
+      dx.set(at + w, ((0f + dy.get(row + k) + dy.get(row + k + 1)) + dy.get(below + k)) + dy.get(below + k + 1));
     }
   }
 

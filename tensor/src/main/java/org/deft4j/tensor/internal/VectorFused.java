@@ -57,8 +57,22 @@ final class VectorFused {
 
   // ------------------------------------------------------------------------------------------------------- gates
 
-  private static long grain(long width) {
-    return Math.max(1, VectorElementwise.GRAIN / width);
+  /**
+   * Runs {@code body} over the rows of x, [rows, 2 width], some at a time. Where rows are short these are in the cache then: a loop along one half
+   * of each jumps over the other.
+   */
+  private static void forRows(long rows, long width, Floats x, Parallel.Range body) {
+    long bytes = 2 * width * Float.BYTES;
+    long some = Math.max(1, ReadAhead.BLOCK / bytes);
+    Parallel.forRange(rows, some, (first, last) -> {
+      for (long from = first; from < last; from += some) {
+        long to = Math.min(last, from + some);
+        if (some > 1) {
+          ReadAhead.bring(x.memory(), x.byteAt(2 * from * width), (to - from) * bytes);
+        }
+        body.run(from, to);
+      }
+    });
   }
 
   private static boolean gated(Fused.Gated op, Tensor[] in, Tensor[] out) {
@@ -71,7 +85,7 @@ final class VectorFused {
     Floats y = Floats.of(out[0]);
     long width = out[0].size(-1);
     int vectors = Math.toIntExact(width / Simd.LANES);
-    Parallel.forRange(out[0].elementCount() / width, grain(width), (from, to) -> {
+    forRows(out[0].elementCount() / width, width, x, (from, to) -> {
       for (long row = from; row < to; row++) {
         long value = 2 * row * width + op.value(width);
         long gate = 2 * row * width + op.gate(width);
@@ -115,7 +129,7 @@ final class VectorFused {
     if (body == null) {
       return false;
     }
-    Parallel.forRange(in[0].elementCount() / width, grain(2 * width), body);
+    forRows(in[0].elementCount() / width, width, x, body);
     return true;
   }
 

@@ -66,6 +66,13 @@ final class FilterPanels implements Panels {
   }
 
   @Override
+  public void readAhead(long line, int lines, long k, int depth) {
+    for (long filter = k / taps.length; filter * taps.length < k + depth; filter++) {
+      ReadAhead.bring(memory, type.bytes() * (offset + (filter * channels + line) * size), (long) type.bytes() * lines * size);
+    }
+  }
+
+  @Override
   public void pack(long line, int lines, long k, int depth, float[] to, int at, int pitch, float[] room) {
     if (size > MOST_TAPS) {
       fetch(line, lines, k, depth, to, at, pitch);

@@ -68,6 +68,13 @@ record MatrixPanels(MemorySegment memory, DType type, long offset, long[] sizes,
   }
 
   @Override
+  public void readAhead(long line, int lines, long k, int depth) {
+    if (kStep == 1 && areEven(line, lines) && depth == steps[steps.length - 1]) {
+      ReadAhead.bring(memory, (start(line) + k) * type.bytes(), (long) lines * depth * type.bytes());
+    }
+  }
+
+  @Override
   public void pack(long line, int lines, long k, int depth, float[] to, int at, int pitch, float[] room) {
     int bytes = type.bytes();
     long step = steps[steps.length - 1];

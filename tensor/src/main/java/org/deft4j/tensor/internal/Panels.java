@@ -16,6 +16,9 @@ interface Panels {
    */
   void pack(long line, int lines, long k, int depth, float[] to, int at, int pitch, float[] room);
 
+  /** Brings elements (line .. line + lines, k .. k + depth) near, in the order in which they lie in memory; or does nothing. */
+  default void readAhead(long line, int lines, long k, int depth) {}
+
   /** How many k are packed for all panels of a group before the next ones, so that memory is read in long runs. */
   default int stretch() {
     return Integer.MAX_VALUE;

@@ -63,7 +63,7 @@ final class Product {
    * @param step bytes from one to the next
    */
   record Bias(MemorySegment memory, long start, long step, boolean perRow) {
-    private float get(long index) {
+    float get(long index) {
       return memory.get(Simd.F32, start + index * step);
     }
   }

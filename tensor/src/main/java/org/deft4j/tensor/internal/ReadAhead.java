@@ -21,7 +21,7 @@ final class ReadAhead {
     int lines = (int) (bytes / LINE);
     int seen = 0;
     for (int i = 0; i < lines; i++) {
-      seen |= memory.get(ValueLayout.JAVA_INT, from + (long) i * LINE);
+      seen |= memory.get(ValueLayout.JAVA_BYTE, from + (long) i * LINE);
     }
     // Without a use of what was read the compiler drops the reads; this use does nothing.
     if (seen == 0) {

@@ -60,6 +60,12 @@ final class VectorConvolution {
     Tensor w = in[1];
     long filters = w.size(0) / s.groups();
     long depth = w.size(1) * w.size(2) * w.size(3);
+    if (ScalarWinograd.applies(s, w, in[0], y)) {
+      Panels lines = MatrixPanels.of(w.memory(), w.dtype(), w.offset(), filters, depth, 1);
+      Product.Bias bias = in.length < 3 ? null : new Product.Bias(in[2].memory(), Float.BYTES * in[2].offset(), Float.BYTES, true);
+      VectorWinograd.run(in[0], lines, false, s.top(), s.left(), bias, y);
+      return;
+    }
     forGroups(s.groups(), y.elementCount() * depth, group -> {
       Panels left = MatrixPanels.of(w.memory(), w.dtype(), w.offset() + group * filters * depth, filters, depth, 1);
       Panels right = pointwise(s, w) ? pictures(in[0], group * w.size(1))
@@ -106,6 +112,11 @@ final class VectorConvolution {
     int size = (int) (w.size(2) * w.size(3));
     long channels = w.size(1);
     long filters = w.size(0) / s.groups();
+    if (ScalarWinograd.applies(s, w, dy, dx)) {
+      Panels lines = new FilterPanels(w.memory(), w.dtype(), w.offset(), channels, size);
+      VectorWinograd.run(dy, lines, true, 2 - s.top(), 2 - s.left(), null, dx);
+      return;
+    }
     forGroups(s.groups(), dx.elementCount() * filters * Math.ceilDiv(size, s.strideH() * s.strideW()), group -> {
       List<Part> parts = new ArrayList<>();
       for (int h = 0; h < Math.min(s.strideH(), dx.size(2)); h++) {

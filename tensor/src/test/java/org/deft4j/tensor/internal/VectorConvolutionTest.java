@@ -1,14 +1,19 @@
 package org.deft4j.tensor.internal;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import org.deft4j.tensor.DType;
+import org.deft4j.tensor.Dispatch;
 import org.deft4j.tensor.Scope;
 import org.deft4j.tensor.Shape;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Contraction;
 import org.deft4j.tensor.op.Contraction.ConvSpec;
 import org.junit.jupiter.api.Test;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 /** The vector form of convolutions and their gradients gives the bits of the plain one. */
 class VectorConvolutionTest {
@@ -98,5 +103,62 @@ class VectorConvolutionTest {
         }
       }
     }
+  }
+
+  /** Forward and the input's gradient, both by {@link ScalarWinograd}; and as exact as a sum in float64, rounded, can be expected to be. */
+  private void transformed(ConvSpec spec, DType type, long n, long c, long h, long w, long o) {
+    try (Scope _ = Scope.open()) {
+      Tensor x = Twins.random(random, n, c, h, w);
+      Tensor filters = type == DType.F32 ? Twins.random(random, o, c, 3, 3) : Twins.half(random, type, o, c, 3, 3);
+      Tensor bias = Twins.random(random, o);
+      Shape y = Shape.of(n, o, spec.outHeight(h, 3), spec.outWidth(w, 3));
+      Tensor dy = Twins.random(random, y.toArray());
+      Contraction grad = new Contraction.Conv2dInputGrad(spec, x.shape());
+      try (Tensor out = Tensor.zeros(DType.F32, y.toArray())) {
+        assertTrue(ScalarWinograd.applies(spec, filters, x, out) && ScalarWinograd.applies(spec, filters, out, x));
+      }
+      same(new Contraction.Conv2d(spec), y, x, filters, bias);
+      same(new Contraction.Conv2d(spec), y, x, filters);
+      same(grad, x.shape(), dy, filters);
+      Tensor like = normal(filters.shape());
+      close(new Contraction.Conv2d(spec), c, normal(x.shape()), like, normal(bias.shape()));
+      close(grad, o, normal(dy.shape()), like);
+    }
+  }
+
+  private Tensor normal(Shape shape) {
+    float[] values = new float[Math.toIntExact(shape.elementCount())];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) random.nextGaussian();
+    }
+    return Tensor.of(values, shape.toArray());
+  }
+
+  /** The result is of the size of {@code sqrt(9 depth)}, and so many roundings of a part of that add up like a random walk. */
+  private static void close(Contraction op, long depth, Tensor... in) {
+    Tensor[] wide = Arrays.stream(in).map(t -> t.cast(DType.F64)).toArray(Tensor[]::new);
+    double[] exact = Dispatch.run(op, wide)[0].toDoubles();
+    double[] found = Dispatch.run(op, in)[0].toDoubles();
+    for (int i = 0; i < exact.length; i++) {
+      assertEquals(exact[i], found[i], 0x1p-22 * 3 * depth, op.label());
+    }
+  }
+
+  @Test
+  void winogradsTransforms() {
+    transformed(ConvSpec.of(1, 1), DType.F32, 2, 33, 9, 11, 45);
+    transformed(ConvSpec.of(1, 1), DType.F32, 1, 32, 6, 141, 32);
+    transformed(ConvSpec.of(1, 1), DType.F32, 1, 40, 7, 64, 33);
+    transformed(ConvSpec.of(1, 1), DType.F32, 3, 32, 8, 8, 39);
+    transformed(new ConvSpec(1, 1, 0, 0, 0, 0, 1, 1, 1), DType.F32, 2, 32, 14, 13, 32);
+    transformed(new ConvSpec(1, 1, 2, 0, 1, 2, 1, 1, 1), DType.F32, 2, 32, 9, 12, 34);
+    transformed(new ConvSpec(1, 1, 0, 3, 2, 4, 1, 1, 1), DType.F32, 1, 36, 12, 14, 32);
+    transformed(ConvSpec.of(1, 1), DType.BF16, 1, 32, 10, 15, 46);
+    transformed(ConvSpec.of(1, 1), DType.F16, 1, 35, 10, 15, 32);
+  }
+
+  @Test
+  void winogradsTransformsInPieces() {
+    transformed(ConvSpec.of(1, 1), DType.F32, 1, 1100, 11, 32, 100);
   }
 }

@@ -1,0 +1,380 @@
+package org.deft4j.tensor.internal;
+
+import java.lang.foreign.MemorySegment;
+import org.deft4j.tensor.Tensor;
+import org.deft4j.tensor.Threads;
+
+import static org.deft4j.tensor.internal.Buffer.START;
+import static org.deft4j.tensor.internal.ScalarWinograd.POINTS;
+
+/**
+ * {@link ScalarWinograd} by vectors and threads, as 16 products, one for each number ("point") of a patch:
+ *
+ * <pre>
+ *                       V [point]   C x tiles     B^T d B, tiles of some rows of tiles
+ *   U [point]  O x C    M [point]   O x tiles     U = G g G^T,  M = U V  by {@link RegisterTile},  Y = A^T M A
+ * </pre>
+ *
+ * <p>U and V are made as the panels that the tiles of a product read, so that nothing is packed besides. What of V, U and M there is at a time
+ * is bounded: some rows of tiles, and of filters some panels. A thread takes a point and a group of panels of V, which stay in its
+ * second-level cache while the panels of U stream past.
+ */
+final class VectorWinograd {
+  private static final int LANES = Simd.LANES;
+  private static final int WIDTH = RegisterTile.WIDTH;
+  private static final int TILE = RegisterTile.WIDE * WIDTH;
+  private static final int TAPS = 9;
+  /** The most channels of a block: then a panel of U has 32 KiB, the size of the first-level cache. */
+  private static final int DEPTH = 512;
+  /** Floats of U, of V and of M at a time. */
+  private static final long SHARED = 3L << 20;
+  /** Floats of V of one point of one thread: half of a second-level cache. */
+  private static final int GROUP = 1 << 17;
+  /**
+   * Floats between the points of U, and of V, beside what is in them: two cache lines, without which lines of all points that are written together
+   * would often fall into one set of the first-level cache, which has fewer ways.
+   */
+  private static final int APART = 32;
+  /** Channels whose filters are turned at a time. */
+  private static final int TURNED = 32;
+
+  private final Tensor x;
+  private final Panels filters;
+  private final int[] places;
+  private final long top;
+  private final long left;
+  private final Product.Bias bias;
+  private final Tensor y;
+  private final int channels;
+  private final int block;
+  private final Cut rows;
+  /** Tiles in a row of them, and rows of tiles in a picture. */
+  private final int across;
+  private final int down;
+
+  private VectorWinograd(Tensor x, Panels filters, boolean turned, long top, long left, Product.Bias bias, Tensor y) {
+    this.x = x;
+    this.filters = filters;
+    this.places = ScalarWinograd.places(turned);
+    this.top = top;
+    this.left = left;
+    this.bias = bias;
+    this.y = y;
+    this.channels = Math.toIntExact(x.size(1));
+    this.block = Math.ceilDiv(channels, Math.ceilDiv(channels, DEPTH));
+    this.rows = Cut.rows(y.size(1));
+    this.across = Math.toIntExact(ScalarWinograd.tiles(y.size(3)));
+    this.down = Math.toIntExact(ScalarWinograd.tiles(y.size(2)));
+  }
+
+  /**
+   * Computes {@link ScalarWinograd#run}.
+   *
+   * @param filters a line for each output channel, which runs along the channels of x and, in each, the nine taps
+   */
+  static void run(Tensor x, Panels filters, boolean turned, long top, long left, Product.Bias bias, Tensor y) {
+    new VectorWinograd(x, filters, turned, top, left, bias, y).run();
+  }
+
+  private void run() {
+    long all = y.size(0) * down;
+    long most = Math.clamp(SHARED / ((long) POINTS * channels * across), 1, all);
+    long pieces = Math.ceilDiv(all, most);
+    long panels = Math.ceilDiv(Math.ceilDiv(all, pieces) * across, WIDTH);
+    long some = Math.clamp(SHARED / POINTS / Math.max((long) channels * RegisterTile.WIDE_PITCH, panels * TILE), 1, rows.count());
+    // If not all, as many for each thread.
+    long chunks = some == rows.count() ? 1 : Math.ceilDiv(rows.count(), Math.max(1, some / Threads.count() * Threads.count()));
+    some = Math.ceilDiv(rows.count(), chunks);
+    try (Buffer u = Buffer.of(START + POINTS * (some * RegisterTile.WIDE_PITCH * channels + APART));
+        Buffer v = Buffer.of(START + POINTS * (panels * WIDTH * channels + APART));
+        Buffer m = Buffer.of(START + POINTS * (some * panels + 1) * TILE + block)) {
+      for (long piece = 0; piece < pieces; piece++) {
+        Piece tiles = new Piece((int) (all * piece / pieces), (int) (all * (piece + 1) / pieces), v.floats);
+        tiles.transform();
+        for (long chunk = 0; chunk < chunks; chunk++) {
+          Chunk lines = new Chunk(rows.count() * chunk / chunks, rows.count() * (chunk + 1) / chunks, u.floats);
+          if (piece == 0 || chunks > 1) {
+            lines.transform();
+          }
+          multiply(lines, tiles, m.floats);
+          store(lines, tiles, m.floats);
+        }
+      }
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------------------- filters
+
+  /** The panels {@code from .. to} of filters. */
+  private final class Chunk {
+    final long from;
+    final long to;
+    final float[] u;
+    /** Floats from point to point. */
+    final int step;
+
+    Chunk(long from, long to, float[] u) {
+      this.from = from;
+      this.to = to;
+      this.u = u;
+      this.step = (int) ((rows.before(to) - rows.before(from)) * channels) + APART;
+    }
+
+    int panels() {
+      return (int) (to - from);
+    }
+
+    int at(int point, long panel) {
+      return START + point * step + (int) (rows.before(panel) - rows.before(from)) * channels;
+    }
+
+    /** In the order in which the filters lie in memory: filter by filter, or, if turned, channel by channel. */
+    void transform() {
+      boolean byPanels = filters.stretch() == Integer.MAX_VALUE;
+      Parallel.forRange(byPanels ? to - from : Math.ceilDiv(channels, TURNED), 1, (first, end) -> {
+        try (Buffer taps = Buffer.of(START + (long) TURNED * TAPS * RegisterTile.WIDE_PITCH);
+            Buffer room = Buffer.of(Math.max(Panels.ROOM, (long) WIDTH * TURNED * TAPS))) {
+          for (long i = first; i < end; i++) {
+            if (byPanels) {
+              transform(from + i, from + i + 1, 0, channels, taps.floats, room.floats);
+            } else {
+              transform(from, to, (int) i * TURNED, Math.min(channels, (int) (i + 1) * TURNED), taps.floats, room.floats);
+            }
+          }
+        }
+      });
+    }
+
+    /** Those panels, of these channels. */
+    private void transform(long first, long end, int channel, int last, float[] taps, float[] room) {
+      filters.readAhead(rows.start(first), (int) (Math.min(rows.lines(), rows.start(end)) - rows.start(first)), (long) TAPS * channel,
+          TAPS * (last - channel));
+      for (int c = channel; c < last; c += TURNED) {
+        for (long panel = first; panel < end; panel++) {
+          transform(panel, c, taps, room);
+        }
+      }
+    }
+
+    private void transform(long panel, int channel, float[] taps, float[] room) {
+      int count = Math.min(TURNED, channels - channel);
+      int pitch = rows.pitch(panel);
+      filters.pack(rows.start(panel), rows.lines(panel), (long) TAPS * channel, TAPS * count, taps, START, pitch, room);
+      int to = at(0, panel) + channel * pitch;
+      for (int i = 0; i < pitch; i += LANES) {
+        for (int c = 0; c < count; c++) {
+          WinogradTransforms.filter(taps, START + c * TAPS * pitch + i, pitch, u, to + c * pitch + i, step, places);
+        }
+      }
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------------------- pictures
+
+  /** The rows {@code from .. to} of tiles, of all pictures one after another. */
+  private final class Piece {
+    final int from;
+    final int to;
+    final float[] v;
+    final int tiles;
+    final int panels;
+    /** Floats from point to point. */
+    final int step;
+
+    Piece(int from, int to, float[] v) {
+      this.from = from;
+      this.to = to;
+      this.v = v;
+      this.tiles = (to - from) * across;
+      this.panels = Math.ceilDiv(tiles, WIDTH);
+      this.step = panels * channels * WIDTH + APART;
+    }
+
+    int at(int point, int panel, int channel) {
+      return START + point * step + (panel * channels + channel) * WIDTH;
+    }
+
+    void transform() {
+      Parallel.forRange(panels, Math.max(1, panels / (4L * Threads.count())), (first, end) -> {
+        Lines lines = new Lines(this);
+        for (int i = (int) first; i < end; i++) {
+          lines.transform(below(i));
+        }
+      });
+    }
+
+    /** The panels in such an order that those of wide pictures are followed by the ones below, which see two of their four rows too. */
+    private int below(int i) {
+      int beside = across / WIDTH;
+      return across % WIDTH == 0 ? i % (to - from) * beside + i / (to - from) : i;
+    }
+  }
+
+  /**
+   * What one thread needs to transform patches. It goes along the channels of a panel, so that each point is written in the order in which
+   * it lies in memory.
+   */
+  private final class Lines {
+    /** Floats of a row: all columns that a panel of tiles sees, and what vectors read beyond. */
+    static final int LENGTH = 2 * WIDTH + 2 + 2 * LANES;
+
+    final Piece piece;
+    final int height = Math.toIntExact(x.size(2));
+    final int width = Math.toIntExact(x.size(3));
+    /** Four rows of the picture with zeros around them, and one that is outside. */
+    final float[] lines = new float[5 * LENGTH];
+    /** Where a vector of tiles goes that does not fit into a panel as it is. */
+    final float[] aside = new float[POINTS * LANES];
+
+    Lines(Piece piece) {
+      this.piece = piece;
+    }
+
+    void transform(int panel) {
+      int first = panel * WIDTH;
+      int count = Math.min(WIDTH, piece.tiles - first);
+      for (int i = 0; i < count;) {
+        int index = first + i;
+        int run = Math.min(count - i, across - index % across);
+        transform(panel, i, piece.from + index / across, index % across, run);
+        i += run;
+      }
+    }
+
+    /** A run of tiles of one row, from {@code tile} on, which are those from {@code lane} on in their panel. */
+    private void transform(int panel, int lane, int row, int tile, int run) {
+      java.util.Arrays.fill(lines, 0f);
+      int left = 2 * tile - (int) VectorWinograd.this.left;
+      int begin = Math.max(0, left);
+      int columns = Math.min(width, left + 2 * run + 2) - begin;
+      int top = row % down * 2 - (int) VectorWinograd.this.top;
+      long plane = (long) height * width;
+      long start = x.offset() + (long) row / down * channels * plane;
+      int[] at = new int[4];
+      for (int i = 0; i < 4; i++) {
+        at[i] = (top + i >= 0 && top + i < height ? i : 4) * LENGTH;
+      }
+      for (int c = 0; c < channels; c++) {
+        for (int i = 0; i < 4 && columns > 0; i++) {
+          if (at[i] < 4 * LENGTH) {
+            copy(Float.BYTES * (start + c * plane + (long) (top + i) * width + begin), columns, at[i] + begin - left);
+          }
+        }
+        for (int i = 0; i < run; i += LANES) {
+          patches(panel, lane + i, c, at, 2 * i, Math.min(LANES, run - i));
+        }
+      }
+    }
+
+    /** Some numbers of a row of the picture; the last vector is moved back to end with them. */
+    private void copy(long from, int count, int to) {
+      MemorySegment memory = x.memory();
+      if (count < LANES) {
+        for (int i = 0; i < count; i++) {
+          lines[to + i] = memory.get(Simd.F32, from + (long) Float.BYTES * i);
+        }
+        return;
+      }
+      for (int i = 0; i < count; i += LANES) {
+        int column = Math.min(i, count - LANES);
+        Simd.load(memory, from + (long) Float.BYTES * column).intoArray(lines, to + column);
+      }
+    }
+
+    /** A vector of tiles, of which {@code count} are in the panel. */
+    private void patches(int panel, int lane, int channel, int[] at, int column, int count) {
+      int to = piece.at(0, panel, channel) + lane;
+      int step = piece.step;
+      if (count == LANES && lane % LANES == 0) {
+        WinogradTransforms.patches(lines, at[0] + column, at[1] + column, at[2] + column, at[3] + column, piece.v, to, step);
+        return;
+      }
+      WinogradTransforms.patches(lines, at[0] + column, at[1] + column, at[2] + column, at[3] + column, aside, 0, LANES);
+      for (int point = 0; point < POINTS; point++) {
+        System.arraycopy(aside, point * LANES, piece.v, to + point * step, count);
+      }
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------------------- products
+
+  /** Where the tile of a panel of filters and a panel of tiles waits for its outputs: all its points lie side by side. */
+  private static int at(Chunk lines, Piece tiles, long row, int panel, int point) {
+    return START + (int) (((row - lines.from) * tiles.panels + panel) * POINTS + point) * TILE;
+  }
+
+  private void multiply(Chunk lines, Piece tiles, float[] m) {
+    int groups = Math.ceilDiv(tiles.panels, Math.max(1, GROUP / (block * WIDTH)));
+    Parallel.forRange((long) POINTS * groups, 1, (first, end) -> {
+      for (long task = first; task < end; task++) {
+        int group = (int) (task % groups);
+        multiply(lines, tiles, (int) (task / groups), tiles.panels * group / groups, tiles.panels * (group + 1) / groups, m);
+      }
+    });
+  }
+
+  /** One point of the panels {@code first .. end} of tiles. */
+  private void multiply(Chunk lines, Piece tiles, int point, int first, int end, float[] m) {
+    for (int channel = 0; channel < channels; channel += block) {
+      int depth = Math.min(block, channels - channel);
+      for (long row = lines.from; row < lines.to; row++) {
+        int pitch = rows.pitch(row);
+        int a = lines.at(point, row) + channel * pitch;
+        // The filters that come next, a little of them beside each tile.
+        int ahead = row + 1 < lines.to ? lines.at(point, row + 1) + channel * rows.pitch(row + 1) : a;
+        for (int panel = first; panel < end; panel++) {
+          int to = at(lines, tiles, row, panel, point);
+          int next = ahead + RegisterTile.AHEAD * depth <= lines.u.length ? ahead : a;
+          RegisterTile.run(rows.room(row), lines.u, a, tiles.v, tiles.at(point, panel, channel), depth, m, to, channel == 0, lines.u, next,
+              m, channel == 0 ? to : to + POINTS * TILE);
+          ahead += RegisterTile.AHEAD * depth;
+        }
+      }
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------------------- outputs
+
+  private void store(Chunk lines, Piece tiles, float[] m) {
+    Parallel.forRange((long) lines.panels() * tiles.panels, 1, (first, end) -> {
+      float[] out = new float[4 * WIDTH];
+      for (long i = first; i < end; i++) {
+        long row = lines.from + i / tiles.panels;
+        int panel = (int) (i % tiles.panels);
+        store(row, tiles, panel, m, at(lines, tiles, row, panel, 0), out);
+      }
+    });
+  }
+
+  /** The outputs of a panel of filters and a panel of tiles. */
+  private void store(long row, Piece tiles, int panel, float[] m, int at, float[] out) {
+    int first = panel * WIDTH;
+    int count = Math.min(WIDTH, tiles.tiles - first);
+    for (int i = 0; i < rows.lines(row); i++) {
+      long channel = rows.start(row) + i;
+      float added = bias == null ? 0f : bias.get(channel);
+      for (int j = 0; j < WIDTH; j += LANES) {
+        WinogradTransforms.outputs(m, at + i * WIDTH + j, TILE, added, out, 2 * j, 2 * WIDTH + 2 * j);
+      }
+      for (int j = 0; j < count;) {
+        int index = first + j;
+        int run = Math.min(count - j, across - index % across);
+        storeRun(tiles.from + index / across, index % across, channel, run, out, 2 * j);
+        j += run;
+      }
+    }
+  }
+
+  /** The outputs of {@code run} tiles of a row of tiles, from {@code tile} on. */
+  private void storeRun(int row, int tile, long channel, int run, float[] out, int from) {
+    long height = y.size(2);
+    long width = y.size(3);
+    long h = row % down * 2L;
+    int length = (int) Math.min(2L * run, width - 2L * tile);
+    long to = Float.BYTES * (y.offset() + ((row / down * y.size(1) + channel) * height + h) * width + 2L * tile);
+    MemorySegment.copy(out, from, y.memory(), Simd.F32, to, length);
+    if (h + 1 < height) {
+      MemorySegment.copy(out, 2 * WIDTH + from, y.memory(), Simd.F32, to + Float.BYTES * width, length);
+    }
+  }
+}

@@ -69,8 +69,8 @@ record MatrixPanels(MemorySegment memory, DType type, long offset, long[] sizes,
 
   @Override
   public void readAhead(long line, int lines, long k, int depth) {
-    if (kStep == 1 && areEven(line, lines) && depth == steps[steps.length - 1]) {
-      ReadAhead.bring(memory, (start(line) + k) * type.bytes(), (long) lines * depth * type.bytes());
+    for (int i = 0; i < lines && kStep == 1; i++) {
+      ReadAhead.bring(memory, (start(line + i) + k) * type.bytes(), (long) depth * type.bytes());
     }
   }
 

@@ -26,6 +26,8 @@ final class VectorWinograd {
   private static final int TAPS = 9;
   /** The most channels of a block: then a panel of U has 32 KiB, the size of the first-level cache. */
   private static final int DEPTH = 512;
+  /** The most channels of a part. */
+  private static final int PART = 640;
   /** Floats of U, of V and of M at a time. */
   private static final long SHARED = 3L << 20;
   /** Floats of V of one point of one thread: half of a second-level cache. */
@@ -46,7 +48,6 @@ final class VectorWinograd {
   private final Product.Bias bias;
   private final Tensor y;
   private final int channels;
-  private final int block;
   private final Cut rows;
   /** Tiles in a row of them, and rows of tiles in a picture. */
   private final int across;
@@ -61,7 +62,6 @@ final class VectorWinograd {
     this.bias = bias;
     this.y = y;
     this.channels = Math.toIntExact(x.size(1));
-    this.block = Math.ceilDiv(channels, Math.ceilDiv(channels, DEPTH));
     this.rows = Cut.rows(y.size(1));
     this.across = Math.toIntExact(ScalarWinograd.tiles(y.size(3)));
     this.down = Math.toIntExact(ScalarWinograd.tiles(y.size(2)));
@@ -78,77 +78,99 @@ final class VectorWinograd {
 
   private void run() {
     long all = y.size(0) * down;
-    long most = Math.clamp(SHARED / ((long) POINTS * channels * across), 1, all);
-    long pieces = Math.ceilDiv(all, most);
+    // Filters are transformed anew for each piece. In parts, V is smaller, and M has to hold the sums of all filters.
+    int parts = Math.ceilDiv(channels, PART);
+    long ofParts = Math.max(pieces((long) POINTS * Math.ceilDiv(channels, parts)), pieces(POINTS * RegisterTile.WIDE * rows.count()));
+    long pieces = pieces((long) POINTS * channels);
+    if (ofParts < pieces) {
+      pieces = ofParts;
+    } else {
+      parts = 1;
+    }
+    int deep = Math.ceilDiv(channels, parts);
     long panels = Math.ceilDiv(Math.ceilDiv(all, pieces) * across, WIDTH);
-    long some = Math.clamp(SHARED / POINTS / Math.max((long) channels * RegisterTile.WIDE_PITCH, panels * TILE), 1, rows.count());
+    long floats = POINTS * Math.max((long) deep * RegisterTile.WIDE_PITCH, parts == 1 ? panels * TILE : 0);
+    long some = Math.clamp(SHARED / floats, 1, rows.count());
     // If not all, as many for each thread.
     long chunks = some == rows.count() ? 1 : Math.ceilDiv(rows.count(), Math.max(1, some / Threads.count() * Threads.count()));
     some = Math.ceilDiv(rows.count(), chunks);
-    try (Buffer u = Buffer.of(START + POINTS * (some * RegisterTile.WIDE_PITCH * channels + APART));
-        Buffer v = Buffer.of(START + POINTS * (panels * WIDTH * channels + APART));
-        Buffer m = Buffer.of(START + POINTS * (some * panels + 1) * TILE + block)) {
+    try (Buffer u = Buffer.of(START + POINTS * (some * RegisterTile.WIDE_PITCH * deep + APART));
+        Buffer v = Buffer.of(START + POINTS * (panels * WIDTH * deep + APART));
+        Buffer m = Buffer.of(START + POINTS * ((parts == 1 ? some : rows.count()) * panels + 1) * TILE + DEPTH)) {
       for (long piece = 0; piece < pieces; piece++) {
-        Piece tiles = new Piece((int) (all * piece / pieces), (int) (all * (piece + 1) / pieces), v.floats);
-        tiles.transform();
-        for (long chunk = 0; chunk < chunks; chunk++) {
-          Chunk lines = new Chunk(rows.count() * chunk / chunks, rows.count() * (chunk + 1) / chunks, u.floats);
-          if (piece == 0 || chunks > 1) {
-            lines.transform();
+        for (int part = 0; part < parts; part++) {
+          int first = part * deep;
+          int count = Math.min(deep, channels - first);
+          Piece tiles = new Piece((int) (all * piece / pieces), (int) (all * (piece + 1) / pieces), first, count, v.floats);
+          tiles.transform();
+          for (long chunk = 0; chunk < chunks; chunk++) {
+            Chunk lines = new Chunk(rows.count() * chunk / chunks, rows.count() * (chunk + 1) / chunks, first, count, u.floats);
+            if (piece == 0 || chunks * parts > 1) {
+              lines.transform();
+            }
+            long base = parts == 1 ? lines.from : 0;
+            multiply(lines, tiles, m.floats, base);
+            if (part + 1 == parts) {
+              store(lines, tiles, m.floats, base);
+            }
           }
-          multiply(lines, tiles, m.floats);
-          store(lines, tiles, m.floats);
         }
       }
     }
   }
 
+  /** How many pieces there are, of whole rows of tiles, if there are so many floats for each tile. */
+  private long pieces(long floats) {
+    long all = y.size(0) * down;
+    return Math.ceilDiv(all, Math.clamp(SHARED / floats / across, 1, all));
+  }
+
   // ------------------------------------------------------------------------------------------------------- filters
 
-  /** The panels {@code from .. to} of filters. */
+  /** The panels {@code from .. to} of filters, and of these {@code count} channels from {@code begin} on. */
   private final class Chunk {
     final long from;
     final long to;
+    final int begin;
+    final int count;
     final float[] u;
     /** Floats from point to point. */
     final int step;
 
-    Chunk(long from, long to, float[] u) {
+    Chunk(long from, long to, int begin, int count, float[] u) {
       this.from = from;
       this.to = to;
+      this.begin = begin;
+      this.count = count;
       this.u = u;
-      this.step = (int) ((rows.before(to) - rows.before(from)) * channels) + APART;
-    }
-
-    int panels() {
-      return (int) (to - from);
+      this.step = (int) ((rows.before(to) - rows.before(from)) * count) + APART;
     }
 
     int at(int point, long panel) {
-      return START + point * step + (int) (rows.before(panel) - rows.before(from)) * channels;
+      return START + point * step + (int) (rows.before(panel) - rows.before(from)) * count;
     }
 
     /** In the order in which the filters lie in memory: filter by filter, or, if turned, channel by channel. */
     void transform() {
       boolean byPanels = filters.stretch() == Integer.MAX_VALUE;
-      Parallel.forRange(byPanels ? to - from : Math.ceilDiv(channels, TURNED), 1, (first, end) -> {
+      Parallel.forRange(byPanels ? to - from : Math.ceilDiv(count, TURNED), 1, (first, end) -> {
         try (Buffer taps = Buffer.of(START + (long) TURNED * TAPS * RegisterTile.WIDE_PITCH);
             Buffer room = Buffer.of(Math.max(Panels.ROOM, (long) WIDTH * TURNED * TAPS))) {
           for (long i = first; i < end; i++) {
             if (byPanels) {
-              transform(from + i, from + i + 1, 0, channels, taps.floats, room.floats);
+              transform(from + i, from + i + 1, 0, count, taps.floats, room.floats);
             } else {
-              transform(from, to, (int) i * TURNED, Math.min(channels, (int) (i + 1) * TURNED), taps.floats, room.floats);
+              transform(from, to, (int) i * TURNED, Math.min(count, (int) (i + 1) * TURNED), taps.floats, room.floats);
             }
           }
         }
       });
     }
 
-    /** Those panels, of these channels. */
+    /** The panels {@code first .. end}, of the channels {@code channel .. last} of those there are. */
     private void transform(long first, long end, int channel, int last, float[] taps, float[] room) {
-      filters.readAhead(rows.start(first), (int) (Math.min(rows.lines(), rows.start(end)) - rows.start(first)), (long) TAPS * channel,
-          TAPS * (last - channel));
+      int lines = (int) (Math.min(rows.lines(), rows.start(end)) - rows.start(first));
+      filters.readAhead(rows.start(first), lines, (long) TAPS * (begin + channel), TAPS * (last - channel));
       for (int c = channel; c < last; c += TURNED) {
         for (long panel = first; panel < end; panel++) {
           transform(panel, c, taps, room);
@@ -157,12 +179,12 @@ final class VectorWinograd {
     }
 
     private void transform(long panel, int channel, float[] taps, float[] room) {
-      int count = Math.min(TURNED, channels - channel);
+      int turned = Math.min(TURNED, count - channel);
       int pitch = rows.pitch(panel);
-      filters.pack(rows.start(panel), rows.lines(panel), (long) TAPS * channel, TAPS * count, taps, START, pitch, room);
+      filters.pack(rows.start(panel), rows.lines(panel), (long) TAPS * (begin + channel), TAPS * turned, taps, START, pitch, room);
       int to = at(0, panel) + channel * pitch;
       for (int i = 0; i < pitch; i += LANES) {
-        for (int c = 0; c < count; c++) {
+        for (int c = 0; c < turned; c++) {
           WinogradTransforms.filter(taps, START + c * TAPS * pitch + i, pitch, u, to + c * pitch + i, step, places);
         }
       }
@@ -171,27 +193,31 @@ final class VectorWinograd {
 
   // ------------------------------------------------------------------------------------------------------- pictures
 
-  /** The rows {@code from .. to} of tiles, of all pictures one after another. */
+  /** The rows {@code from .. to} of tiles, of all pictures one after another, and of these {@code count} channels from {@code begin} on. */
   private final class Piece {
     final int from;
     final int to;
+    final int begin;
+    final int count;
     final float[] v;
     final int tiles;
     final int panels;
     /** Floats from point to point. */
     final int step;
 
-    Piece(int from, int to, float[] v) {
+    Piece(int from, int to, int begin, int count, float[] v) {
       this.from = from;
       this.to = to;
+      this.begin = begin;
+      this.count = count;
       this.v = v;
       this.tiles = (to - from) * across;
       this.panels = Math.ceilDiv(tiles, WIDTH);
-      this.step = panels * channels * WIDTH + APART;
+      this.step = panels * count * WIDTH + APART;
     }
 
     int at(int point, int panel, int channel) {
-      return START + point * step + (panel * channels + channel) * WIDTH;
+      return START + point * step + (panel * count + channel) * WIDTH;
     }
 
     void transform() {
@@ -249,12 +275,12 @@ final class VectorWinograd {
       int columns = Math.min(width, left + 2 * run + 2) - begin;
       int top = row % down * 2 - (int) VectorWinograd.this.top;
       long plane = (long) height * width;
-      long start = x.offset() + (long) row / down * channels * plane;
+      long start = x.offset() + ((long) row / down * channels + piece.begin) * plane;
       int[] at = new int[4];
       for (int i = 0; i < 4; i++) {
         at[i] = (top + i >= 0 && top + i < height ? i : 4) * LENGTH;
       }
-      for (int c = 0; c < channels; c++) {
+      for (int c = 0; c < piece.count; c++) {
         for (int i = 0; i < 4 && columns > 0; i++) {
           if (at[i] < 4 * LENGTH) {
             copy(Float.BYTES * (start + c * plane + (long) (top + i) * width + begin), columns, at[i] + begin - left);
@@ -299,49 +325,52 @@ final class VectorWinograd {
   // ------------------------------------------------------------------------------------------------------- products
 
   /** Where the tile of a panel of filters and a panel of tiles waits for its outputs: all its points lie side by side. */
-  private static int at(Chunk lines, Piece tiles, long row, int panel, int point) {
-    return START + (int) (((row - lines.from) * tiles.panels + panel) * POINTS + point) * TILE;
+  private static int at(Piece tiles, long row, int panel, int point) {
+    return START + (int) ((row * tiles.panels + panel) * POINTS + point) * TILE;
   }
 
-  private void multiply(Chunk lines, Piece tiles, float[] m) {
+  /** @param base the panel of filters whose tiles come first in m */
+  private void multiply(Chunk lines, Piece tiles, float[] m, long base) {
+    int block = Math.ceilDiv(tiles.count, Math.ceilDiv(tiles.count, DEPTH));
     int groups = Math.ceilDiv(tiles.panels, Math.max(1, GROUP / (block * WIDTH)));
     Parallel.forRange((long) POINTS * groups, 1, (first, end) -> {
       for (long task = first; task < end; task++) {
         int group = (int) (task % groups);
-        multiply(lines, tiles, (int) (task / groups), tiles.panels * group / groups, tiles.panels * (group + 1) / groups, m);
+        int from = tiles.panels * group / groups;
+        int to = tiles.panels * (group + 1) / groups;
+        for (int channel = 0; channel < tiles.count; channel += block) {
+          multiply(lines, tiles, (int) (task / groups), from, to, channel, Math.min(block, tiles.count - channel), m, base);
+        }
       }
     });
   }
 
-  /** One point of the panels {@code first .. end} of tiles. */
-  private void multiply(Chunk lines, Piece tiles, int point, int first, int end, float[] m) {
-    for (int channel = 0; channel < channels; channel += block) {
-      int depth = Math.min(block, channels - channel);
-      for (long row = lines.from; row < lines.to; row++) {
-        int pitch = rows.pitch(row);
-        int a = lines.at(point, row) + channel * pitch;
-        // The filters that come next, a little of them beside each tile.
-        int ahead = row + 1 < lines.to ? lines.at(point, row + 1) + channel * rows.pitch(row + 1) : a;
-        for (int panel = first; panel < end; panel++) {
-          int to = at(lines, tiles, row, panel, point);
-          int next = ahead + RegisterTile.AHEAD * depth <= lines.u.length ? ahead : a;
-          RegisterTile.run(rows.room(row), lines.u, a, tiles.v, tiles.at(point, panel, channel), depth, m, to, channel == 0, lines.u, next,
-              m, channel == 0 ? to : to + POINTS * TILE);
-          ahead += RegisterTile.AHEAD * depth;
-        }
+  /** One point of the panels {@code first .. end} of tiles, and {@code depth} channels. */
+  private void multiply(Chunk lines, Piece tiles, int point, int first, int end, int channel, int depth, float[] m, long base) {
+    boolean begins = tiles.begin + channel == 0;
+    for (long row = lines.from; row < lines.to; row++) {
+      int a = lines.at(point, row) + channel * rows.pitch(row);
+      // The filters that come next, a little of them beside each tile.
+      int ahead = row + 1 < lines.to ? lines.at(point, row + 1) + channel * rows.pitch(row + 1) : a;
+      for (int panel = first; panel < end; panel++) {
+        int to = at(tiles, row - base, panel, point);
+        int next = ahead + RegisterTile.AHEAD * depth <= lines.u.length ? ahead : a;
+        RegisterTile.run(rows.room(row), lines.u, a, tiles.v, tiles.at(point, panel, channel), depth, m, to, begins, lines.u, next, m,
+            begins ? to : to + POINTS * TILE);
+        ahead += RegisterTile.AHEAD * depth;
       }
     }
   }
 
   // -------------------------------------------------------------------------------------------------------- outputs
 
-  private void store(Chunk lines, Piece tiles, float[] m) {
-    Parallel.forRange((long) lines.panels() * tiles.panels, 1, (first, end) -> {
+  private void store(Chunk lines, Piece tiles, float[] m, long base) {
+    Parallel.forRange((lines.to - lines.from) * tiles.panels, 1, (first, end) -> {
       float[] out = new float[4 * WIDTH];
       for (long i = first; i < end; i++) {
         long row = lines.from + i / tiles.panels;
         int panel = (int) (i % tiles.panels);
-        store(row, tiles, panel, m, at(lines, tiles, row, panel, 0), out);
+        store(row, tiles, panel, m, at(tiles, row - base, panel, 0), out);
       }
     });
   }

@@ -140,7 +140,7 @@ class VectorConvolutionTest {
     double[] exact = Dispatch.run(op, wide)[0].toDoubles();
     double[] found = Dispatch.run(op, in)[0].toDoubles();
     for (int i = 0; i < exact.length; i++) {
-      assertEquals(exact[i], found[i], 0x1p-22 * 3 * depth, op.label());
+      assertEquals(exact[i], found[i], 0x1p-21 * 3 * depth, op.label());
     }
   }
 
@@ -159,6 +159,7 @@ class VectorConvolutionTest {
 
   @Test
   void winogradsTransformsInPieces() {
-    transformed(ConvSpec.of(1, 1), DType.F32, 1, 1100, 11, 32, 100);
+    transformed(ConvSpec.of(1, 1), DType.F32, 1, 40, 26, 30, 1600);
+    transformed(ConvSpec.of(1, 1), DType.F32, 1, 600, 38, 40, 33);
   }
 }

@@ -5,7 +5,7 @@ import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Contraction;
 import org.deft4j.tensor.op.Contraction.ConvSpec;
 
-/** Sums of products, each output one chain of fused multiply-adds, k ascending, the bias last. */
+/** Sums of products, each output one chain of fused multiply-adds, k ascending, the bias last; but for {@link ScalarWinograd}. */
 final class ScalarContraction {
   private ScalarContraction() {}
 

@@ -24,6 +24,8 @@ import org.deft4j.tensor.op.Contraction.ConvSpec;
  *
  * <p>With a stride s, the input's gradient falls apart into s x s products: the positions of x with the same remainder meet the same
  * taps of the kernel, and neighbours among them meet neighbours in dy ({@link StridedGradient} computes them together).
+ *
+ * <p>Forward and for the input's gradient, most kernels of 3 x 3 without stride go another way: {@link VectorWinograd}.
  */
 final class VectorConvolution {
   /** Below so many multiplications the plain loops are as fast, and do not wait for the compiler. */

@@ -20,8 +20,9 @@ import static org.deft4j.tensor.internal.Simd.ORDER;
  * twice, and alike.
  */
 final class VectorSoftmax implements AutoCloseable {
-  /** Shorter rows are left to the scalar form. */
-  static final long SHORT = 16;
+  /** Shorter and longer rows are left to the scalar form. */
+  private static final long SHORT = 16;
+  private static final long LONG = 1 << 22;
 
   /** The most rows at a time, and the most numbers of several, which stay in the nearest cache. */
   private static final int ROWS = 8;
@@ -92,7 +93,7 @@ final class VectorSoftmax implements AutoCloseable {
 
   /** Does it, or returns false. */
   private static boolean run(Slab slab, Tensor from, Shift shift, Row end) {
-    if (slab.inner() != 1 || slab.n() < SHORT) {
+    if (slab.inner() != 1 || slab.n() < SHORT || slab.n() > LONG) {
       return false;
     }
     Floats x = Floats.of(from);

@@ -1,6 +1,7 @@
 package org.deft4j.tensor.internal;
 
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.Threads;
 
@@ -269,7 +270,7 @@ final class VectorWinograd {
 
     /** A run of tiles of one row, from {@code tile} on, which are those from {@code lane} on in their panel. */
     private void transform(int panel, int lane, int row, int tile, int run) {
-      java.util.Arrays.fill(lines, 0f);
+      Arrays.fill(lines, 0f);
       int left = 2 * tile - (int) VectorWinograd.this.left;
       int begin = Math.max(0, left);
       int columns = Math.min(width, left + 2 * run + 2) - begin;
@@ -381,7 +382,8 @@ final class VectorWinograd {
     int count = Math.min(WIDTH, tiles.tiles - first);
     for (int i = 0; i < rows.lines(row); i++) {
       long channel = rows.start(row) + i;
-      float added = bias == null ? 0f : bias.get(channel);
+      // Of all numbers, -0 alone leaves every other as it is when it is added.
+      float added = bias == null ? -0f : bias.get(channel);
       for (int j = 0; j < WIDTH; j += LANES) {
         WinogradTransforms.outputs(m, at + i * WIDTH + j, TILE, added, out, 2 * j, 2 * WIDTH + 2 * j);
       }

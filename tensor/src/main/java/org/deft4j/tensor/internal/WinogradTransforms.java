@@ -1,6 +1,7 @@
 package org.deft4j.tensor.internal;
 
 import java.util.Arrays;
+import java.util.function.IntUnaryOperator;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 
@@ -24,7 +25,7 @@ final class WinogradTransforms {
 
   private WinogradTransforms() {}
 
-  private static IntVector lanes(java.util.function.IntUnaryOperator from) {
+  private static IntVector lanes(IntUnaryOperator from) {
     int[] lanes = new int[LANES];
     Arrays.setAll(lanes, from);
     return IntVector.fromArray(Simd.INTS, lanes, 0);

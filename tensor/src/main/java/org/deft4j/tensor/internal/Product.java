@@ -25,7 +25,7 @@ import org.deft4j.tensor.Threads;
  *
  * <p>The side with fewer panels is shared, and the left one where it has but a few times as many: then the tiles that a thread computes
  * one after another lie side by side in the rows of C. Where both are large, the shared side is taken in pieces of {@link #SHARED} floats: some of
- * its panels, or some of k, whichever makes less work.
+ * its panels and some of k, as many of each as make the least work.
  *
  * <p>Between the blocks of k a thread keeps its tiles of C side by side in an array, and writes them to C, with the bias, when they are
  * done.
@@ -108,24 +108,26 @@ final class Product {
     return Math.max(Panels.ROOM, (long) WIDTH * block);
   }
 
+  /**
+   * In pieces of those panels and that k which make the least work: C is read and written once more for each piece of k, the other side
+   * packed once more for each piece of panels.
+   */
   private void run() {
     Cut shared = leftShared ? rows : columns;
     Cut own = leftShared ? columns : rows;
-    long all = shared.before(shared.count());
-    // Whole blocks of k, if all panels are to fit; whole panels, if all of k is to.
-    long someK = SHARED / all / block * block;
-    long somePanels = SHARED / (Math.max(1, k) * shared.pitch(0));
-    if (all * k <= SHARED) {
-      run(shared.count(), Math.max(1, k));
-    } else if (someK > 0 && (somePanels == 0 || pieces(k, someK) * 2 * rows.lines() * columns.lines()
-        <= pieces(shared.count(), somePanels) * own.lines() * k)) {
-      // C is read and written once more for each piece of k, the other side packed once more for each piece of panels.
-      run(shared.count(), someK);
-    } else if (somePanels > 0) {
-      run(somePanels, k);
-    } else {
-      run(Math.max(1, SHARED / ((long) block * shared.pitch(0))), block);
+    long bestPanels = 1;
+    long bestK = block;
+    long least = Long.MAX_VALUE;
+    for (long someK = block; someK < k + block; someK += block) {
+      long panels = Math.clamp(SHARED / (someK * shared.pitch(0)), 1, shared.count());
+      long work = (pieces(k, someK) - 1) * 2 * rows.lines() * columns.lines() + pieces(shared.count(), panels) * own.lines() * k;
+      if (work < least && (someK == block || panels * someK * shared.pitch(0) <= SHARED)) {
+        least = work;
+        bestPanels = panels;
+        bestK = someK;
+      }
     }
+    run(bestPanels, bestK);
   }
 
   private static long pieces(long count, long most) {

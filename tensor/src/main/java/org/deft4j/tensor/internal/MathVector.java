@@ -30,11 +30,11 @@ final class MathVector {
   }
 
   static FloatVector exp(FloatVector x) {
-    return expAbove(x.blend(MathF32.EXP_MAX, x.compare(GT, MathF32.EXP_MAX)));
+    return expBelowMax(x.blend(MathF32.EXP_MAX, x.compare(GT, MathF32.EXP_MAX)));
   }
 
   /** {@link #exp} of what does not exceed {@link MathF32#EXP_MAX}. */
-  static FloatVector expAbove(FloatVector x) {
+  static FloatVector expBelowMax(FloatVector x) {
     FloatVector c = x.blend(MathF32.EXP_MIN, x.lt(MathF32.EXP_MIN));
     FloatVector t = c.fma(MathF32.LOG2_E, MathF32.MAGIC_POWERS);
     FloatVector n = t.sub(MathF32.MAGIC_POWERS);
@@ -164,12 +164,12 @@ final class MathVector {
   }
 
   static FloatVector sigmoid(FloatVector x) {
-    FloatVector e = expAbove(x.abs().neg());
+    FloatVector e = expBelowMax(x.abs().neg());
     return e.blend(1f, x.compare(GE, 0f)).div(e.add(1f));
   }
 
   static FloatVector softplus(FloatVector x) {
-    FloatVector e = expAbove(x.abs().neg());
+    FloatVector e = expBelowMax(x.abs().neg());
     FloatVector sum = e.add(1f);
     FloatVector log = log(sum);
     FloatVector lost = e.sub(sum.sub(1f));

@@ -115,7 +115,7 @@ final class Product {
   private void run() {
     Cut shared = leftShared ? rows : columns;
     Cut own = leftShared ? columns : rows;
-    long bestPanels = 1;
+    long bestPanels = shared.count();
     long bestK = block;
     long least = Long.MAX_VALUE;
     for (long someK = block; someK < k + block; someK += block) {

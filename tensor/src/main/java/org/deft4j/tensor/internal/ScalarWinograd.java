@@ -74,7 +74,8 @@ final class ScalarWinograd {
           }
           filter(taps, u, c * POINTS, places);
         }
-        plane(x, u, o, top, left, b == null ? 0 : (float) b.get(o), b != null, y);
+        // Of all numbers, -0 alone leaves every other as it is when it is added.
+        plane(x, u, o, top, left, b == null ? -0f : (float) b.get(o), y);
       }
     });
   }
@@ -99,7 +100,7 @@ final class ScalarWinograd {
   }
 
   /** All pictures of output channel o. */
-  private static void plane(Tensor x, float[] u, long o, long top, long left, float bias, boolean biased, Tensor y) {
+  private static void plane(Tensor x, float[] u, long o, long top, long left, float bias, Tensor y) {
     Access source = Access.of(x);
     Access to = Access.of(y);
     int channels = Math.toIntExact(x.size(1));
@@ -125,7 +126,7 @@ final class ScalarWinograd {
           float[] out = outputs(m);
           for (int i = 0; i < 4; i++) {
             if (row + i / 2 < y.size(2) && column + i % 2 < y.size(3)) {
-              to.set(((n * y.size(1) + o) * y.size(2) + row + i / 2) * y.size(3) + column + i % 2, biased ? out[i] + bias : out[i]);
+              to.set(((n * y.size(1) + o) * y.size(2) + row + i / 2) * y.size(3) + column + i % 2, out[i] + bias);
             }
           }
         }

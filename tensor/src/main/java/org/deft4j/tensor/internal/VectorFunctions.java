@@ -45,7 +45,7 @@ final class VectorFunctions {
   }
 
   static FloatVector sigmoidSlope(FloatVector x) {
-    FloatVector e = MathVector.expAbove(x.abs().neg());
+    FloatVector e = MathVector.expBelowMax(x.abs().neg());
     FloatVector q = FloatVector.broadcast(Simd.FLOATS, 1f).div(e.add(1f));
     return e.mul(q).mul(q);
   }

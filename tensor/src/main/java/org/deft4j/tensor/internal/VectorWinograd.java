@@ -382,7 +382,7 @@ final class VectorWinograd {
     int count = Math.min(WIDTH, tiles.tiles - first);
     for (int i = 0; i < rows.lines(row); i++) {
       long channel = rows.start(row) + i;
-      // Of all numbers, -0 alone leaves every other as it is when it is added.
+      // As in the plain form.
       float added = bias == null ? -0f : bias.get(channel);
       for (int j = 0; j < WIDTH; j += LANES) {
         WinogradTransforms.outputs(m, at + i * WIDTH + j, TILE, added, out, 2 * j, 2 * WIDTH + 2 * j);

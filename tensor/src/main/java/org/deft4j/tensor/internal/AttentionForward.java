@@ -57,7 +57,7 @@ final class AttentionForward implements AutoCloseable {
     this.read = Math.clamp(READ / (WIDTH * Math.max(1, pitch)), 1, end - first);
     // With one block of keys nothing has to be kept, and a strip is done with while it is in the cache.
     this.together = task.keys <= BLOCK ? read : end - first;
-    this.valueRows = Cut.rows(width);
+    this.valueRows = Cut.fewestRows(width);
     this.strip = AttentionTask.stripFloats(valueRows);
     this.query = Buffer.of(START + (long) together * width * WIDTH);
     this.key = Buffer.of(START + AttentionTask.packedFloats(Cut.rows(BLOCK), width));

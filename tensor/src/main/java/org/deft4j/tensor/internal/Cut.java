@@ -24,6 +24,31 @@ record Cut(long lines, int size, int pitch, long wide, long count) {
     return new Cut(lines, size, RegisterTile.WIDE_PITCH, wide, wide + narrow);
   }
 
+  /**
+   * Rows in the wide and narrow tiles that together compute the fewest, a narrow one counting as a quarter of a row more than it has: for few rows
+   * that many columns are multiplied by.
+   */
+  static Cut fewestRows(long lines) {
+    Cut best = rows(lines);
+    long least = quarters(best);
+    // As many narrow ones as a wide one has rows are never needed: wide ones in their place are as many rows.
+    for (long narrow = 0; narrow < best.size && RegisterTile.HAS_WIDE; narrow++) {
+      long rest = Math.max(0, lines - narrow * RegisterTile.NARROW);
+      long wide = (rest + best.size - 1) / best.size;
+      Cut cut = new Cut(lines, best.size, best.pitch, wide, wide + narrow);
+      if (quarters(cut) < least) {
+        least = quarters(cut);
+        best = cut;
+      }
+    }
+    return best;
+  }
+
+  private static long quarters(Cut cut) {
+    long narrow = cut.count - cut.wide;
+    return 4 * (cut.wide * cut.size + narrow * RegisterTile.NARROW) + narrow;
+  }
+
   /** Columns: two vectors each. */
   static Cut columns(long lines) {
     long count = (lines + RegisterTile.WIDTH - 1) / RegisterTile.WIDTH;

@@ -15,6 +15,8 @@ import static org.deft4j.tensor.internal.Simd.ORDER;
 /** {@link Fused} in float32: whole vectors by loops, the rest one by one. */
 final class VectorFused {
   private static final Unary SIGMOID = new Unary.Sigmoid();
+  private static final ReadAhead GATED = new ReadAhead();
+  private static final ReadAhead GATED_GRADIENT = new ReadAhead();
 
   private VectorFused() {}
 
@@ -57,20 +59,14 @@ final class VectorFused {
 
   // ------------------------------------------------------------------------------------------------------- gates
 
-  /**
-   * Runs {@code body} over the rows of x, [rows, 2 width], some at a time. Where rows are short these are in the cache then: a loop along one half
-   * of each jumps over the other.
-   */
-  private static void forRows(long rows, long width, Floats x, Parallel.Range body) {
+  /** Runs {@code body} over the rows of x, [rows, 2 width], some at a time: a loop along one half of each jumps over the other. */
+  private static void forRows(ReadAhead ahead, long rows, long width, Floats x, Parallel.Range body) {
     long bytes = 2 * width * Float.BYTES;
     long some = Math.max(1, ReadAhead.BLOCK / bytes);
+    Parallel.Range bring = (from, to) -> ReadAhead.bring(x.memory(), x.byteAt(2 * from * width), (to - from) * bytes);
     Parallel.forRange(rows, some, (first, last) -> {
       for (long from = first; from < last; from += some) {
-        long to = Math.min(last, from + some);
-        if (some > 1) {
-          ReadAhead.bring(x.memory(), x.byteAt(2 * from * width), (to - from) * bytes);
-        }
-        body.run(from, to);
+        ahead.run(from, Math.min(last, from + some), bring, body);
       }
     });
   }
@@ -85,7 +81,7 @@ final class VectorFused {
     Floats y = Floats.of(out[0]);
     long width = out[0].size(-1);
     int vectors = Math.toIntExact(width / Simd.LANES);
-    forRows(out[0].elementCount() / width, width, x, (from, to) -> {
+    forRows(GATED, out[0].elementCount() / width, width, x, (from, to) -> {
       for (long row = from; row < to; row++) {
         long value = 2 * row * width + op.value(width);
         long gate = 2 * row * width + op.gate(width);
@@ -129,7 +125,7 @@ final class VectorFused {
     if (body == null) {
       return false;
     }
-    forRows(in[0].elementCount() / width, width, x, body);
+    forRows(GATED_GRADIENT, in[0].elementCount() / width, width, x, body);
     return true;
   }
 

@@ -40,6 +40,8 @@ final class VectorWinograd {
   private static final int APART = 32;
   /** Channels whose filters are turned at a time. */
   private static final int TURNED = 32;
+  private static final ReadAhead FILTERS = new ReadAhead();
+  private static final ReadAhead TURNED_FILTERS = new ReadAhead();
 
   private final Tensor x;
   private final Panels filters;
@@ -154,29 +156,36 @@ final class VectorWinograd {
     /** In the order in which the filters lie in memory: filter by filter, or, if turned, channel by channel. */
     void transform() {
       boolean byPanels = filters.stretch() == Integer.MAX_VALUE;
-      Parallel.forRange(byPanels ? to - from : Math.ceilDiv(count, TURNED), 1, (first, end) -> {
+      long turns = Math.ceilDiv(count, TURNED);
+      Parallel.forRange(byPanels ? to - from : turns, 1, (first, end) -> {
         try (Buffer taps = Buffer.of(START + (long) TURNED * TAPS * RegisterTile.WIDE_PITCH);
             Buffer room = Buffer.of(Math.max(Panels.ROOM, (long) WIDTH * TURNED * TAPS))) {
           for (long i = first; i < end; i++) {
             if (byPanels) {
-              transform(from + i, from + i + 1, 0, count, taps.floats, room.floats);
+              long panel = from + i;
+              FILTERS.run(0, turns, (a, b) -> readAhead(panel, panel + 1, a, b), (a, b) -> {
+                for (long turn = a; turn < b; turn++) {
+                  transform(panel, (int) turn * TURNED, taps.floats, room.floats);
+                }
+              });
             } else {
-              transform(from, to, (int) i * TURNED, Math.min(count, (int) (i + 1) * TURNED), taps.floats, room.floats);
+              long turn = i;
+              TURNED_FILTERS.run(from, to, (a, b) -> readAhead(a, b, turn, turn + 1), (a, b) -> {
+                for (long panel = a; panel < b; panel++) {
+                  transform(panel, (int) turn * TURNED, taps.floats, room.floats);
+                }
+              });
             }
           }
         }
       });
     }
 
-    /** The panels {@code first .. end}, of the channels {@code channel .. last} of those there are. */
-    private void transform(long first, long end, int channel, int last, float[] taps, float[] room) {
+    /** Brings the panels {@code first .. end} of the turns {@code begin .. last}. */
+    private void readAhead(long first, long end, long turn, long last) {
       int lines = (int) (Math.min(rows.lines(), rows.start(end)) - rows.start(first));
-      filters.readAhead(rows.start(first), lines, (long) TAPS * (begin + channel), TAPS * (last - channel));
-      for (int c = channel; c < last; c += TURNED) {
-        for (long panel = first; panel < end; panel++) {
-          transform(panel, c, taps, room);
-        }
-      }
+      long channel = turn * TURNED;
+      filters.readAhead(rows.start(first), lines, TAPS * (begin + channel), TAPS * (int) (Math.min(count, last * TURNED) - channel));
     }
 
     private void transform(long panel, int channel, float[] taps, float[] room) {

@@ -14,6 +14,14 @@ final class GateLoops {
       Unary.Gelu.class, "gelu",
       Unary.Silu.class, "silu"));
 
+  private static final Map<String, Outlined> PARTS = Outlined.loops(MethodHandles.lookup(), Map.of(
+      "distribution", "distribution",
+      "density", "density"));
+  /** The normal distribution at a. */
+  static final Outlined DISTRIBUTION = PARTS.get("distribution");
+  /** The density of the normal distribution at a. */
+  static final Outlined DENSITY = PARTS.get("density");
+
   private GateLoops() {}
 
   /** The loop for {@code op}, or null. */
@@ -36,6 +44,24 @@ final class GateLoops {
       long at = s.at(i);
       FloatVector gate = s.b(i);
       FloatVector y = s.a(i).mul(gate.mul(MathVector.sigmoid(gate)));
+      y.intoMemorySegment(memory, at, ORDER);
+    }
+  }
+
+  static void distribution(Span s) {
+    for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
+      long at = s.at(i);
+      FloatVector y = MathVector.normal(s.a(i));
+      y.intoMemorySegment(memory, at, ORDER);
+    }
+  }
+
+  static void density(Span s) {
+    for (int i = 0; i < s.vectors(); i++) {
+      MemorySegment memory = s.y();
+      long at = s.at(i);
+      FloatVector y = VectorFunctions.normalDensity(s.a(i));
       y.intoMemorySegment(memory, at, ORDER);
     }
   }

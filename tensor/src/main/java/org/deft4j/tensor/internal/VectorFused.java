@@ -108,6 +108,10 @@ final class VectorFused {
       case Unary.Gelu() -> (from, to) -> {
         for (long row = from; row < to; row++) {
           long start = 2 * row * width;
+          // One loop for all would be more than the compiler inlines: see Outlined.
+          GateLoops.DISTRIBUTION.run(Span.of(x, dx, start + gate, vectors));
+          GateLoops.DENSITY.run(new Span(x.memory(), x.byteAt(start + gate), Simd.BYTES, x.memory(), x.byteAt(start + gate), Simd.BYTES, dx.memory(),
+              dx.byteAt(start + value), vectors));
           geluGrad(dy, row * width, x, dx, start + value, start + gate, vectors);
           rest(op, dy, x, dx, row, width);
         }
@@ -146,6 +150,7 @@ final class VectorFused {
     }
   }
 
+  /** Where dx holds the density and the distribution at the gate before, it holds the gradients after. */
   private static void geluGrad(Floats dy, long out, Floats x, Floats dx, long value, long gate, int vectors) {
     long atDy = dy.byteAt(out);
     long atValue = x.byteAt(value);
@@ -156,8 +161,8 @@ final class VectorFused {
       MemorySegment memory = dx.memory();
       long step = (long) i * Simd.BYTES;
       FloatVector g = fromMemorySegment(FLOATS, x.memory(), atGate + step, ORDER);
-      FloatVector density = VectorFunctions.normalDensity(g);
-      FloatVector distribution = MathVector.normal(g);
+      FloatVector density = fromMemorySegment(FLOATS, memory, toValue + step, ORDER);
+      FloatVector distribution = fromMemorySegment(FLOATS, memory, toGate + step, ORDER);
       FloatVector d = fromMemorySegment(FLOATS, dy.memory(), atDy + step, ORDER);
       FloatVector v = fromMemorySegment(FLOATS, x.memory(), atValue + step, ORDER);
       d.mul(g.mul(distribution)).intoMemorySegment(memory, toValue + step, ORDER);

@@ -8,7 +8,10 @@ import org.deft4j.tensor.op.Unary;
 
 import static org.deft4j.tensor.internal.Simd.ORDER;
 
-/** {@code value f(gate)}, one loop for each {@link Unary} that models gate with (see {@link UnaryLoops}): a is the value, b the gate. */
+/**
+ * {@code value f(gate)}, one loop for each {@link Unary} that models gate with (see {@link UnaryLoops}): a is the value, b the gate. And parts of the
+ * gradients, of a gate a alone.
+ */
 final class GateLoops {
   private static final Map<Class<? extends Unary>, Outlined> LOOPS = Outlined.loops(MethodHandles.lookup(), Map.of(
       Unary.Gelu.class, "gelu",

@@ -3,6 +3,7 @@ package org.deft4j.tensor.internal;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * Brings memory into the cache in the order in which it lies, for loops that go along it in short runs, where that makes them faster.
@@ -26,7 +27,7 @@ final class ReadAhead {
   /** The most votes that one way can be ahead. */
   private static final int LEAD = 8;
 
-  private final AtomicInteger pieces = new AtomicInteger();
+  private final AtomicLong pieces = new AtomicLong();
   /** How many more trials were faster with memory brought first than without. */
   private final AtomicInteger votes = new AtomicInteger();
 
@@ -45,9 +46,9 @@ final class ReadAhead {
 
   /** Runs {@code body} from {@code from} to {@code to}, and {@code bring}, which brings what it reads, before it, if that has been faster here. */
   void run(long from, long to, Parallel.Range bring, Parallel.Range body) {
-    int piece = pieces.getAndIncrement();
+    long piece = pieces.getAndIncrement();
     if (to - from > 1 && (piece < TRIALS || piece % PIECES_PER_TRIAL == 0)) {
-      trial(from, to, bring, body, Integer.bitCount(piece) % 2 == 0);
+      trial(from, to, bring, body, Long.bitCount(piece) % 2 == 0);
       return;
     }
     if (votes.get() > 0) {

@@ -59,10 +59,17 @@ final class VectorFused {
 
   // ------------------------------------------------------------------------------------------------------- gates
 
-  /** Runs {@code body} over the rows of x, [rows, 2 width], some at a time: a loop along one half of each jumps over the other. */
+  /**
+   * Runs {@code body} over the rows of x, [rows, 2 width], some at a time: a loop along one half of each jumps over the other. Rows as long as a block
+   * need no bringing.
+   */
   private static void forRows(ReadAhead ahead, long rows, long width, Floats x, Parallel.Range body) {
     long bytes = 2 * width * Float.BYTES;
     long some = Math.max(1, ReadAhead.BLOCK / bytes);
+    if (some == 1) {
+      Parallel.forRange(rows, some, body);
+      return;
+    }
     Parallel.Range bring = (from, to) -> ReadAhead.bring(x.memory(), x.byteAt(2 * from * width), (to - from) * bytes);
     Parallel.forRange(rows, some, (first, last) -> {
       for (long from = first; from < last; from += some) {

@@ -40,7 +40,9 @@ final class VectorWinograd {
   private static final int APART = 32;
   /** Channels whose filters are turned at a time. */
   private static final int TURNED = 32;
+  /** Forward. */
   private static final ReadAhead FILTERS = new ReadAhead();
+  /** For the input's gradient. */
   private static final ReadAhead TURNED_FILTERS = new ReadAhead();
 
   private final Tensor x;

@@ -18,7 +18,7 @@ import java.util.concurrent.atomic.AtomicLong;
 final class ReadAhead {
   /** Bytes of a cache line. */
   private static final int LINE = 64;
-  /** Bytes that are brought at a time at most: a part of a second-level cache, since what follows needs room there too. */
+  /** Bytes that rows are brought in at a time: a part of a second-level cache, since what follows needs room there too. */
   static final int BLOCK = 1 << 17;
   /** The first so many pieces of work are trials. */
   private static final int TRIALS = 16;

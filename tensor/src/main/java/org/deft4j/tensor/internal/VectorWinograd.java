@@ -183,7 +183,7 @@ final class VectorWinograd {
       });
     }
 
-    /** Brings the panels {@code first .. end} of the turns {@code begin .. last}. */
+    /** Brings the panels {@code first .. end}, of the turns {@code turn .. last} of channels. */
     private void readAhead(long first, long end, long turn, long last) {
       int lines = (int) (Math.min(rows.lines(), rows.start(end)) - rows.start(first));
       long channel = turn * TURNED;

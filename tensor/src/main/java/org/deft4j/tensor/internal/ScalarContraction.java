@@ -5,7 +5,7 @@ import org.deft4j.tensor.Tensor;
 import org.deft4j.tensor.op.Contraction;
 import org.deft4j.tensor.op.Contraction.ConvSpec;
 
-/** Sums of products, each output one chain of fused multiply-adds, k ascending, the bias last; but for {@link ScalarWinograd}. */
+/** Sums of products, each output one chain of fused multiply-adds, k ascending, the bias last; but for {@link Winograd}. */
 final class ScalarContraction {
   private ScalarContraction() {}
 
@@ -125,8 +125,9 @@ final class ScalarContraction {
 
   /** {@code y[n,o,p,q] = b[o] + sum_{c,i,j} x[n,c,p s - pad + i d, ...] w[o,c,i,j]}; outside the picture x is 0. */
   private static void conv2d(ConvSpec s, Tensor[] in, Tensor y) {
-    if (ScalarWinograd.applies(s, in[1], in[0], y)) {
-      ScalarWinograd.run(in[0], in[1], false, s.top(), s.left(), in.length == 3 ? in[2] : null, y);
+    Winograd form = Winograd.of(s, in[1], in[0], y);
+    if (form != null) {
+      ScalarWinograd.run(form, in[0], in[1], false, s.top(), s.left(), in.length == 3 ? in[2] : null, y);
       return;
     }
     Real real = Real.of(y.dtype());
@@ -164,8 +165,9 @@ final class ScalarContraction {
 
   /** {@code dx[n,c,h,w] = sum_{o,i,j} dy[n,o,p,q] w[o,c,i,j]} over the p, q with {@code p s - pad + i d = h}. */
   private static void inputGrad(ConvSpec s, Tensor dy, Tensor weight, Tensor dx) {
-    if (ScalarWinograd.applies(s, weight, dy, dx)) {
-      ScalarWinograd.run(dy, weight, true, 2 - s.top(), 2 - s.left(), null, dx);
+    Winograd form = Winograd.of(s, weight, dy, dx);
+    if (form != null) {
+      ScalarWinograd.run(form, dy, weight, true, 2 - s.top(), 2 - s.left(), null, dx);
       return;
     }
     Real real = Real.of(dx.dtype());

@@ -62,10 +62,11 @@ final class VectorConvolution {
     Tensor w = in[1];
     long filters = w.size(0) / s.groups();
     long depth = w.size(1) * w.size(2) * w.size(3);
-    if (ScalarWinograd.applies(s, w, in[0], y)) {
+    Winograd form = Winograd.of(s, w, in[0], y);
+    if (form != null) {
       Panels lines = MatrixPanels.of(w.memory(), w.dtype(), w.offset(), filters, depth, 1);
       Product.Bias bias = in.length < 3 ? null : new Product.Bias(in[2].memory(), Float.BYTES * in[2].offset(), Float.BYTES, true);
-      VectorWinograd.run(in[0], lines, false, s.top(), s.left(), bias, y);
+      VectorWinograd.run(form, in[0], lines, false, s.top(), s.left(), bias, y);
       return;
     }
     forGroups(s.groups(), y.elementCount() * depth, group -> {
@@ -114,9 +115,10 @@ final class VectorConvolution {
     int size = (int) (w.size(2) * w.size(3));
     long channels = w.size(1);
     long filters = w.size(0) / s.groups();
-    if (ScalarWinograd.applies(s, w, dy, dx)) {
+    Winograd form = Winograd.of(s, w, dy, dx);
+    if (form != null) {
       Panels lines = new FilterPanels(w.memory(), w.dtype(), w.offset(), channels, size);
-      VectorWinograd.run(dy, lines, true, 2 - s.top(), 2 - s.left(), null, dx);
+      VectorWinograd.run(form, dy, lines, true, 2 - s.top(), 2 - s.left(), null, dx);
       return;
     }
     forGroups(s.groups(), dx.elementCount() * filters * Math.ceilDiv(size, s.strideH() * s.strideW()), group -> {

@@ -26,8 +26,10 @@ final class VectorWinograd {
   private static final int DEPTH = 512;
   /** The most channels of a part, whole links. */
   private static final int PART = 640;
-  /** Floats of U, of V and of M at a time. */
-  private static final long SHARED = 3L << 20;
+  /** Floats of V at a time, and of M if it holds the sums of all filters: a part of a last-level cache. */
+  private static final long TILES = 3L << 20;
+  /** Floats of U, or of M if it holds those of the same filters, at a time: fewer, for what is written last is read next. */
+  private static final long FILTERS = 1L << 20;
   /** Floats of V of one point of one thread: half of a second-level cache. */
   private static final int GROUP = 1 << 17;
   /**
@@ -88,7 +90,7 @@ final class VectorWinograd {
     int deep = Math.min(channels, wholeLinks(Math.ceilDiv(channels, parts)));
     long panels = Math.ceilDiv(Math.ceilDiv(all, pieces) * across, WIDTH);
     long floats = form.points * Math.max((long) deep * RegisterTile.WIDE_PITCH, parts == 1 ? panels * TILE : 0);
-    long some = Math.clamp(SHARED / floats, 1, rows.count());
+    long some = Math.clamp(FILTERS / floats, 1, rows.count());
     // If not all, as many for each thread.
     long chunks = some == rows.count() ? 1 : Math.ceilDiv(rows.count(), Math.max(1, some / Threads.count() * Threads.count()));
     some = Math.ceilDiv(rows.count(), chunks);
@@ -122,7 +124,7 @@ final class VectorWinograd {
   /** How many pieces there are, of whole rows of tiles, if there are so many floats for each tile. */
   private long pieces(long floats) {
     long all = y.size(0) * down;
-    return Math.ceilDiv(all, Math.clamp(SHARED / floats / across, 1, all));
+    return Math.ceilDiv(all, Math.clamp(TILES / floats / across, 1, all));
   }
 
   /** Where the tile of a panel of filters and a panel of tiles waits for its outputs: all its points lie side by side. */

@@ -90,9 +90,9 @@ final class VectorWinograd {
     int deep = Math.min(channels, wholeLinks(Math.ceilDiv(channels, parts)));
     long panels = Math.ceilDiv(Math.ceilDiv(all, pieces) * across, WIDTH);
     long floats = form.points * Math.max((long) deep * RegisterTile.WIDE_PITCH, parts == 1 ? panels * TILE : 0);
-    long some = Math.clamp(FILTERS / floats, 1, rows.count());
     // If not all, as many for each thread.
-    long chunks = some == rows.count() ? 1 : Math.ceilDiv(rows.count(), Math.max(1, some / Threads.count() * Threads.count()));
+    long some = Math.max(FILTERS / floats / Threads.count(), 1) * Threads.count();
+    long chunks = Math.ceilDiv(rows.count(), some);
     some = Math.ceilDiv(rows.count(), chunks);
     try (Buffer u = Buffer.of(WinogradFilters.floats(form, some, deep));
         Buffer v = Buffer.of(WinogradPatches.floats(form, panels, deep));

@@ -14,7 +14,8 @@ import static org.deft4j.tensor.internal.Buffer.START;
  *   U [point]  O x C    M [point]   O x tiles     U = G g G^T,  M = U V  by {@link RegisterTile},  Y = A^T M A
  * </pre>
  *
- * <p>U and V are made as the panels that the tiles of a product read, so that nothing is packed besides. What of V, U and M there is at a time
+ * <p>U ({@link WinogradFilters}) and V ({@link WinogradPatches}) are made as the panels that the tiles of a product read, so that nothing is packed
+ * besides; {@link WinogradOutputs} makes Y. What of V, U and M there is at a time
  * is bounded: some rows of tiles, and of filters some panels. A thread takes a point and a group of panels of V, which stay in its
  * second-level cache while the panels of U stream past.
  */
@@ -28,7 +29,7 @@ final class VectorWinograd {
   private static final int PART = 640;
   /** Floats of V at a time, and of M if it holds the sums of all filters: a part of a last-level cache. */
   private static final long TILES = 3L << 20;
-  /** Floats of U, or of M if it holds those of the same filters, at a time: fewer, for what is written last is read next. */
+  /** Floats of U, and of M if it holds the sums of these filters alone, at a time: fewer, for what is written last is read next. */
   private static final long FILTERS = 1L << 20;
   /** Floats of V of one point of one thread: half of a second-level cache. */
   private static final int GROUP = 1 << 17;

@@ -13,8 +13,9 @@ import org.deft4j.tensor.op.Contraction.ConvSpec;
  * </pre>
  *
  * <p>takes n^2 multiplications for m^2 outputs and each channel, where 9 m^2 meet the eye. The filter and the patch are polynomials, which
- * are evaluated at n - 1 points and at infinity, multiplied there, and interpolated. A constant here is the transform along one
- * dimension; both apply it along the rows' index first and then along the columns', in float32.
+ * are evaluated at n - 1 points and at infinity, multiplied there, and interpolated. The constants are the transforms along one
+ * dimension, number by number; {@link WinogradLoops} are the same by vectors. Both are applied down the columns of a patch first, then along its
+ * rows, in float32.
  */
 enum Winograd {
   /**
@@ -129,7 +130,7 @@ enum Winograd {
   /** {@code p^2 q^2} and {@code -p^2 - q^2}. */
   static final float PRODUCT = P * P * Q * Q;
   static final float SUM = -P * P - Q * Q;
-  /** What the rows of its G are divided by. */
+  /** What the rows of its G are multiplied by. */
   static final float PER_ZERO = 1 / PRODUCT;
   static final float PER_P = 1 / (2 * P * P * (P * P - Q * Q));
   static final float PER_Q = 1 / (2 * Q * Q * (Q * Q - P * P));
@@ -144,7 +145,7 @@ enum Winograd {
   static final int TAPS = 3;
   /** Channels on either side, and tiles of {@link #F2}, from which on the multiplications saved are more than the transforms. */
   private static final long FEWEST = 32;
-  /** Tiles of {@link #F4} from which on what it saves is more than its filters, of which there is more than twice as much, cost. */
+  /** Tiles of {@link #F4} from which on it saves more than it costs that its filters take more than twice the room. */
   private static final long FEWEST_LARGE = 64;
 
   /** Outputs of a tile in one dimension: m. */

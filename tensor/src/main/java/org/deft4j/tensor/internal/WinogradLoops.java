@@ -14,7 +14,7 @@ import static org.deft4j.tensor.internal.Simd.FLOATS;
  * vector goes from method to method (see {@link MathVector}).
  */
 abstract class WinogradLoops {
-  static final int LANES = Simd.LANES;
+  private static final int LANES = Simd.LANES;
 
   /** Of two vectors every second lane, from the first or the second on; and their lanes by turns, the first halves or the second. */
   private static final IntVector EVEN = lanes(lane -> 2 * lane);

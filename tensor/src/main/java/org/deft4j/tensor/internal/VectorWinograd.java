@@ -10,29 +10,35 @@ import static org.deft4j.tensor.internal.Buffer.START;
  * {@link ScalarWinograd} by vectors and threads, as n^2 products, one for each number ("point") of a patch:
  *
  * <pre>
- *                       V [point]   C x tiles     B^T d B, tiles of some rows of tiles
+ *                       V [point]   C x tiles     B^T d B
  *   U [point]  O x C    M [point]   O x tiles     U = G g G^T,  M = U V  by {@link RegisterTile},  Y = A^T M A
  * </pre>
  *
- * <p>U ({@link WinogradFilters}) and V ({@link WinogradPatches}) are made as the panels that the tiles of a product read, so that nothing is packed
- * besides; {@link WinogradOutputs} makes Y. What of V, U and M there is at a time
- * is bounded: some rows of tiles, and of filters some panels. A thread takes a point and a group of panels of V, which stay in its
- * second-level cache while the panels of U stream past.
+ * <p>All three are several times as large as pictures and filters, so none is ever whole: a thread makes what it needs of each ({@link WinogradFilters},
+ * {@link WinogradPatches}, {@link WinogradOutputs}) in a memory of its own, small enough for caches, and none waits for another. It takes some
+ * panels of tiles and of filters,
+ *
+ * <pre>
+ *   for some channels        V of these tiles                   stays in the last-level cache
+ *     for each panel of filters
+ *       for each {@link Winograd#LINK} of these channels
+ *         U of these filters                                    second-level cache
+ *         M += U V, point by point                              second-level cache
+ * </pre>
+ *
+ * <p>and makes Y of a panel as soon as its M has all channels. U and V are made as the panels that the tiles of a product read, so that nothing is
+ * packed besides.
  */
 final class VectorWinograd {
   private static final int WIDTH = RegisterTile.WIDTH;
   /** Floats of a tile of M. */
   static final int TILE = RegisterTile.WIDE * WIDTH;
-  /** The most channels of a block: then a panel of U has 32 KiB, the size of the first-level cache. Whole links. */
-  private static final int DEPTH = 512;
-  /** The most channels of a part, whole links. */
-  private static final int PART = 640;
-  /** Floats of V at a time, and of M if it holds the sums of all filters: a part of a last-level cache. */
-  private static final long TILES = 3L << 20;
-  /** Floats of U, and of M if it holds the sums of these filters alone, at a time: fewer, for what is written last is read next. */
-  private static final long FILTERS = 1L << 20;
-  /** Floats of V of one point of one thread: half of a second-level cache. */
-  private static final int GROUP = 1 << 17;
+  /** Tiles that a thread takes at the most: U is made anew for others, which costs a half of the product with 32 tiles of F(4 x 4). */
+  private static final int TILES = 128;
+  /** Floats of V that a thread has at a time, unless one link has more. */
+  private static final long CHANNELS = 5L << 17;
+  /** Floats of M, if the sums of all its filters have to wait for more channels. */
+  private static final long SUMS = 1L << 21;
   /**
    * Floats between the points of U, and of V, beside what is in them: two cache lines, without which lines of all points that are written together
    * would often fall into one set of the first-level cache, which has fewer ways.
@@ -49,9 +55,11 @@ final class VectorWinograd {
   private final Tensor y;
   private final int channels;
   private final Cut rows;
-  /** Tiles in a row of them, and rows of tiles in a picture. */
-  private final int across;
-  private final int down;
+  private final WinogradTiles tiles;
+  /** Pieces of the panels of tiles, of the panels of filters, and of the channels, which are whole links. */
+  private final int pieces;
+  private final int ranges;
+  private final int parts;
 
   private VectorWinograd(Winograd form, Tensor x, Panels filters, boolean turned, long top, long left, Product.Bias bias, Tensor y) {
     this.form = form;
@@ -64,8 +72,15 @@ final class VectorWinograd {
     this.y = y;
     this.channels = Math.toIntExact(x.size(1));
     this.rows = Cut.rows(y.size(1));
-    this.across = form.tiles(y.size(3));
-    this.down = form.tiles(y.size(2));
+    this.tiles = WinogradTiles.of(form, y);
+    int panels = tiles.panels();
+    int threads = Threads.count();
+    this.pieces = Math.max(Math.ceilDiv(panels, TILES / WIDTH), Math.min(panels, threads));
+    long floats = (long) form.points * Math.ceilDiv(panels, pieces);
+    int links = Math.ceilDiv(channels, Winograd.LINK);
+    this.parts = (int) Math.ceilDiv(links, Math.max(1, CHANNELS / (floats * WIDTH * Winograd.LINK)));
+    long sums = parts == 1 ? 1 : Math.ceilDiv(rows.count() * floats * TILE, SUMS);
+    this.ranges = (int) Math.min(rows.count(), Math.max(sums, Math.ceilDiv(threads, pieces)));
   }
 
   /**
@@ -78,122 +93,78 @@ final class VectorWinograd {
   }
 
   private void run() {
-    long all = y.size(0) * down;
-    // Filters are transformed anew for each piece. In parts, V is smaller, and M has to hold the sums of all filters.
-    int parts = Math.ceilDiv(channels, PART);
-    long ofParts = Math.max(pieces((long) form.points * Math.ceilDiv(channels, parts)), pieces((long) form.points * RegisterTile.WIDE * rows.count()));
-    long pieces = pieces((long) form.points * channels);
-    if (ofParts < pieces) {
-      pieces = ofParts;
-    } else {
-      parts = 1;
-    }
-    int deep = Math.min(channels, wholeLinks(Math.ceilDiv(channels, parts)));
-    long panels = Math.ceilDiv(Math.ceilDiv(all, pieces) * across, WIDTH);
-    long floats = form.points * Math.max((long) deep * RegisterTile.WIDE_PITCH, parts == 1 ? panels * TILE : 0);
-    // If not all, as many for each thread.
-    long some = Math.max(FILTERS / floats / Threads.count(), 1) * Threads.count();
-    long chunks = Math.ceilDiv(rows.count(), some);
-    some = Math.ceilDiv(rows.count(), chunks);
-    try (Buffer u = Buffer.of(WinogradFilters.floats(form, some, deep));
-        Buffer v = Buffer.of(WinogradPatches.floats(form, panels, deep));
-        Buffer m = Buffer.of(START + form.points * ((parts == 1 ? some : rows.count()) * panels + 1) * TILE + Winograd.LINK)) {
-      for (long piece = 0; piece < pieces; piece++) {
-        for (int part = 0; part < parts; part++) {
-          int first = part * deep;
-          int count = Math.min(deep, channels - first);
-          WinogradPatches tiles = new WinogradPatches(form, x, top, left, y, (int) (all * piece / pieces), (int) (all * (piece + 1) / pieces),
-              first, count, v.floats);
-          tiles.transform();
-          for (long chunk = 0; chunk < chunks; chunk++) {
-            WinogradFilters lines = new WinogradFilters(form, filters, turned, rows, rows.count() * chunk / chunks,
-                rows.count() * (chunk + 1) / chunks, first, count, u.floats);
-            if (piece == 0 || chunks * parts > 1) {
-              lines.transform();
-            }
-            long base = parts == 1 ? lines.from : 0;
-            multiply(lines, tiles, m.floats, base);
-            if (part + 1 == parts) {
-              store(lines, tiles, m.floats, base);
-            }
-          }
-        }
-      }
-    }
-  }
-
-  /** How many pieces there are, of whole rows of tiles, if there are so many floats for each tile. */
-  private long pieces(long floats) {
-    long all = y.size(0) * down;
-    return Math.ceilDiv(all, Math.clamp(TILES / floats / across, 1, all));
-  }
-
-  /** Where the tile of a panel of filters and a panel of tiles waits for its outputs: all its points lie side by side. */
-  private int at(WinogradPatches tiles, long row, int panel, int point) {
-    return START + (int) ((row * tiles.panels + panel) * form.points + point) * TILE;
-  }
-
-  /** @param base the panel of filters whose tiles come first in m */
-  private void multiply(WinogradFilters lines, WinogradPatches tiles, float[] m, long base) {
-    int block = wholeLinks(Math.ceilDiv(tiles.count, Math.ceilDiv(tiles.count, DEPTH)));
-    int groups = Math.ceilDiv(tiles.panels, Math.max(1, GROUP / (block * WIDTH)));
-    Parallel.forRange((long) form.points * groups, 1, (first, end) -> {
-      float[] link = new float[TILE];
-      for (long task = first; task < end; task++) {
-        int group = (int) (task % groups);
-        int from = tiles.panels * group / groups;
-        int to = tiles.panels * (group + 1) / groups;
-        for (int channel = 0; channel < tiles.count; channel += block) {
-          multiply(lines, tiles, (int) (task / groups), from, to, channel, Math.min(block, tiles.count - channel), m, base, link);
+    Parallel.forRange((long) pieces * ranges, 1, (first, end) -> {
+      try (Worker worker = new Worker()) {
+        for (long i = first; i < end; i++) {
+          worker.compute(i / ranges, i % ranges);
         }
       }
     });
   }
 
-  /** One point of the panels {@code first .. end} of tiles, and {@code depth} channels. */
-  private void multiply(WinogradFilters lines, WinogradPatches tiles, int point, int first, int end, int channel, int depth, float[] m, long base,
-      float[] link) {
-    for (long row = lines.from; row < lines.to; row++) {
-      int pitch = rows.pitch(row);
-      int a = lines.at(point, row) + channel * pitch;
-      // The filters that come next, a little of them beside each tile.
-      int ahead = row + 1 < lines.to ? lines.at(point, row + 1) + channel * rows.pitch(row + 1) : a;
-      for (int panel = first; panel < end; panel++) {
-        int b = tiles.at(point, panel, channel);
-        int to = at(tiles, row - base, panel, point);
-        for (int c = 0; c < depth; c += Winograd.LINK) {
-          boolean begins = tiles.begin + channel + c == 0;
-          int length = Math.min(Winograd.LINK, depth - c);
-          int next = ahead + RegisterTile.AHEAD * length <= lines.u.length ? ahead : a;
-          RegisterTile.run(rows.room(row), lines.u, a + c * pitch, tiles.v, b + c * WIDTH, length, begins ? m : link, begins ? to : 0, true,
-              lines.u, next, m, to);
+  /** What one thread does, in its own memory. */
+  private final class Worker implements AutoCloseable {
+    final long panels = Math.ceilDiv(tiles.panels(), pieces);
+    /** Channels of a part. */
+    final int deep = Math.ceilDiv(Math.ceilDiv(channels, Winograd.LINK), parts) * Winograd.LINK;
+    final WinogradFilters u = new WinogradFilters(form, filters, turned, rows);
+    final WinogradPatches v = new WinogradPatches(form, x, top, left, tiles, panels, Math.min(deep, channels));
+    /** M: for each panel of filters and of tiles the tiles of all points, side by side. After it room to read ahead. */
+    final Buffer m = Buffer.of(START + form.points * panels * TILE * (parts == 1 ? 1 : Math.ceilDiv(rows.count(), ranges)) + TILE + Winograd.LINK);
+    final WinogradOutputs outputs = new WinogradOutputs(form, bias, y, rows, tiles);
+    final float[] link = new float[TILE];
+
+    @Override
+    public void close() {
+      u.close();
+      v.close();
+      m.close();
+    }
+
+    void compute(long piece, long range) {
+      int first = (int) (tiles.panels() * piece / pieces);
+      int end = (int) (tiles.panels() * (piece + 1) / pieces);
+      long from = rows.count() * range / ranges;
+      long to = rows.count() * (range + 1) / ranges;
+      int size = form.points * (end - first) * TILE;
+      for (int channel = 0; channel < channels; channel += deep) {
+        int count = Math.min(deep, channels - channel);
+        v.transform(first, end, channel, count);
+        for (long row = from; row < to; row++) {
+          int at = START + (parts == 1 ? 0 : (int) (row - from) * size);
+          for (int c = 0; c < count; c += Winograd.LINK) {
+            int depth = Math.min(Winograd.LINK, count - c);
+            u.transform(row, channel + c, depth);
+            multiply(row, first, end, c, depth, channel + c == 0, at);
+          }
+          for (int panel = first; panel < end && channel + count == channels; panel++) {
+            outputs.store(row, panel, m.floats, at + (panel - first) * form.points * TILE);
+          }
+        }
+      }
+    }
+
+    /** A link of the channels of V from {@code channel} on. */
+    private void multiply(long row, int first, int end, int channel, int depth, boolean begins, int at) {
+      for (int point = 0; point < form.points; point++) {
+        for (int panel = first; panel < end; panel++) {
+          int b = v.at(point, panel, channel);
+          int to = at + ((panel - first) * form.points + point) * TILE;
+          int next = panel + 1 < end ? v.at(point, panel + 1, channel) : v.at(Math.min(point + 1, form.points - 1), first, channel);
+          RegisterTile.run(rows.room(row), u.u, WinogradFilters.at(point), v.v, b, depth, begins ? m.floats : link, begins ? to : 0, true,
+              v.v, next, m.floats, to);
           if (!begins) {
-            add(link, m, to);
+            add(to);
           }
-          ahead += RegisterTile.AHEAD * length;
         }
       }
     }
-  }
 
-  private static void add(float[] link, float[] m, int at) {
-    for (int i = 0; i < TILE; i += Simd.LANES) {
-      FloatVector.fromArray(Simd.FLOATS, m, at + i).add(FloatVector.fromArray(Simd.FLOATS, link, i)).intoArray(m, at + i);
-    }
-  }
-
-  private static int wholeLinks(int channels) {
-    return Math.ceilDiv(channels, Winograd.LINK) * Winograd.LINK;
-  }
-
-  private void store(WinogradFilters lines, WinogradPatches tiles, float[] m, long base) {
-    Parallel.forRange((lines.to - lines.from) * tiles.panels, 1, (first, end) -> {
-      WinogradOutputs out = new WinogradOutputs(form, bias, y, rows);
-      for (long i = first; i < end; i++) {
-        long row = lines.from + i / tiles.panels;
-        int panel = (int) (i % tiles.panels);
-        out.store(row, tiles, panel, m, at(tiles, row - base, panel, 0));
+    private void add(int at) {
+      for (int i = 0; i < TILE; i += Simd.LANES) {
+        FloatVector sum = FloatVector.fromArray(Simd.FLOATS, m.floats, at + i);
+        sum.add(FloatVector.fromArray(Simd.FLOATS, link, i)).intoArray(m.floats, at + i);
       }
-    });
+    }
   }
 }

@@ -145,8 +145,8 @@ enum Winograd {
   static final int TAPS = 3;
   /** Channels on either side, and tiles of {@link #F2}, from which on the multiplications saved are more than the transforms. */
   private static final long FEWEST = 32;
-  /** Tiles of {@link #F4} from which on it saves more than it costs that its filters take more than twice the room. */
-  private static final long FEWEST_LARGE = 64;
+  /** Tiles that are multiplied together where vectors have 512 bits; which form is taken must not depend on that, as its bits do. */
+  private static final long TOGETHER = 32;
 
   /** Outputs of a tile in one dimension: m. */
   final int tile;
@@ -163,7 +163,7 @@ enum Winograd {
 
   /**
    * By which of them a convolution between two pictures [N, C, H, W], or its input's gradient, is computed; null by neither. That
-   * with fewer multiplications, if there are enough tiles of it.
+   * with less {@link #work}, if there are enough tiles.
    */
   static Winograd of(ConvSpec s, Tensor w, Tensor from, Tensor to) {
     boolean plain = to.dtype() == DType.F32 && w.size(2) == TAPS && w.size(3) == TAPS && s.strideH() == 1 && s.strideW() == 1
@@ -171,8 +171,12 @@ enum Winograd {
     if (!plain || from.size(1) < FEWEST || to.size(1) < FEWEST || F2.tilesOf(to) < FEWEST) {
       return null;
     }
-    boolean large = F4.tilesOf(to) >= FEWEST_LARGE && F4.tilesOf(to) * F4.points < F2.tilesOf(to) * F2.points;
-    return large ? F4 : F2;
+    return F4.work(to) < F2.work(to) ? F4 : F2;
+  }
+
+  /** For each filter and channel, in halves of the multiplications with {@link #TOGETHER} tiles, as many as it takes to transform the filter. */
+  private long work(Tensor to) {
+    return points * (2 * Math.ceilDiv(tilesOf(to), TOGETHER) + 1);
   }
 
   private long tilesOf(Tensor pictures) {

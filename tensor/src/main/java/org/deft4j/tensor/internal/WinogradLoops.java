@@ -38,13 +38,8 @@ abstract class WinogradLoops {
   /** {@link Winograd#filter} of a vector of filters. */
   abstract void filter(float[] g, int at, int step, float[] u, int to, int toStep);
 
-  /**
-   * {@link Winograd#patch} of {@code vectors} vectors, which lie side by side.
-   *
-   * @param at the first m numbers, {@code step} floats apart
-   * @param next the last two
-   */
-  abstract void patch(float[] d, int at, int next, int step, float[] v, int to, int toStep, int vectors);
+  /** {@link Winograd#patch} of {@code vectors} vectors, which lie side by side. */
+  abstract void patch(float[] d, int at, int step, float[] v, int to, int toStep, int vectors);
 
   /** {@link Winograd#outputs} of {@code vectors} vectors, which lie side by side. */
   abstract void outputs(float[] m, int at, int step, float[] y, int to, int toStep, int vectors);
@@ -73,14 +68,14 @@ abstract class WinogradLoops {
     }
 
     @Override
-    void patch(float[] d, int at, int next, int step, float[] v, int to, int toStep, int vectors) {
+    void patch(float[] d, int at, int step, float[] v, int to, int toStep, int vectors) {
       for (int i = 0; i < vectors * LANES; i += LANES) {
         FloatVector d1 = fromArray(FLOATS, d, at + step + i);
-        FloatVector d2 = fromArray(FLOATS, d, next + i);
+        FloatVector d2 = fromArray(FLOATS, d, at + 2 * step + i);
         fromArray(FLOATS, d, at + i).sub(d2).intoArray(v, to + i);
         d1.add(d2).intoArray(v, to + toStep + i);
         d2.sub(d1).intoArray(v, to + 2 * toStep + i);
-        d1.sub(fromArray(FLOATS, d, next + step + i)).intoArray(v, to + 3 * toStep + i);
+        d1.sub(fromArray(FLOATS, d, at + 3 * step + i)).intoArray(v, to + 3 * toStep + i);
       }
     }
 
@@ -137,19 +132,19 @@ abstract class WinogradLoops {
     }
 
     @Override
-    void patch(float[] d, int at, int next, int step, float[] v, int to, int toStep, int vectors) {
+    void patch(float[] d, int at, int step, float[] v, int to, int toStep, int vectors) {
       for (int i = 0; i < vectors * LANES; i += LANES) {
-        even(d, at + i, next + i, step, v, to + i, toStep);
-        odd(d, at + i, next + i, step, v, to + i, toStep);
+        even(d, at + i, step, v, to + i, toStep);
+        odd(d, at + i, step, v, to + i, toStep);
       }
     }
 
     /** The point 0, and those of p, of one vector. */
-    private static void even(float[] d, int at, int next, int step, float[] v, int to, int toStep) {
+    private static void even(float[] d, int at, int step, float[] v, int to, int toStep) {
       FloatVector p = FloatVector.broadcast(FLOATS, P);
       FloatVector square = FloatVector.broadcast(FLOATS, -Q * Q);
       FloatVector d2 = fromArray(FLOATS, d, at + 2 * step);
-      FloatVector d4 = fromArray(FLOATS, d, next);
+      FloatVector d4 = fromArray(FLOATS, d, at + 4 * step);
       FloatVector odd = fromArray(FLOATS, d, at + step).fma(square, fromArray(FLOATS, d, at + 3 * step));
       FloatVector even = d2.fma(square, d4);
       odd.fma(p, even).intoArray(v, to + toStep);
@@ -159,16 +154,16 @@ abstract class WinogradLoops {
     }
 
     /** The points of q, and infinity, of one vector. */
-    private static void odd(float[] d, int at, int next, int step, float[] v, int to, int toStep) {
+    private static void odd(float[] d, int at, int step, float[] v, int to, int toStep) {
       FloatVector q = FloatVector.broadcast(FLOATS, Q);
       FloatVector square = FloatVector.broadcast(FLOATS, -P * P);
       FloatVector d1 = fromArray(FLOATS, d, at + step);
       FloatVector d3 = fromArray(FLOATS, d, at + 3 * step);
       FloatVector odd = d1.fma(square, d3);
-      FloatVector even = fromArray(FLOATS, d, at + 2 * step).fma(square, fromArray(FLOATS, d, next));
+      FloatVector even = fromArray(FLOATS, d, at + 2 * step).fma(square, fromArray(FLOATS, d, at + 4 * step));
       odd.fma(q, even).intoArray(v, to + 3 * toStep);
       odd.fma(q.neg(), even).intoArray(v, to + 4 * toStep);
-      d3 = d3.fma(FloatVector.broadcast(FLOATS, Winograd.SUM), fromArray(FLOATS, d, next + step));
+      d3 = d3.fma(FloatVector.broadcast(FLOATS, Winograd.SUM), fromArray(FLOATS, d, at + 5 * step));
       d1.fma(FloatVector.broadcast(FLOATS, Winograd.PRODUCT), d3).intoArray(v, to + 5 * toStep);
     }
 

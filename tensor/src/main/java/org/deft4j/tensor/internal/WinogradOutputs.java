@@ -12,41 +12,33 @@ final class WinogradOutputs {
   private final Product.Bias bias;
   private final Tensor y;
   private final Cut rows;
-  /** Tiles in a row of them, and rows of tiles in a picture. */
-  private final int across;
-  private final int down;
+  private final WinogradTiles tiles;
   /** {@code A^T m} of a filter and a panel of tiles, then the phases of its rows, then the rows. */
   private final float[] half;
   private final float[] phases;
   private final float[] out;
 
   /** {@code bias} may be null. */
-  WinogradOutputs(Winograd form, Product.Bias bias, Tensor y, Cut rows) {
+  WinogradOutputs(Winograd form, Product.Bias bias, Tensor y, Cut rows, WinogradTiles tiles) {
     this.form = form;
     this.loops = WinogradLoops.of(form);
     this.bias = bias;
     this.y = y;
     this.rows = rows;
-    this.across = form.tiles(y.size(3));
-    this.down = form.tiles(y.size(2));
+    this.tiles = tiles;
     this.half = new float[form.tile * form.patch * WIDTH];
     this.phases = new float[form.tile * form.tile * WIDTH];
     this.out = new float[form.tile * form.tile * WIDTH];
   }
 
-  /** The outputs of a panel of filters and a panel of tiles, whose points begin at {@code at}, {@link RegisterTile#WIDE} x WIDTH floats each. */
-  void store(long row, WinogradPatches tiles, int panel, float[] m, int at) {
-    int first = panel * WIDTH;
-    int count = Math.min(WIDTH, tiles.tiles - first);
+  /** The outputs of a panel of filters and a panel of tiles, whose points begin at {@code at}, {@link VectorWinograd#TILE} floats each. */
+  void store(long row, int panel, float[] m, int at) {
     for (int i = 0; i < rows.lines(row); i++) {
       long channel = rows.start(row) + i;
       // As in the plain form.
       transform(m, at + i * WIDTH, bias == null ? -0f : bias.get(channel));
-      for (int j = 0; j < count;) {
-        int index = first + j;
-        int run = Math.min(count - j, across - index % across);
-        storeRun(tiles.from + index / across, index % across, channel, run, form.tile * j);
-        j += run;
+      for (WinogradTiles.Run run = tiles.run(panel, 0); run != null; run = tiles.run(panel, run.lane() + run.length())) {
+        store(run, channel);
       }
     }
   }
@@ -64,16 +56,16 @@ final class WinogradOutputs {
     }
   }
 
-  /** The outputs of {@code run} tiles of a row of tiles, from {@code tile} on. */
-  private void storeRun(int row, int tile, long channel, int run, int from) {
+  private void store(WinogradTiles.Run run, long channel) {
     long height = y.size(2);
     long width = y.size(3);
-    long left = (long) form.tile * tile;
-    long top = (long) row % down * form.tile;
-    int length = (int) Math.min((long) form.tile * run, width - left);
-    long to = y.offset() + ((row / down * y.size(1) + channel) * height + top) * width + left;
+    long left = (long) form.tile * run.tile();
+    long top = (long) form.tile * run.row();
+    int length = (int) Math.min((long) form.tile * run.length(), width - left);
+    long to = y.offset() + ((run.picture() * y.size(1) + channel) * height + top) * width + left;
     for (int i = 0; i < Math.min(form.tile, height - top); i++) {
-      MemorySegment.copy(out, i * form.tile * WIDTH + from, y.memory(), Simd.F32, Float.BYTES * (to + i * width), length);
+      int from = form.tile * (i * WIDTH + run.lane());
+      MemorySegment.copy(out, from, y.memory(), Simd.F32, Float.BYTES * (to + i * width), length);
     }
   }
 }

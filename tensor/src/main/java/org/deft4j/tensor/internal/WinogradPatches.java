@@ -4,214 +4,187 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import jdk.incubator.vector.FloatVector;
 import org.deft4j.tensor.Tensor;
-import org.deft4j.tensor.Threads;
 
+import static jdk.incubator.vector.FloatVector.fromArray;
 import static org.deft4j.tensor.internal.Buffer.START;
 
 /**
- * V of {@link VectorWinograd}, {@code B^T d B}: some rows of tiles, those of all pictures one after another, and of these some channels, all of one
- * point after another; as the panels of columns that {@link RegisterTile} reads.
+ * V of {@link VectorWinograd}, {@code B^T d B}: some panels of tiles, and of these some channels, all of one point after another; as the panels of
+ * columns that {@link RegisterTile} reads. An instance holds what one thread needs. It goes along the channels of a panel, so that each point is
+ * written in the order in which it lies in memory. From the picture a number goes
+ *
+ * <pre>
+ *   window    the rows that the panel sees, with the zeros around them
+ *   lines     row i of each patch: m columns of all, side by side, then the m columns after these, of which two are wanted
+ *   patches   number by number, those of all tiles side by side: d
+ * </pre>
+ *
+ * <p>one after the other for all rows, since a vector that is read across two others waits until these have reached the cache.
  */
-final class WinogradPatches {
+final class WinogradPatches implements AutoCloseable {
   private static final int LANES = Simd.LANES;
   private static final int WIDTH = RegisterTile.WIDTH;
 
   private final Winograd form;
   private final WinogradLoops loops;
   private final Tensor x;
-  private final long top;
-  private final long left;
-  /** Tiles in a row of them, and rows of tiles in a picture. */
-  private final int across;
-  private final int down;
-  /** The rows {@code from .. to}, and {@code count} channels from {@code begin} on. */
-  final int from;
-  private final int to;
-  final int begin;
-  final int count;
+  private final int height;
+  private final int width;
+  private final int top;
+  private final int left;
+  private final WinogradTiles tiles;
+  private final Buffer points;
   final float[] v;
-  final int tiles;
-  final int panels;
+  /** The panels from this one on, and {@code count} channels from {@code begin} on. */
+  private int from;
+  private int begin;
+  private int count;
   /** Floats from point to point. */
-  private final int step;
+  private int step;
+
+  /** Floats of row i of all patches. */
+  private final int length;
+  /** Floats of a line, with room for what vectors write beyond. */
+  private final int line;
+  /** Floats of a row of the window, with room for what vectors write beyond. */
+  private final int pitch;
+  private final List<Row> rows = new ArrayList<>();
+  private final List<Part> parts = new ArrayList<>();
+  private final float[] window;
+  private final float[] lines;
+  private final float[] patches;
+  /** {@code B^T d}. */
+  private final float[] half;
+
+  /** A row of the window that is in the picture: where it lies in the first plane of x, where it goes, and how many columns. */
+  private record Row(long from, int to, int columns) {}
+
+  /** A part of the lines, the rows of a run of tiles: where they begin in the window, where they go, and how many columns. */
+  private record Part(int from, int to, int columns) {}
 
   /**
-   * Room for them.
+   * Room for so many panels and channels.
    *
-   * @param y the outputs, which say how many tiles there are
-   * @param v holds {@link #floats}
+   * @param top rows from the first row of x up to the first row of the first tile's patch
+   * @param left columns
    */
-  WinogradPatches(Winograd form, Tensor x, long top, long left, Tensor y, int from, int to, int begin, int count, float[] v) {
+  WinogradPatches(Winograd form, Tensor x, long top, long left, WinogradTiles tiles, long panels, long channels) {
     this.form = form;
     this.loops = WinogradLoops.of(form);
     this.x = x;
-    this.top = top;
-    this.left = left;
-    this.across = form.tiles(y.size(3));
-    this.down = form.tiles(y.size(2));
-    this.from = from;
-    this.to = to;
-    this.begin = begin;
-    this.count = count;
-    this.v = v;
-    this.tiles = (to - from) * across;
-    this.panels = Math.ceilDiv(tiles, WIDTH);
-    this.step = panels * count * WIDTH + VectorWinograd.APART;
+    this.height = Math.toIntExact(x.size(2));
+    this.width = Math.toIntExact(x.size(3));
+    this.top = (int) top;
+    this.left = (int) left;
+    this.tiles = tiles;
+    this.points = Buffer.of(START + form.points * (panels * channels * WIDTH + VectorWinograd.APART));
+    this.v = points.floats;
+    this.length = 2 * form.tile * WIDTH;
+    this.line = form.tile * WIDTH + LANES;
+    this.pitch = form.tile * Math.min(tiles.across(), WIDTH) + Winograd.TAPS - 1 + LANES;
+    int mostRuns = Math.ceilDiv(WIDTH, tiles.across()) + 1;
+    this.window = new float[mostRuns * form.patch * pitch];
+    this.lines = new float[2 * form.patch * line];
+    this.patches = new float[form.patch * length];
+    this.half = new float[form.patch * length];
   }
 
-  /** Floats for so many panels and channels. */
-  static long floats(Winograd form, long panels, int count) {
-    return START + form.points * (panels * WIDTH * count + VectorWinograd.APART);
+  @Override
+  public void close() {
+    points.close();
   }
 
   /** Where a channel of a panel of a point is. */
   int at(int point, int panel, int channel) {
-    return START + point * step + (panel * count + channel) * WIDTH;
+    return START + point * step + ((panel - from) * count + channel) * WIDTH;
   }
 
-  void transform() {
-    Parallel.forRange(panels, Math.max(1, panels / (4L * Threads.count())), (first, end) -> {
-      Lines lines = new Lines();
-      for (int i = (int) first; i < end; i++) {
-        lines.transform(below(i));
-      }
-    });
-  }
-
-  /** The panels in such an order that those of wide pictures are followed by the ones below, which see two of their rows too. */
-  private int below(int i) {
-    int beside = across / WIDTH;
-    return across % WIDTH == 0 ? i % (to - from) * beside + i / (to - from) : i;
-  }
-
-  /**
-   * What one thread needs to transform patches. It goes along the channels of a panel, so that each point is written in the order in which
-   * it lies in memory.
-   */
-  private final class Lines {
-    /** The runs of tiles of a panel that lie in one row of tiles, as many as are in use, and room for more. */
-    final List<Run> runs = new ArrayList<>();
-    int used;
-    /** Where tiles go that would reach beyond their panel. */
-    final float[] aside = new float[form.points * WIDTH];
-
-    void transform(int panel) {
-      int first = panel * WIDTH;
-      int inPanel = Math.min(WIDTH, tiles - first);
-      used = 0;
-      for (int i = 0; i < inPanel; used++) {
-        int index = first + i;
-        if (used == runs.size()) {
-          runs.add(new Run());
-        }
-        int run = Math.min(inPanel - i, across - index % across);
-        runs.get(used).begin(i, from + index / across, index % across, run);
-        i += run;
-      }
+  /** Transforms the panels {@code first .. end}, {@code some} channels from {@code channel} on. */
+  void transform(int first, int end, int channel, int some) {
+    from = first;
+    begin = channel;
+    count = some;
+    step = (end - first) * count * WIDTH + VectorWinograd.APART;
+    for (int panel = first; panel < end; panel++) {
+      open(panel);
       for (int c = 0; c < count; c++) {
-        for (int i = 0; i < used; i++) {
-          // What is written beyond a run is overwritten by the next one.
-          runs.get(i).transform(panel, c, aside);
-        }
+        transform(panel, c);
       }
     }
   }
 
-  /** A run of tiles of one row of tiles, and what they see of the picture. */
-  private final class Run {
-    /** Floats of a phase of a row, with those of the tile that would come after the last. */
-    static final int PHASE = WIDTH + LANES;
-    /** Floats of a row: all columns that a panel of tiles sees, and what vectors read beyond. */
-    final int length = form.tile * PHASE;
-    final int height = Math.toIntExact(x.size(2));
-    final int width = Math.toIntExact(x.size(3));
-    /** A row of the picture with zeros around it. */
-    final float[] line = new float[length];
-    /** The rows that the tiles see, in phases: d. */
-    final float[] patches = new float[form.patch * length];
-    /** {@code B^T d}. */
-    final float[] half = new float[form.patch * length];
-
-    private int lane;
-    private int run;
-    private int vectors;
-    /** The rows {@code first .. end} of d that are in the picture, and their columns: where they are in x and in a line, and how many. */
-    private int first;
-    private int end;
-    private long start;
-    private int indent;
-    private int columns;
-
-    /** Prepares for the tiles from {@code tile} on, which are those from {@code lane} on in their panel. */
-    void begin(int lane, int row, int tile, int run) {
-      this.lane = lane;
-      this.run = run;
-      this.vectors = Math.ceilDiv(run, LANES);
-      Arrays.fill(line, 0f);
-      Arrays.fill(patches, 0f);
-      int left = form.tile * tile - (int) WinogradPatches.this.left;
-      int begin = Math.max(0, left);
-      this.indent = begin - left;
-      this.columns = Math.min(width, left + form.tile * run + Winograd.TAPS - 1) - begin;
-      int top = row % down * form.tile - (int) WinogradPatches.this.top;
-      this.first = Math.max(0, -top);
-      this.end = columns > 0 ? Math.min(form.patch, height - top) : 0;
-      this.start = x.offset() + ((long) row / down * x.size(1) * height + top) * width + begin;
-    }
-
-    /** {@code B^T d B} of one channel. */
-    void transform(int panel, int channel, float[] aside) {
-      long plane = start + (long) (begin + channel) * height * width;
-      for (int i = first; i < end; i++) {
-        copy(Float.BYTES * (plane + (long) i * width));
-        split(i * length);
-      }
-      for (int phase = 0; phase < form.tile; phase++) {
-        // The tile after the last has two numbers.
-        int some = phase < Winograd.TAPS - 1 ? run / LANES + 1 : vectors;
-        loops.patch(patches, phase * PHASE, phase * PHASE + form.tile * length, length, half, phase * PHASE, length, some);
-      }
-      int to = at(0, panel, channel) + lane;
-      boolean fits = lane + vectors * LANES <= WIDTH;
-      for (int i = 0; i < form.patch; i++) {
-        if (fits) {
-          across(i, v, to + i * form.patch * step, step);
-        } else {
-          across(i, aside, i * form.patch * WIDTH, WIDTH);
+  /** Opens the window on what a panel sees. Where a row of tiles is followed by the next, that one has two rows of the window in common with it. */
+  private void open(int panel) {
+    rows.clear();
+    parts.clear();
+    Arrays.fill(window, 0f);
+    WinogradTiles.Run above = null;
+    int seen = 0;
+    for (WinogradTiles.Run run = tiles.run(panel, 0); run != null; run = tiles.run(panel, run.lane() + run.length())) {
+      int known = above != null && above.tile() == 0 && run.row() > 0 ? Winograd.TAPS - 1 : 0;
+      seen -= known;
+      parts.add(new Part(seen * pitch, form.tile * run.lane(), form.tile * run.length()));
+      int column = form.tile * run.tile() - left;
+      int first = Math.max(0, column);
+      int columns = Math.min(width, column + pitch - LANES) - first;
+      for (int i = known; i < form.patch; i++) {
+        long row = (long) form.tile * run.row() - top + i;
+        if (row >= 0 && row < height && columns > 0) {
+          long start = x.offset() + (run.picture() * x.size(1) * height + row) * width + first;
+          rows.add(new Row(start, (seen + i) * pitch + first - column, columns));
         }
       }
-      for (int point = 0; point < form.points && !fits; point++) {
-        System.arraycopy(aside, point * WIDTH, v, to + point * step, run);
-      }
+      seen += form.patch;
+      above = run;
     }
+  }
 
-    /** A row of the picture becomes the line; the last vector is moved back to end with it. */
-    private void copy(long from) {
-      MemorySegment memory = x.memory();
-      if (columns < LANES) {
-        for (int i = 0; i < columns; i++) {
-          line[indent + i] = memory.get(Simd.F32, from + (long) Float.BYTES * i);
-        }
-        return;
-      }
-      for (int i = 0; i < columns; i += LANES) {
-        int column = Math.min(i, columns - LANES);
-        Simd.load(memory, from + (long) Float.BYTES * column).intoArray(line, indent + column);
-      }
+  /** {@code B^T d B} of one channel. */
+  private void transform(int panel, int channel) {
+    long plane = (long) (begin + channel) * height * width;
+    for (Row row : rows) {
+      copy(Float.BYTES * (row.from + plane), row.columns, row.to);
     }
-
-    /** Deals the line out to the tiles, and two columns to the one after them. */
-    private void split(int to) {
-      loops.split(line, 0, patches, to, PHASE, vectors);
-      for (int i = 0; i < Winograd.TAPS - 1; i++) {
-        patches[to + i * PHASE + run] = line[run * form.tile + i];
-      }
+    for (Part part : parts) {
+      deal(part);
     }
+    for (int i = 0; i < form.patch; i++) {
+      loops.split(lines, 2 * i * line, patches, i * length, WIDTH, WIDTH / LANES);
+      loops.split(lines, (2 * i + 1) * line, patches, i * length + length / 2, WIDTH, WIDTH / LANES);
+    }
+    loops.patch(patches, 0, length, half, 0, length, form.patch * WIDTH / LANES);
+    int to = at(0, panel, channel);
+    for (int i = 0; i < form.patch; i++) {
+      loops.patch(half, i * length, WIDTH, v, to + i * form.patch * step, step, WIDTH / LANES);
+    }
+  }
 
-    /** A row of {@code B^T d}, times B: the last two numbers of a tile are the first two of the next. */
-    private void across(int row, float[] to, int at, int step) {
-      loops.patch(half, row * length, row * length + 1, PHASE, to, at, step, vectors);
+  /** A row of the picture: whole vectors and, after it, zeros, unless memory ends before. */
+  private void copy(long from, int columns, int to) {
+    MemorySegment memory = x.memory();
+    if (from + (long) Float.BYTES * (columns + LANES - 1) > memory.byteSize()) {
+      for (int i = 0; i < columns; i++) {
+        window[to + i] = memory.get(Simd.F32, from + (long) Float.BYTES * i);
+      }
+      return;
+    }
+    for (int i = 0; i < columns; i += LANES) {
+      Simd.load(memory, from + (long) Float.BYTES * i).intoArray(window, to + i);
+    }
+    FloatVector.zero(Simd.FLOATS).intoArray(window, to + columns);
+  }
+
+  /** What is written beyond a part is overwritten by the next one. */
+  private void deal(Part part) {
+    for (int i = 0; i < form.patch; i++) {
+      int at = part.from + i * pitch;
+      int to = 2 * i * line + part.to;
+      for (int j = 0; j < part.columns; j += LANES) {
+        fromArray(Simd.FLOATS, window, at + j).intoArray(lines, to + j);
+        fromArray(Simd.FLOATS, window, at + form.tile + j).intoArray(lines, to + line + j);
+      }
     }
   }
 }

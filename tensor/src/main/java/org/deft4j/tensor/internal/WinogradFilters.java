@@ -10,7 +10,7 @@ final class WinogradFilters implements AutoCloseable {
   private static final int LANES = Simd.LANES;
   private static final int TAPS = Winograd.TAPS * Winograd.TAPS;
   /** Channels whose filters are turned at a time. */
-  private static final int TURNED = 32;
+  private static final int TURNED = 16;
   /** Floats from point to point. */
   private static final int STEP = RegisterTile.WIDE_PITCH * Winograd.LINK + VectorWinograd.APART;
   /** Forward. */
@@ -25,7 +25,8 @@ final class WinogradFilters implements AutoCloseable {
   private final Cut rows;
   private final Buffer points;
   private final Buffer taps = Buffer.of(START + (long) TURNED * TAPS * RegisterTile.WIDE_PITCH);
-  private final Buffer room = Buffer.of(Math.max(Panels.ROOM, (long) RegisterTile.WIDTH * TURNED * TAPS));
+  /** For packing, and then for {@code G g}. */
+  private final Buffer room = Buffer.of(START + Math.max(Panels.ROOM, (long) RegisterTile.WIDTH * TURNED * TAPS));
   final float[] u;
 
   /** @param filters a line for each output channel, which runs along the channels and, in each, the nine taps */
@@ -67,25 +68,24 @@ final class WinogradFilters implements AutoCloseable {
   private void transformSome(long panel, int begin, int channel, int some) {
     int pitch = rows.pitch(panel);
     filters.pack(rows.start(panel), rows.lines(panel), (long) TAPS * (begin + channel), TAPS * some, taps.floats, START, pitch, room.floats);
-    int to = at(0) + channel * pitch;
     for (int i = 0; i < pitch; i += LANES) {
-      for (int c = 0; c < some; c++) {
-        transformOne(START + c * TAPS * pitch + i, pitch, to + c * pitch + i);
-      }
+      transformVectors(START + i, pitch, some, at(0) + channel * pitch + i);
     }
   }
 
-  /** {@code G g G^T} of one vector of filters, whose taps are {@code pitch} floats apart. */
-  private void transformOne(int from, int pitch, int to) {
+  /** {@code G g G^T} of one vector of filters of each channel; taps are {@code pitch} floats apart, and channels in U. */
+  private void transformVectors(int from, int pitch, int channels, int to) {
     // Turned, the last tap is the first, and so on.
     int tap = turned ? -pitch : pitch;
     int first = turned ? from + (TAPS - 1) * pitch : from;
     float[] half = room.floats;
+    int row = Winograd.TAPS * LANES;
+    int channel = form.patch * row;
     for (int j = 0; j < Winograd.TAPS; j++) {
-      loops.filter(taps.floats, first + j * tap, Winograd.TAPS * tap, half, START + j * LANES, Winograd.TAPS * LANES);
+      loops.filter(taps.floats, first + j * tap, Winograd.TAPS * tap, TAPS * pitch, half, START + j * LANES, row, channel, channels);
     }
     for (int i = 0; i < form.patch; i++) {
-      loops.filter(half, START + i * Winograd.TAPS * LANES, LANES, u, to + i * form.patch * STEP, STEP);
+      loops.filter(half, START + i * row, LANES, channel, u, to + i * form.patch * STEP, STEP, pitch, channels);
     }
   }
 }

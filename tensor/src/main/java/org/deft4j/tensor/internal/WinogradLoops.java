@@ -13,7 +13,7 @@ import static org.deft4j.tensor.internal.Simd.FLOATS;
  * columns of a row of a picture are dealt out to tiles: with "phase" k all columns k, m + k, 2 m + k, ..., number k of each tile. No
  * vector goes from method to method (see {@link MathVector}).
  */
-abstract class WinogradLoops {
+final class WinogradLoops {
   private static final int LANES = Simd.LANES;
 
   /** Of two vectors every second lane, from the first or the second on; and their lanes by turns, the first halves or the second. */
@@ -22,120 +22,175 @@ abstract class WinogradLoops {
   private static final IntVector FIRST = lanes(lane -> lane / 2 + lane % 2 * LANES);
   private static final IntVector SECOND = lanes(lane -> (LANES + lane) / 2 + lane % 2 * LANES);
 
+  private static final WinogradLoops F2 = new WinogradLoops(OfF2::filter, OfF2::patch, OfF2::outputs, OfF2::split, OfF2::join);
+  private static final WinogradLoops F4 = new WinogradLoops(OfF4::filter, OfF4::patch, OfF4::outputs, OfF4::split, OfF4::join);
+
+  private final Loop filter;
+  private final Loop patch;
+  private final Loop outputs;
+  private final Loop split;
+  private final Loop join;
+
+  private WinogradLoops(Loop filter, Loop patch, Loop outputs, Loop split, Loop join) {
+    this.filter = filter;
+    this.patch = patch;
+    this.outputs = outputs;
+    this.split = split;
+    this.join = join;
+  }
+
+  /**
+   * Goes over {@code vectors} vectors, {@code next} floats apart and written {@code toNext} floats apart; of each there are several numbers,
+   * {@code step} and {@code toStep} floats apart.
+   */
+  @FunctionalInterface
+  private interface Loop {
+    void run(float[] from, int at, int step, int next, float[] to, int toAt, int toStep, int toNext, int vectors);
+  }
+
+  static WinogradLoops of(Winograd form) {
+    return switch (form) {
+      case F2 -> F2;
+      case F4 -> F4;
+    };
+  }
+
+  /** {@link Winograd#filter}. */
+  void filter(float[] g, int at, int step, int next, float[] u, int to, int toStep, int toNext, int vectors) {
+    run(filter, g, at, step, next, u, to, toStep, toNext, vectors);
+  }
+
+  /** {@link Winograd#patch}. */
+  void patch(float[] d, int at, int step, int next, float[] v, int to, int toStep, int toNext, int vectors) {
+    run(patch, d, at, step, next, v, to, toStep, toNext, vectors);
+  }
+
+  /** {@link Winograd#outputs}. */
+  void outputs(float[] m, int at, int step, int next, float[] y, int to, int toStep, int toNext, int vectors) {
+    run(outputs, m, at, step, next, y, to, toStep, toNext, vectors);
+  }
+
+  /** Of {@code rows} rows, {@code next} floats apart, a vector of each phase; the phases of a row are {@code toStep} floats apart. */
+  void split(float[] row, int at, int next, float[] phases, int to, int toStep, int toNext, int rows) {
+    run(split, row, at, LANES, next, phases, to, toStep, toNext, rows);
+  }
+
+  /** As many rows from a vector of each of their phases. */
+  void join(float[] phases, int at, int step, int next, float[] row, int to, int toNext, int rows) {
+    run(join, phases, at, step, next, row, to, LANES, toNext, rows);
+  }
+
+  /**
+   * All go through here, where the compiler sees so many that it copies none into its caller: with the loops of both forms in one method it does not
+   * get to the end of it, and what is left then makes an object of each vector.
+   */
+  private static void run(Loop loop, float[] from, int at, int step, int next, float[] to, int toAt, int toStep, int toNext, int vectors) {
+    loop.run(from, at, step, next, to, toAt, toStep, toNext, vectors);
+  }
+
   private static IntVector lanes(IntUnaryOperator from) {
     int[] lanes = new int[LANES];
     Arrays.setAll(lanes, from);
     return IntVector.fromArray(Simd.INTS, lanes, 0);
   }
 
-  static WinogradLoops of(Winograd form) {
-    return switch (form) {
-      case F2 -> new OfF2();
-      case F4 -> new OfF4();
-    };
-  }
-
-  /** {@link Winograd#filter} of a vector of filters. */
-  abstract void filter(float[] g, int at, int step, float[] u, int to, int toStep);
-
-  /** {@link Winograd#patch} of {@code vectors} vectors, which lie side by side. */
-  abstract void patch(float[] d, int at, int step, float[] v, int to, int toStep, int vectors);
-
-  /** {@link Winograd#outputs} of {@code vectors} vectors, which lie side by side. */
-  abstract void outputs(float[] m, int at, int step, float[] y, int to, int toStep, int vectors);
-
-  /** {@code vectors} vectors of each phase of a row; those of one lie side by side, those of the next {@code step} floats on. */
-  abstract void split(float[] row, int at, float[] phases, int to, int step, int vectors);
-
-  /** A row from its phases, and the bias added. */
-  abstract void join(float[] phases, int at, int step, float bias, float[] row, int to, int vectors);
-
   private static IntVector ints(float[] from, int at) {
     return fromArray(FLOATS, from, at).reinterpretAsInts();
   }
 
-  private static final class OfF2 extends WinogradLoops {
-    @Override
-    void filter(float[] g, int at, int step, float[] u, int to, int toStep) {
-      FloatVector a = fromArray(FLOATS, g, at);
-      FloatVector b = fromArray(FLOATS, g, at + step);
-      FloatVector c = fromArray(FLOATS, g, at + 2 * step);
-      FloatVector outer = a.add(c);
-      a.intoArray(u, to);
-      outer.add(b).mul(0.5f).intoArray(u, to + toStep);
-      outer.sub(b).mul(0.5f).intoArray(u, to + 2 * toStep);
-      c.intoArray(u, to + 3 * toStep);
-    }
+  private static final class OfF2 {
+    private OfF2() {}
 
-    @Override
-    void patch(float[] d, int at, int step, float[] v, int to, int toStep, int vectors) {
-      for (int i = 0; i < vectors * LANES; i += LANES) {
-        FloatVector d1 = fromArray(FLOATS, d, at + step + i);
-        FloatVector d2 = fromArray(FLOATS, d, at + 2 * step + i);
-        fromArray(FLOATS, d, at + i).sub(d2).intoArray(v, to + i);
-        d1.add(d2).intoArray(v, to + toStep + i);
-        d2.sub(d1).intoArray(v, to + 2 * toStep + i);
-        d1.sub(fromArray(FLOATS, d, at + 3 * step + i)).intoArray(v, to + 3 * toStep + i);
+    static void filter(float[] g, int at, int step, int next, float[] u, int to, int toStep, int toNext, int vectors) {
+      for (int i = 0; i < vectors; i++) {
+        int in = at + i * next;
+        int out = to + i * toNext;
+        FloatVector a = fromArray(FLOATS, g, in);
+        FloatVector b = fromArray(FLOATS, g, in + step);
+        FloatVector c = fromArray(FLOATS, g, in + 2 * step);
+        FloatVector outer = a.add(c);
+        a.intoArray(u, out);
+        outer.add(b).mul(0.5f).intoArray(u, out + toStep);
+        outer.sub(b).mul(0.5f).intoArray(u, out + 2 * toStep);
+        c.intoArray(u, out + 3 * toStep);
       }
     }
 
-    @Override
-    void outputs(float[] m, int at, int step, float[] y, int to, int toStep, int vectors) {
-      for (int i = 0; i < vectors * LANES; i += LANES) {
-        FloatVector m1 = fromArray(FLOATS, m, at + step + i);
-        FloatVector m2 = fromArray(FLOATS, m, at + 2 * step + i);
-        fromArray(FLOATS, m, at + i).add(m1).add(m2).intoArray(y, to + i);
-        m1.sub(m2).sub(fromArray(FLOATS, m, at + 3 * step + i)).intoArray(y, to + toStep + i);
+    static void patch(float[] d, int at, int step, int next, float[] v, int to, int toStep, int toNext, int vectors) {
+      for (int i = 0; i < vectors; i++) {
+        int in = at + i * next;
+        int out = to + i * toNext;
+        FloatVector d1 = fromArray(FLOATS, d, in + step);
+        FloatVector d2 = fromArray(FLOATS, d, in + 2 * step);
+        fromArray(FLOATS, d, in).sub(d2).intoArray(v, out);
+        d1.add(d2).intoArray(v, out + toStep);
+        d2.sub(d1).intoArray(v, out + 2 * toStep);
+        d1.sub(fromArray(FLOATS, d, in + 3 * step)).intoArray(v, out + 3 * toStep);
       }
     }
 
-    @Override
-    void split(float[] row, int at, float[] phases, int to, int step, int vectors) {
-      for (int i = 0; i < vectors * LANES; i += LANES) {
-        IntVector a = ints(row, at + 2 * i);
-        IntVector b = ints(row, at + 2 * i + LANES);
-        EVEN.selectFrom(a, b).reinterpretAsFloats().intoArray(phases, to + i);
-        ODD.selectFrom(a, b).reinterpretAsFloats().intoArray(phases, to + step + i);
+    static void outputs(float[] m, int at, int step, int next, float[] y, int to, int toStep, int toNext, int vectors) {
+      for (int i = 0; i < vectors; i++) {
+        int in = at + i * next;
+        int out = to + i * toNext;
+        FloatVector m1 = fromArray(FLOATS, m, in + step);
+        FloatVector m2 = fromArray(FLOATS, m, in + 2 * step);
+        fromArray(FLOATS, m, in).add(m1).add(m2).intoArray(y, out);
+        m1.sub(m2).sub(fromArray(FLOATS, m, in + 3 * step)).intoArray(y, out + toStep);
       }
     }
 
-    @Override
-    void join(float[] phases, int at, int step, float bias, float[] row, int to, int vectors) {
-      for (int i = 0; i < vectors * LANES; i += LANES) {
-        IntVector even = fromArray(FLOATS, phases, at + i).add(bias).reinterpretAsInts();
-        IntVector odd = fromArray(FLOATS, phases, at + step + i).add(bias).reinterpretAsInts();
-        FIRST.selectFrom(even, odd).reinterpretAsFloats().intoArray(row, to + 2 * i);
-        SECOND.selectFrom(even, odd).reinterpretAsFloats().intoArray(row, to + 2 * i + LANES);
+    static void split(float[] row, int at, int step, int next, float[] phases, int to, int toStep, int toNext, int vectors) {
+      for (int i = 0; i < vectors; i++) {
+        int out = to + i * toNext;
+        IntVector a = ints(row, at + i * next);
+        IntVector b = ints(row, at + i * next + step);
+        EVEN.selectFrom(a, b).reinterpretAsFloats().intoArray(phases, out);
+        ODD.selectFrom(a, b).reinterpretAsFloats().intoArray(phases, out + toStep);
+      }
+    }
+
+    static void join(float[] phases, int at, int step, int next, float[] row, int to, int toStep, int toNext, int vectors) {
+      for (int i = 0; i < vectors; i++) {
+        int out = to + i * toNext;
+        IntVector even = ints(phases, at + i * next);
+        IntVector odd = ints(phases, at + i * next + step);
+        FIRST.selectFrom(even, odd).reinterpretAsFloats().intoArray(row, out);
+        SECOND.selectFrom(even, odd).reinterpretAsFloats().intoArray(row, out + toStep);
       }
     }
   }
 
-  private static final class OfF4 extends WinogradLoops {
+  private static final class OfF4 {
     private static final float P = Winograd.P;
     private static final float Q = Winograd.Q;
 
-    @Override
-    void filter(float[] g, int at, int step, float[] u, int to, int toStep) {
+    private OfF4() {}
+
+    static void filter(float[] g, int at, int step, int next, float[] u, int to, int toStep, int toNext, int vectors) {
       FloatVector p = FloatVector.broadcast(FLOATS, P);
       FloatVector q = FloatVector.broadcast(FLOATS, Q);
-      FloatVector g0 = fromArray(FLOATS, g, at);
-      FloatVector g1 = fromArray(FLOATS, g, at + step);
-      FloatVector g2 = fromArray(FLOATS, g, at + 2 * step);
-      FloatVector ofP = g2.fma(FloatVector.broadcast(FLOATS, P * P), g0);
-      FloatVector ofQ = g2.fma(FloatVector.broadcast(FLOATS, Q * Q), g0);
-      g0.mul(Winograd.PER_ZERO).intoArray(u, to);
-      g1.fma(p, ofP).mul(Winograd.PER_P).intoArray(u, to + toStep);
-      g1.fma(p.neg(), ofP).mul(Winograd.PER_P).intoArray(u, to + 2 * toStep);
-      g1.fma(q, ofQ).mul(Winograd.PER_Q).intoArray(u, to + 3 * toStep);
-      g1.fma(q.neg(), ofQ).mul(Winograd.PER_Q).intoArray(u, to + 4 * toStep);
-      g2.intoArray(u, to + 5 * toStep);
+      for (int i = 0; i < vectors; i++) {
+        int in = at + i * next;
+        int out = to + i * toNext;
+        FloatVector g0 = fromArray(FLOATS, g, in);
+        FloatVector g1 = fromArray(FLOATS, g, in + step);
+        FloatVector g2 = fromArray(FLOATS, g, in + 2 * step);
+        FloatVector ofP = g2.fma(FloatVector.broadcast(FLOATS, P * P), g0);
+        FloatVector ofQ = g2.fma(FloatVector.broadcast(FLOATS, Q * Q), g0);
+        g0.mul(Winograd.PER_ZERO).intoArray(u, out);
+        g1.fma(p, ofP).mul(Winograd.PER_P).intoArray(u, out + toStep);
+        g1.fma(p.neg(), ofP).mul(Winograd.PER_P).intoArray(u, out + 2 * toStep);
+        g1.fma(q, ofQ).mul(Winograd.PER_Q).intoArray(u, out + 3 * toStep);
+        g1.fma(q.neg(), ofQ).mul(Winograd.PER_Q).intoArray(u, out + 4 * toStep);
+        g2.intoArray(u, out + 5 * toStep);
+      }
     }
 
-    @Override
-    void patch(float[] d, int at, int step, float[] v, int to, int toStep, int vectors) {
-      for (int i = 0; i < vectors * LANES; i += LANES) {
-        even(d, at + i, step, v, to + i, toStep);
-        odd(d, at + i, step, v, to + i, toStep);
+    static void patch(float[] d, int at, int step, int next, float[] v, int to, int toStep, int toNext, int vectors) {
+      for (int i = 0; i < vectors; i++) {
+        even(d, at + i * next, step, v, to + i * toNext, toStep);
+        odd(d, at + i * next, step, v, to + i * toNext, toStep);
       }
     }
 
@@ -167,60 +222,61 @@ abstract class WinogradLoops {
       d1.fma(FloatVector.broadcast(FLOATS, Winograd.PRODUCT), d3).intoArray(v, to + 5 * toStep);
     }
 
-    @Override
-    void outputs(float[] m, int at, int step, float[] y, int to, int toStep, int vectors) {
-      for (int i = 0; i < vectors * LANES; i += LANES) {
-        FloatVector m1 = fromArray(FLOATS, m, at + step + i);
-        FloatVector m2 = fromArray(FLOATS, m, at + 2 * step + i);
-        FloatVector m3 = fromArray(FLOATS, m, at + 3 * step + i);
-        FloatVector m4 = fromArray(FLOATS, m, at + 4 * step + i);
+    static void outputs(float[] m, int at, int step, int next, float[] y, int to, int toStep, int toNext, int vectors) {
+      for (int i = 0; i < vectors; i++) {
+        int in = at + i * next;
+        int out = to + i * toNext;
+        FloatVector m1 = fromArray(FLOATS, m, in + step);
+        FloatVector m2 = fromArray(FLOATS, m, in + 2 * step);
+        FloatVector m3 = fromArray(FLOATS, m, in + 3 * step);
+        FloatVector m4 = fromArray(FLOATS, m, in + 4 * step);
         FloatVector sumP = m1.add(m2);
         FloatVector sumQ = m3.add(m4);
         FloatVector differenceP = m1.sub(m2);
         FloatVector differenceQ = m3.sub(m4);
-        fromArray(FLOATS, m, at + i).add(sumP).add(sumQ).intoArray(y, to + i);
-        differenceQ.fma(FloatVector.broadcast(FLOATS, Q), differenceP.mul(P)).intoArray(y, to + toStep + i);
-        sumQ.fma(FloatVector.broadcast(FLOATS, Q * Q), sumP.mul(P * P)).intoArray(y, to + 2 * toStep + i);
-        differenceP = differenceP.fma(FloatVector.broadcast(FLOATS, P * P * P), fromArray(FLOATS, m, at + 5 * step + i));
-        differenceQ.fma(FloatVector.broadcast(FLOATS, Q * Q * Q), differenceP).intoArray(y, to + 3 * toStep + i);
+        fromArray(FLOATS, m, in).add(sumP).add(sumQ).intoArray(y, out);
+        differenceQ.fma(FloatVector.broadcast(FLOATS, Q), differenceP.mul(P)).intoArray(y, out + toStep);
+        sumQ.fma(FloatVector.broadcast(FLOATS, Q * Q), sumP.mul(P * P)).intoArray(y, out + 2 * toStep);
+        differenceP = differenceP.fma(FloatVector.broadcast(FLOATS, P * P * P), fromArray(FLOATS, m, in + 5 * step));
+        differenceQ.fma(FloatVector.broadcast(FLOATS, Q * Q * Q), differenceP).intoArray(y, out + 3 * toStep);
       }
     }
 
-    @Override
-    void split(float[] row, int at, float[] phases, int to, int step, int vectors) {
-      for (int i = 0; i < vectors * LANES; i += LANES) {
-        int from = at + 4 * i;
-        IntVector a = ints(row, from);
-        IntVector b = ints(row, from + LANES);
-        IntVector c = ints(row, from + 2 * LANES);
-        IntVector d = ints(row, from + 3 * LANES);
+    static void split(float[] row, int at, int step, int next, float[] phases, int to, int toStep, int toNext, int vectors) {
+      for (int i = 0; i < vectors; i++) {
+        int in = at + i * next;
+        int out = to + i * toNext;
+        IntVector a = ints(row, in);
+        IntVector b = ints(row, in + step);
+        IntVector c = ints(row, in + 2 * step);
+        IntVector d = ints(row, in + 3 * step);
         IntVector even = EVEN.selectFrom(a, b);
         IntVector odd = ODD.selectFrom(a, b);
         a = EVEN.selectFrom(c, d);
         b = ODD.selectFrom(c, d);
-        EVEN.selectFrom(even, a).reinterpretAsFloats().intoArray(phases, to + i);
-        EVEN.selectFrom(odd, b).reinterpretAsFloats().intoArray(phases, to + step + i);
-        ODD.selectFrom(even, a).reinterpretAsFloats().intoArray(phases, to + 2 * step + i);
-        ODD.selectFrom(odd, b).reinterpretAsFloats().intoArray(phases, to + 3 * step + i);
+        EVEN.selectFrom(even, a).reinterpretAsFloats().intoArray(phases, out);
+        EVEN.selectFrom(odd, b).reinterpretAsFloats().intoArray(phases, out + toStep);
+        ODD.selectFrom(even, a).reinterpretAsFloats().intoArray(phases, out + 2 * toStep);
+        ODD.selectFrom(odd, b).reinterpretAsFloats().intoArray(phases, out + 3 * toStep);
       }
     }
 
-    @Override
-    void join(float[] phases, int at, int step, float bias, float[] row, int to, int vectors) {
-      for (int i = 0; i < vectors * LANES; i += LANES) {
-        IntVector a = fromArray(FLOATS, phases, at + i).add(bias).reinterpretAsInts();
-        IntVector b = fromArray(FLOATS, phases, at + step + i).add(bias).reinterpretAsInts();
-        IntVector c = fromArray(FLOATS, phases, at + 2 * step + i).add(bias).reinterpretAsInts();
-        IntVector d = fromArray(FLOATS, phases, at + 3 * step + i).add(bias).reinterpretAsInts();
+    static void join(float[] phases, int at, int step, int next, float[] row, int to, int toStep, int toNext, int vectors) {
+      for (int i = 0; i < vectors; i++) {
+        int in = at + i * next;
+        int out = to + i * toNext;
+        IntVector a = ints(phases, in);
+        IntVector b = ints(phases, in + step);
+        IntVector c = ints(phases, in + 2 * step);
+        IntVector d = ints(phases, in + 3 * step);
         IntVector even = FIRST.selectFrom(a, c);
         IntVector odd = FIRST.selectFrom(b, d);
         a = SECOND.selectFrom(a, c);
         b = SECOND.selectFrom(b, d);
-        int out = to + 4 * i;
         FIRST.selectFrom(even, odd).reinterpretAsFloats().intoArray(row, out);
-        SECOND.selectFrom(even, odd).reinterpretAsFloats().intoArray(row, out + LANES);
-        FIRST.selectFrom(a, b).reinterpretAsFloats().intoArray(row, out + 2 * LANES);
-        SECOND.selectFrom(a, b).reinterpretAsFloats().intoArray(row, out + 3 * LANES);
+        SECOND.selectFrom(even, odd).reinterpretAsFloats().intoArray(row, out + toStep);
+        FIRST.selectFrom(a, b).reinterpretAsFloats().intoArray(row, out + 2 * toStep);
+        SECOND.selectFrom(a, b).reinterpretAsFloats().intoArray(row, out + 3 * toStep);
       }
     }
   }

@@ -1,10 +1,12 @@
 package org.deft4j.tensor.internal;
 
 import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.FloatVector;
 import org.deft4j.tensor.Tensor;
 
 /** Y of {@link VectorWinograd}, {@code A^T M A} and the bias. An instance holds what one thread needs. */
 final class WinogradOutputs {
+  private static final int LANES = Simd.LANES;
   private static final int WIDTH = RegisterTile.WIDTH;
 
   private final Winograd form;
@@ -35,28 +37,27 @@ final class WinogradOutputs {
   void store(long row, int panel, float[] m, int at) {
     for (int i = 0; i < rows.lines(row); i++) {
       long channel = rows.start(row) + i;
+      transform(m, at + i * WIDTH);
       // As in the plain form.
-      transform(m, at + i * WIDTH, bias == null ? -0f : bias.get(channel));
+      float added = bias == null ? -0f : bias.get(channel);
       for (WinogradTiles.Run run = tiles.run(panel, 0); run != null; run = tiles.run(panel, run.lane() + run.length())) {
-        store(run, channel);
+        store(run, channel, added);
       }
     }
   }
 
-  /** {@code A^T m A} and the bias. */
-  private void transform(float[] m, int at, float added) {
-    int vectors = WIDTH / Simd.LANES;
+  /** {@code A^T m A}. */
+  private void transform(float[] m, int at) {
     int row = form.tile * WIDTH;
-    for (int j = 0; j < form.patch; j++) {
-      loops.outputs(m, at + j * VectorWinograd.TILE, form.patch * VectorWinograd.TILE, half, j * WIDTH, form.patch * WIDTH, vectors);
-    }
-    for (int i = 0; i < form.tile; i++) {
-      loops.outputs(half, i * form.patch * WIDTH, WIDTH, phases, i * row, WIDTH, vectors);
-      loops.join(phases, i * row, WIDTH, added, out, i * row, vectors);
+    int across = form.patch * WIDTH;
+    for (int i = 0; i < WIDTH; i += LANES) {
+      loops.outputs(m, at + i, form.patch * VectorWinograd.TILE, VectorWinograd.TILE, half, i, across, WIDTH, form.patch);
+      loops.outputs(half, i, WIDTH, across, phases, i, WIDTH, row, form.tile);
+      loops.join(phases, i, WIDTH, row, out, form.tile * i, row, form.tile);
     }
   }
 
-  private void store(WinogradTiles.Run run, long channel) {
+  private void store(WinogradTiles.Run run, long channel, float added) {
     long height = y.size(2);
     long width = y.size(3);
     long left = (long) form.tile * run.tile();
@@ -64,8 +65,18 @@ final class WinogradOutputs {
     int length = (int) Math.min((long) form.tile * run.length(), width - left);
     long to = y.offset() + ((run.picture() * y.size(1) + channel) * height + top) * width + left;
     for (int i = 0; i < Math.min(form.tile, height - top); i++) {
-      int from = form.tile * (i * WIDTH + run.lane());
-      MemorySegment.copy(out, from, y.memory(), Simd.F32, Float.BYTES * (to + i * width), length);
+      storeRow(form.tile * (i * WIDTH + run.lane()), length, added, Float.BYTES * (to + i * width));
+    }
+  }
+
+  private void storeRow(int from, int length, float added, long to) {
+    MemorySegment memory = y.memory();
+    int i = 0;
+    for (; i + LANES <= length; i += LANES) {
+      Simd.store(FloatVector.fromArray(Simd.FLOATS, out, from + i).add(added), memory, to + (long) Float.BYTES * i);
+    }
+    for (; i < length; i++) {
+      memory.set(Simd.F32, to + (long) Float.BYTES * i, out[from + i] + added);
     }
   }
 }

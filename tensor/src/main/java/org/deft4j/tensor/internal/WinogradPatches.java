@@ -150,14 +150,12 @@ final class WinogradPatches implements AutoCloseable {
     for (Part part : parts) {
       deal(part);
     }
-    for (int i = 0; i < form.patch; i++) {
-      loops.split(lines, 2 * i * line, patches, i * length, WIDTH, WIDTH / LANES);
-      loops.split(lines, (2 * i + 1) * line, patches, i * length + length / 2, WIDTH, WIDTH / LANES);
+    for (int i = 0; i < WIDTH; i += LANES) {
+      loops.split(lines, form.tile * i, line, patches, i, WIDTH, length / 2, 2 * form.patch);
     }
-    loops.patch(patches, 0, length, half, 0, length, form.patch * WIDTH / LANES);
-    int to = at(0, panel, channel);
-    for (int i = 0; i < form.patch; i++) {
-      loops.patch(half, i * length, WIDTH, v, to + i * form.patch * step, step, WIDTH / LANES);
+    loops.patch(patches, 0, length, LANES, half, 0, length, LANES, form.patch * WIDTH / LANES);
+    for (int i = 0; i < WIDTH; i += LANES) {
+      loops.patch(half, i, WIDTH, length, v, at(0, panel, channel) + i, step, form.patch * step, form.patch);
     }
   }
 

@@ -56,10 +56,12 @@ final class VectorWinograd {
   private final int channels;
   private final Cut rows;
   private final WinogradTiles tiles;
-  /** Pieces of the panels of tiles, of the panels of filters, and of the channels, which are whole links. */
+  /** Pieces of the panels of tiles, and of the panels of filters. */
   private final int pieces;
   private final int ranges;
-  private final int parts;
+  /** Channels of V at a time, whole links or all; if not all, the sums of all filters of a range wait for the next. */
+  private final int deep;
+  private final boolean waits;
 
   private VectorWinograd(Winograd form, Tensor x, Panels filters, boolean turned, long top, long left, Product.Bias bias, Tensor y) {
     this.form = form;
@@ -78,8 +80,10 @@ final class VectorWinograd {
     this.pieces = Math.max(Math.ceilDiv(panels, TILES / WIDTH), Math.min(panels, threads));
     long floats = (long) form.points * Math.ceilDiv(panels, pieces);
     int links = Math.ceilDiv(channels, Winograd.LINK);
-    this.parts = (int) Math.ceilDiv(links, Math.max(1, CHANNELS / (floats * WIDTH * Winograd.LINK)));
-    long sums = parts == 1 ? 1 : Math.ceilDiv(rows.count() * floats * TILE, SUMS);
+    int parts = (int) Math.ceilDiv(links, Math.max(1, CHANNELS / (floats * WIDTH * Winograd.LINK)));
+    this.deep = Math.min(channels, Math.ceilDiv(links, parts) * Winograd.LINK);
+    this.waits = deep < channels;
+    long sums = waits ? Math.ceilDiv(rows.count() * floats * TILE, SUMS) : 1;
     this.ranges = (int) Math.min(rows.count(), Math.max(sums, Math.ceilDiv(threads, pieces)));
   }
 
@@ -105,12 +109,10 @@ final class VectorWinograd {
   /** What one thread does, in its own memory. */
   private final class Worker implements AutoCloseable {
     final long panels = Math.ceilDiv(tiles.panels(), pieces);
-    /** Channels of a part. */
-    final int deep = Math.ceilDiv(Math.ceilDiv(channels, Winograd.LINK), parts) * Winograd.LINK;
     final WinogradFilters u = new WinogradFilters(form, filters, turned, rows);
-    final WinogradPatches v = new WinogradPatches(form, x, top, left, tiles, panels, Math.min(deep, channels));
+    final WinogradPatches v = new WinogradPatches(form, x, top, left, tiles, panels, deep);
     /** M: for each panel of filters and of tiles the tiles of all points, side by side. After it room to read ahead. */
-    final Buffer m = Buffer.of(START + form.points * panels * TILE * (parts == 1 ? 1 : Math.ceilDiv(rows.count(), ranges)) + TILE + Winograd.LINK);
+    final Buffer m = Buffer.of(START + form.points * panels * TILE * (waits ? Math.ceilDiv(rows.count(), ranges) : 1) + TILE + Winograd.LINK);
     final WinogradOutputs outputs = new WinogradOutputs(form, bias, y, rows, tiles);
     final float[] link = new float[TILE];
 
@@ -131,7 +133,7 @@ final class VectorWinograd {
         int count = Math.min(deep, channels - channel);
         v.transform(first, end, channel, count);
         for (long row = from; row < to; row++) {
-          int at = START + (parts == 1 ? 0 : (int) (row - from) * size);
+          int at = START + (waits ? (int) (row - from) * size : 0);
           for (int c = 0; c < count; c += Winograd.LINK) {
             int depth = Math.min(Winograd.LINK, count - c);
             u.transform(row, channel + c, depth);

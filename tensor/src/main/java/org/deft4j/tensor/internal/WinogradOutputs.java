@@ -1,6 +1,7 @@
 package org.deft4j.tensor.internal;
 
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 import jdk.incubator.vector.FloatVector;
 import org.deft4j.tensor.Tensor;
 
@@ -35,12 +36,13 @@ final class WinogradOutputs {
 
   /** The outputs of a panel of filters and a panel of tiles, whose points begin at {@code at}, {@link VectorWinograd#TILE} floats each. */
   void store(long row, int panel, float[] m, int at) {
+    List<WinogradTiles.Run> runs = tiles.runs(panel);
     for (int i = 0; i < rows.lines(row); i++) {
       long channel = rows.start(row) + i;
       transform(m, at + i * WIDTH);
       // As in the plain form.
       float added = bias == null ? -0f : bias.get(channel);
-      for (WinogradTiles.Run run = tiles.run(panel, 0); run != null; run = tiles.run(panel, run.lane() + run.length())) {
+      for (WinogradTiles.Run run : runs) {
         store(run, channel, added);
       }
     }

@@ -122,7 +122,7 @@ final class WinogradPatches implements AutoCloseable {
     Arrays.fill(window, 0f);
     WinogradTiles.Run above = null;
     int seen = 0;
-    for (WinogradTiles.Run run = tiles.run(panel, 0); run != null; run = tiles.run(panel, run.lane() + run.length())) {
+    for (WinogradTiles.Run run : tiles.runs(panel)) {
       int known = above != null && above.tile() == 0 && run.row() > 0 ? Winograd.TAPS - 1 : 0;
       seen -= known;
       parts.add(new Part(seen * pitch, form.tile * run.lane(), form.tile * run.length()));

@@ -1,5 +1,7 @@
 package org.deft4j.tensor.internal;
 
+import java.util.ArrayList;
+import java.util.List;
 import org.deft4j.tensor.Tensor;
 
 /**
@@ -26,10 +28,16 @@ record WinogradTiles(int across, int down, int count) {
   /** Some tiles of a panel that lie side by side, from {@code lane} on: in which picture, row of tiles and place of it the first lies. */
   record Run(int lane, int length, int picture, int row, int tile) {}
 
-  /** The run of tiles of a panel that begins at a lane; null beyond the last. */
-  Run run(int panel, int lane) {
-    int index = panel * WIDTH + lane;
-    int length = Math.min(Math.min(WIDTH - lane, count - index), across - index % across);
-    return length <= 0 ? null : new Run(lane, length, index / across / down, index / across % down, index % across);
+  /** The runs of a panel: where a row of tiles ends, the next run begins. */
+  List<Run> runs(int panel) {
+    List<Run> runs = new ArrayList<>();
+    int first = panel * WIDTH;
+    int end = Math.min(first + WIDTH, count);
+    for (int i = first; i < end;) {
+      int length = Math.min(end - i, across - i % across);
+      runs.add(new Run(i - first, length, i / across / down, i / across % down, i % across));
+      i += length;
+    }
+    return runs;
   }
 }
